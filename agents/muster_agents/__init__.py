@@ -1,0 +1,1 @@
+"""The agent: runs attempts on one machine and appends what happened to the log."""

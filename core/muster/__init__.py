@@ -1,0 +1,1 @@
+"""Muster: the model, the broker adapters, the scheduler, the client and the command line."""
