@@ -1,0 +1,119 @@
+"""What an agent asks of a runtime: take one attempt through its phases and tell what happens.
+
+The agent owns deadlines, stop requests, facts and logs; the runtime owns the container or process. A runtime reports
+by awaiting ``report(body)`` with the bodies of the event catalogue (image.*, container.*, attempt.progress) in the order
+in which things happen, and writes what the container prints through ``print``. It raises MusterErrors of the taxonomy,
+with ``retriable`` as a data attribute set to False where trying again cannot help; the agent adds phase, step,
+machine and attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from muster.model.catalogue import AttemptRef, Body, MachineFacts
+from muster.model.commands import AttemptOrder
+
+
+class Exit(msgspec.Struct, frozen=True, kw_only=True):
+    """How the run phase ended. ``document`` is the JSON text found at $MUSTER_OUTPUT, ``stdout`` what was printed.
+
+    ``document`` is None where no file was written; ``stdout`` is kept only for steps with an output from stdout,
+    up to the configured size.
+    """
+
+    container: str
+    exit_code: int
+    oom_killed: bool = False
+    document: bytes | None = None
+    stdout: bytes | None = None
+    cpu_s: float | None = None
+    memory_peak: int | None = None
+
+
+class Ears(Protocol):
+    """Who listens to a runtime while it takes an attempt through its phases."""
+
+    async def report(self, body: Body) -> None:
+        """Something happened."""
+        ...
+
+    def print(self, stream: str, chunk: bytes) -> None:
+        """The container printed this on ``stdout`` or ``stderr``. Never blocks; may be called from the loop only."""
+        ...
+
+
+class Run(Protocol):
+    """One attempt in a runtime. The phases are called in order, each at most once, each under its own deadline.
+
+    A cancelled call leaves the attempt in a state in which ``stop`` and ``remove`` work.
+    """
+
+    async def pull(self) -> None:
+        """Make the image available; report image.pulling and image.pulled, and progress between. ImagePullError."""
+        ...
+
+    async def start(self) -> None:
+        """Create and start; report container.starting and container.started. ContainerStartingError."""
+        ...
+
+    async def wait(self) -> Exit:
+        """Wait for the end of the run phase. The agent reports container.exited from what this returns."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask the container to end, kill it after ``grace_s``. Nothing happens if it does not run."""
+        ...
+
+    async def remove(self) -> None:
+        """Leave nothing behind. Never raises for what is already gone."""
+        ...
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of this machine's name that was there when the agent started. ``order`` is what it was started with."""
+
+    ref: AttemptRef
+    container: str
+    running: bool
+
+
+class Runtime(Protocol):
+    """Runs attempts."""
+
+    name: str
+    reports_containers: bool
+
+    async def open(self) -> None:
+        """Check that it can be used. Raises a MusterError that says what to do where it cannot."""
+        ...
+
+    async def facts(self) -> Mapping[str, Any]:
+        """What this runtime knows for MachineFacts (engine, engine_version, gpus)."""
+        ...
+
+    async def find(self) -> list[Found]:
+        """The containers with this machine's labels."""
+        ...
+
+    def run(self, order: AttemptOrder, ears: Ears) -> Run:
+        """A new attempt; nothing has happened yet."""
+        ...
+
+    def adopt(self, order: AttemptOrder, found: Found, ears: Ears) -> Run:
+        """An attempt that was started before: its next phase is ``wait``; earlier output lines may come again."""
+        ...
+
+    async def discard(self, found: Found) -> None:
+        """Stop and remove a container nobody answers for."""
+        ...
+
+    async def close(self) -> None:
+        """Release what the runtime holds; containers go on."""
+        ...
+
+
+RuntimeFactory = Callable[[str, MachineFacts], Awaitable[Runtime]]

@@ -1,0 +1,41 @@
+"""Commands, beats and log lines as JSON."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from muster.model.commands import VERBS, Command, Heartbeat, LogLine
+from muster.model.errors import CommandInvalidError
+
+_encoder: Final = msgspec.json.Encoder()
+_commands: Final = {verb: msgspec.json.Decoder(kind) for verb, kind in VERBS.items()}
+_heartbeat: Final = msgspec.json.Decoder(Heartbeat)
+_lines: Final = msgspec.json.Decoder(list[LogLine])
+
+
+def encode(value: Command | Heartbeat | list[LogLine]) -> bytes:
+    """``value`` as JSON."""
+    return _encoder.encode(value)
+
+
+def decode_command(verb: str, payload: bytes) -> Command:
+    """The command of ``payload``. Raises CommandInvalidError on an unknown verb or a body that does not fit."""
+    decoder = _commands.get(verb)
+    if decoder is None:
+        raise CommandInvalidError(f"there is no command {verb!r}", verb=verb)
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CommandInvalidError(f"the {verb} command is malformed: {error}", verb=verb) from error
+
+
+def decode_heartbeat(payload: bytes) -> Heartbeat:
+    """The beat of ``payload``. Raises msgspec.DecodeError."""
+    return _heartbeat.decode(payload)
+
+
+def decode_lines(payload: bytes) -> list[LogLine]:
+    """The lines of one message. Raises msgspec.DecodeError."""
+    return _lines.decode(payload)

@@ -1,0 +1,132 @@
+"""Commands: requests to the scheduler or to a machine. They are consumed, not history; what they cause is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from muster.model.catalogue import AttemptRef
+from muster.model.workflow import ContainerSpec, Output
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``id`` is new for every sending; the broker drops a repeated one."""
+
+    id: str
+
+
+# ---- to the scheduler
+
+
+class Submit(Command, frozen=True, kw_only=True):
+    """Run this workflow. ``workflow`` is the definition as a plain object: the scheduler validates it again."""
+
+    execution: str
+    workflow: dict[str, Any]
+    inputs: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+
+
+class Cancel(Command, frozen=True, kw_only=True):
+    """End this execution."""
+
+    execution: str
+    reason: str = ""
+
+
+class Clear(Command, frozen=True, kw_only=True):
+    """Erase this finished execution: its events but the marker, its objects, its logs."""
+
+    execution: str
+
+
+# ---- to a machine
+
+
+class AttemptTimeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long each phase may take, in seconds, and how long a container may take to stop when asked."""
+
+    pull: float
+    start: float
+    load: float
+    run: float
+    grace: float
+
+
+class AttemptResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the attempt may use: 0 means no limit for cpus (cores) and memory (bytes)."""
+
+    slots: int = 1
+    cpus: float = 0.0
+    memory: int = 0
+    gpus: int = 0
+
+
+class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt to run, with every expression already evaluated. ``inputs`` go to the file $MUSTER_INPUT."""
+
+    execution: str
+    step: str
+    attempt: int
+    workflow: str
+    container: ContainerSpec
+    timeouts: AttemptTimeouts
+    resources: AttemptResources = AttemptResources()
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Output] = {}
+
+    @property
+    def ref(self) -> AttemptRef:
+        """The attempt's name."""
+        return AttemptRef(self.execution, self.step, self.attempt)
+
+
+class Start(Command, frozen=True, kw_only=True):
+    """Start these attempts. ``session`` is the connection they were meant for; an agent with another ignores them."""
+
+    session: int
+    attempts: list[AttemptOrder]
+
+
+class Stop(Command, frozen=True, kw_only=True):
+    """Stop these attempts, also those whose start has not come yet."""
+
+    attempts: list[AttemptRef]
+    reason: str = ""
+
+
+VERBS: Final[dict[str, type[Command]]] = {
+    "submit": Submit,
+    "cancel": Cancel,
+    "clear": Clear,
+    "start": Start,
+    "stop": Stop,
+}
+
+
+# ---- beside commands: what is neither command nor history
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One beat. ``session`` is the sequence of the machine's connection; ``leaving`` is a scheduler's goodbye."""
+
+    name: str
+    sequence: int
+    session: int
+    interval_s: float
+    time: datetime
+    running: list[AttemptRef] = []
+    load: float | None = None
+    outbox: int = 0
+    leaving: bool = False
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line a container wrote; ``text`` has no line end and is at most the configured length."""
+
+    time: datetime
+    stream: str
+    text: str

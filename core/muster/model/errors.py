@@ -1,0 +1,376 @@
+"""Every error a person can meet, in one tree.
+
+The class docstring is the default message, data are attributes, ``code`` is stable (scripts may match on it)
+and ``remedy`` says what to do next. An error that belongs to a run also says where: phase, step, machine, attempt.
+
+    MusterError
+    ├── by Hyko's names
+    │   ImagePullError, ContainerStartingError, ExecutionError, FunctionExecutionError, InputMissingError,
+    │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
+    ├── what the other predecessors can say
+    │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
+    │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
+    │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
+    └── Muster's own
+        PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
+        CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
+        ReplacedError, IllegalTransitionError
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as it stands in the log and in views: what, where, and what to do."""
+
+    code: str
+    name: str
+    message: str
+    remedy: str = ""
+    phase: str | None = None
+    step: str | None = None
+    machine: str | None = None
+    attempt: int | None = None
+    details: dict[str, Any] = {}
+    cause: ErrorInfo | None = None
+
+
+class MusterError(Exception):
+    """Something went wrong in Muster."""
+
+    code: ClassVar[str] = "muster"
+    remedy: ClassVar[str] = ""
+    where: ClassVar[tuple[str, ...]] = ("phase", "step", "machine", "attempt")
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        remedy: str | None = None,
+        cause: ErrorInfo | MusterError | None = None,
+        **data: Any,
+    ) -> None:
+        self.data = data
+        self.cause = cause.info() if isinstance(cause, MusterError) else cause
+        self.advice = type(self).remedy if remedy is None else remedy
+        self.message = message or self._default(data)
+        super().__init__(self.message)
+
+    @classmethod
+    def _default(cls, data: dict[str, Any]) -> str:
+        text = (cls.__doc__ or cls.__name__).strip().split("\n")[0]
+        try:
+            return text.format(**data)
+        except (KeyError, IndexError):
+            return text
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["data"][name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.advice}".strip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (from_info, (self.info(),))
+
+    def info(self, **where: Any) -> ErrorInfo:
+        """The error as a value for the log; ``where`` adds phase, step, machine or attempt."""
+        data = self.data | {key: value for key, value in where.items() if value is not None}
+        return ErrorInfo(
+            code=self.code,
+            name=type(self).__name__,
+            message=self.message,
+            remedy=self.advice,
+            phase=data.pop("phase", None),
+            step=data.pop("step", None),
+            machine=data.pop("machine", None),
+            attempt=data.pop("attempt", None),
+            details=data,
+            cause=self.cause,
+        )
+
+
+def from_info(info: ErrorInfo) -> MusterError:
+    """The exception that ``info`` describes; an unknown code becomes a plain MusterError with the same text."""
+    kind = by_code().get(info.code, MusterError)
+    where = {key: getattr(info, key) for key in MusterError.where if getattr(info, key) is not None}
+    return kind(info.message, remedy=info.remedy, cause=info.cause, **(info.details | where))
+
+
+def by_code() -> dict[str, type[MusterError]]:
+    """Every error class by its code."""
+    found: dict[str, type[MusterError]] = {}
+    waiting = [MusterError]
+    while waiting:
+        kind = waiting.pop()
+        found[kind.code] = kind
+        waiting.extend(kind.__subclasses__())
+    return found
+
+
+# ---- by Hyko's names
+
+
+class ImagePullError(MusterError):
+    """The image {image} could not be pulled."""
+
+    code = "image_pull"
+    remedy = "Check the image name and tag, that the registry answers, and that this machine may read it."
+
+
+class ContainerStartingError(MusterError):
+    """The container could not be started."""
+
+    code = "container_starting"
+    remedy = "Check command, entrypoint, user and working_dir of the step against what the image contains."
+
+
+class ExecutionError(MusterError):
+    """The step's command failed."""
+
+    code = "execution"
+    remedy = "Read the step's logs: muster logs EXECUTION STEP."
+
+
+class FunctionExecutionError(ExecutionError):
+    """The function raised an exception."""
+
+    code = "function_execution"
+    remedy = "Read the traceback in the details and the step's logs: muster logs EXECUTION STEP."
+
+
+class InputMissingError(MusterError):
+    """The input {input} is required and was not given."""
+
+    code = "input_missing"
+    remedy = "Give it with --input NAME=VALUE, or declare a default."
+
+
+class ValueMissingError(MusterError):
+    """A referenced value does not exist."""
+
+    code = "value_missing"
+    remedy = "Declare the output in the step that should produce it, and check that the step writes it."
+
+
+class SourceNodeMissingError(MusterError):
+    """The step {source} is referenced and does not exist."""
+
+    code = "source_node_missing"
+    remedy = "Correct the step id in the reference, or add the step."
+
+
+class MachineOfflineError(MusterError):
+    """The machine {machine} was connected and stopped answering."""
+
+    code = "machine_offline"
+    remedy = "See muster machines; start the agent there again: muster agent."
+
+
+class NotConnectedError(MusterError):
+    """The machine {machine} has never connected, or said goodbye."""
+
+    code = "not_connected"
+    remedy = "See muster machines; start an agent under that name: muster agent --name NAME."
+
+
+class RetriableError(MusterError):
+    """The retries of an action are exhausted; the cause is the last error."""
+
+    code = "retriable"
+    remedy = "Mend the cause, or raise retry.max_attempts of the step."
+
+
+# ---- what the other predecessors can say and Hyko cannot
+
+
+class FunctionNotFoundError(MusterError):
+    """The function was not found in the image."""
+
+    code = "function_not_found"
+    remedy = "Check module and callable of the step's function."
+
+
+class FunctionLoadError(MusterError):
+    """The function could not be loaded."""
+
+    code = "function_load"
+    remedy = "Read the traceback in the details."
+
+
+class InvalidArgumentError(MusterError):
+    """An argument has a value that is not accepted."""
+
+    code = "invalid_argument"
+    remedy = "Correct the value; the message names it."
+
+
+class InvalidTypeError(MusterError):
+    """A value has the wrong type."""
+
+    code = "invalid_type"
+    remedy = "Give a value of the declared type; the message names it."
+
+
+class AssertionFailedError(MusterError):
+    """An assertion of the function failed."""
+
+    code = "assertion_failed"
+    remedy = "Read the message of the assertion; it is the function's own."
+
+
+class DuplicateStepError(MusterError):
+    """Two steps have the id {step}."""
+
+    code = "duplicate_step"
+    remedy = "Give each step an id of its own."
+
+
+class ForbiddenFunctionError(MusterError):
+    """The execution lacks a tag that the function requires."""
+
+    code = "forbidden_function"
+    remedy = "Add the tag to the execution, or use another function."
+
+
+class StepLimitError(MusterError):
+    """The workflow has more steps than its limit admits."""
+
+    code = "step_limit"
+    remedy = "Raise limits.steps or split the workflow."
+
+
+class FunctionLimitError(MusterError):
+    """A function is used more often than its limit admits."""
+
+    code = "function_limit"
+    remedy = "Raise limits.functions for it, or use it less."
+
+
+class OutputError(MusterError):
+    """The step's outputs are not what it declares."""
+
+    code = "output"
+    remedy = "Write a JSON object with the declared outputs to the file named by $MUSTER_OUTPUT."
+
+
+class OutOfMemoryError(ExecutionError):
+    """The container used more memory than it may and was killed."""
+
+    code = "out_of_memory"
+    remedy = "Raise resources.memory of the step."
+
+
+class StepTimeoutError(ExecutionError):
+    """The step took longer than its timeout."""
+
+    code = "step_timeout"
+    remedy = "Raise the phase's limit under timeouts of the step, or find out why it is slow."
+
+
+class ExpressionError(MusterError):
+    """An expression could not be evaluated."""
+
+    code = "expression"
+    remedy = "Correct the expression; the language is CEL (https://cel.dev)."
+
+
+class WorkflowInvalidError(MusterError):
+    """The workflow is not valid."""
+
+    code = "workflow_invalid"
+    remedy = "Mend what is named and check again with muster validate."
+
+
+# ---- Muster's own
+
+
+class PlacementError(MusterError):
+    """No known machine could ever hold the step."""
+
+    code = "placement"
+    remedy = "Ask for less, or connect a machine that has what the step asks for; see muster machines."
+
+
+class AttemptLostError(MusterError):
+    """The attempt was lost with its machine or agent."""
+
+    code = "attempt_lost"
+    remedy = "See muster machines; the step is tried again as long as its budget for lost machines lasts."
+
+
+class NameInvalidError(MusterError):
+    """The {what} {name!r} is not a legal name."""
+
+    code = "name_invalid"
+    remedy = "Use 1 to 63 of a-z, 0-9, _ and -, beginning with a letter or digit."
+
+
+class ExecutionNotFoundError(MusterError):
+    """There is no execution {execution}."""
+
+    code = "execution_not_found"
+    remedy = "See muster list for the ids."
+
+
+class ExecutionConflictError(MusterError):
+    """The execution id {execution} is taken by a run with other content."""
+
+    code = "execution_conflict"
+    remedy = "Submit with a new id, or with exactly the same workflow and inputs."
+
+
+class CommandInvalidError(MusterError):
+    """The command could not be understood."""
+
+    code = "command_invalid"
+    remedy = "Send it with a client of the same version."
+
+
+class ExecutionTimeoutError(MusterError):
+    """The execution did not end in the time given."""
+
+    code = "execution_timeout"
+    remedy = "Wait longer, or look at it with muster show."
+
+
+class BrokerError(MusterError):
+    """The broker does not answer."""
+
+    code = "broker"
+    remedy = "Check that it runs and that the URL is right: muster doctor."
+
+
+class BrokerUnsuitableError(BrokerError):
+    """The broker cannot be used."""
+
+    code = "broker_unsuitable"
+    remedy = "Muster needs NATS 2.12 or newer with JetStream; start one with the nats.conf that ships."
+
+
+class LogChangedError(BrokerError):
+    """The event log is not the one that was read before."""
+
+    code = "log_changed"
+    remedy = "The broker lost or replaced the stream. Find out why, then rebuild: muster projections rebuild."
+
+
+class ReplacedError(MusterError):
+    """Another process writes under this name now."""
+
+    code = "replaced"
+    remedy = "Run one agent per machine name; give this one another with --name."
+
+
+class IllegalTransitionError(MusterError):
+    """The transition {transition} is not legal from the status {status}."""
+
+    code = "illegal_transition"
+    remedy = "This is a defect of Muster: please report it with the execution's events."

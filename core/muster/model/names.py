@@ -1,0 +1,46 @@
+"""Names and paths: what may be called what, refused before anything is sent."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from muster.model.errors import NameInvalidError
+
+SCHEDULER: Final = "scheduler"
+NO_EXECUTION: Final = "-"
+PATH_LENGTH_MAX: Final = 200  # characters; a path is one token of a NATS subject and of a container label
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+_PATH_PART = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+_EXECUTION = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}\Z")
+
+
+def check_name(what: str, name: str) -> str:
+    """Return ``name`` if it is a legal machine, workflow or step name, else raise NameInvalidError."""
+    if not _NAME.match(name):
+        raise NameInvalidError(what=what, name=name)
+    return name
+
+
+def check_machine(name: str) -> str:
+    """As check_name; ``scheduler`` is reserved for the writer of decisions."""
+    if name == SCHEDULER:
+        raise NameInvalidError(
+            f"the machine name {name!r} is reserved for the scheduler", what="machine", name=name
+        )
+    return check_name("machine", name)
+
+
+def check_path(path: str) -> str:
+    """Return ``path`` if it is a legal step address such as ``words`` or ``each/17/convert``."""
+    if len(path) > PATH_LENGTH_MAX or not all(_PATH_PART.match(part) for part in path.split("/")):
+        raise NameInvalidError(what="step path", name=path)
+    return path
+
+
+def check_execution(execution: str) -> str:
+    """Return ``execution`` if it can be an execution id (a UUIDv7, or letters, digits, ``_``, ``-``)."""
+    if not _EXECUTION.match(execution):
+        raise NameInvalidError(what="execution id", name=execution)
+    return execution

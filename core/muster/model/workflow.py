@@ -1,0 +1,134 @@
+"""The workflow definition as people write it: the shape only.
+
+What a definition means is worked out in ``muster.model.plan``; whether it is any good, in ``muster.model.validation``.
+Fields of a container are named as in the Compose file. Durations are ``500ms 10s 5m 1h`` or seconds, sizes
+``64Mi 1Gi`` or bytes; any string may hold ``${{ }}`` expressions where the plan evaluates it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+ValueType = Literal["any", "string", "integer", "number", "boolean", "array", "object"]
+Duration = str | int | float
+Size = str | int
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Unknown keys are refused by validation, not here: a log written by a newer release must still be read."""
+
+
+class Input(_Part, frozen=True, kw_only=True):
+    """One input of a workflow. Without a default it is required, unless ``required`` is false (then it is null)."""
+
+    type: ValueType = "any"
+    description: str = ""
+    default: Any | UnsetType = UNSET
+    required: bool = True
+
+
+class Output(_Part, frozen=True, kw_only=True):
+    """One output of a step.
+
+    ``source``: ``file`` takes the key of this name from the JSON object at $MUSTER_OUTPUT; ``stdout`` takes what the
+    container printed, without the last line end, read as JSON unless the type is string.
+    """
+
+    type: ValueType = "any"
+    description: str = ""
+    default: Any | UnsetType = UNSET
+    required: bool = True
+    source: Literal["file", "stdout"] = "file"
+
+
+class Backoff(_Part, frozen=True, kw_only=True):
+    """How long to wait before the next attempt: initial, then times factor, up to max; jitter takes up to half off."""
+
+    initial: Duration = "1s"
+    factor: float = 2.0
+    max: Duration = "30s"
+    jitter: bool = True
+
+
+class Retry(_Part, frozen=True, kw_only=True):
+    """``max_attempts`` counts every try of a phase: 1 means no retry. ``phases`` sets another number for a phase."""
+
+    max_attempts: int = 1
+    backoff: Backoff = Backoff()
+    phases: dict[Literal["pull", "start", "load", "run"], int] = {}
+
+
+class Timeouts(_Part, frozen=True, kw_only=True):
+    """How long each phase of an attempt may take."""
+
+    pull: Duration = "10m"
+    start: Duration = "1m"
+    load: Duration = "5m"
+    run: Duration = "24h"
+
+
+class MachineSelector(_Part, frozen=True, kw_only=True):
+    """Where a step may run: on the machine of this name, or on one that has all these labels."""
+
+    name: str | None = None
+    labels: dict[str, str] = {}
+
+
+class Resources(_Part, frozen=True, kw_only=True):
+    """What an attempt of the step takes from its machine, and may not exceed."""
+
+    cpus: float = 0.0
+    memory: Size = 0
+    gpus: int = 0
+    slots: int = 1
+
+
+class Step(_Part, frozen=True, kw_only=True):
+    """A container run. ``command`` as a string goes to a shell (``/bin/sh -c``)."""
+
+    id: str
+    image: str
+    description: str = ""
+    command: list[str] | str | None = None
+    entrypoint: list[str] | str | None = None
+    environment: dict[str, str | int | float | bool | None] = {}
+    working_dir: str | None = None
+    user: str | None = None
+    network_mode: Literal["none", "bridge", "host"] = "none"
+    read_only: bool = False
+    pull_policy: Literal["missing", "always", "never"] = "missing"
+    stop_grace_period: Duration = "10s"
+    inputs: dict[str, Any] = {}
+    outputs: dict[str, Output] = {}
+    needs: list[str] = []
+    retry: Retry = Retry()
+    timeouts: Timeouts = Timeouts()
+    machine: str | MachineSelector | None = None
+    resources: Resources = Resources()
+
+
+class Workflow(_Part, frozen=True, kw_only=True):
+    """A definition: inputs, steps, outputs."""
+
+    name: str
+    description: str = ""
+    inputs: dict[str, Input] = {}
+    steps: list[Step]
+    outputs: dict[str, Any] = {}
+
+
+class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What to run, with every expression evaluated. ``command`` and ``entrypoint`` None mean the image's own."""
+
+    image: str
+    command: list[str] | None = None
+    entrypoint: list[str] | None = None
+    environment: dict[str, str] = {}
+    working_dir: str | None = None
+    user: str | None = None
+    network_mode: Literal["none", "bridge", "host"] = "none"
+    read_only: bool = False
+    pull_policy: Literal["missing", "always", "never"] = "missing"
