@@ -1,0 +1,38 @@
+"""How core finds the services that stand above it, without importing them: entry points of the wheel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any, Protocol, cast
+
+from muster.broker.interface import Broker
+from muster.settings import Settings
+
+
+class Service(Protocol):
+    """A long-running part: serves until ``stop`` is set, then drains and returns.
+
+    ``ready`` is called once, with one line for people, when the service does its work. ``options`` are the service's
+    own; an unknown one is a TypeError. A failure it cannot mend is raised.
+    """
+
+    async def __call__(
+        self,
+        broker: Broker,
+        settings: Settings,
+        *,
+        stop: asyncio.Event,
+        ready: Callable[[str], None],
+        **options: Any,
+    ) -> None:
+        """Serve."""
+        ...
+
+
+def service(name: str) -> Service:
+    """The service ``agent`` or ``projections`` of the installed wheel. Raises LookupError where it is not there."""
+    for point in entry_points(group="muster.services", name=name):
+        return cast("Service", point.load())
+    raise LookupError(f"the service {name!r} is not installed; reinstall muster-engine")
