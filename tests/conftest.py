@@ -1,0 +1,49 @@
+"""Fixtures for every test, and which service each test needs.
+
+A test asks for a service by asking for its fixture, and the mark follows from that:
+`-m "not docker"` never lies.
+"""
+
+import pytest
+
+from tests.fixtures.blocking import no_blocking
+from tests.fixtures.broker import (
+    broker,
+    broker_cluster,
+    make_broker,
+    module_broker,
+    nc,
+    session_broker,
+)
+from tests.fixtures.engine import busybox_image, docker_cleanup, docker_engine, registry
+
+__all__ = [
+    "broker",
+    "broker_cluster",
+    "busybox_image",
+    "docker_cleanup",
+    "docker_engine",
+    "make_broker",
+    "module_broker",
+    "nc",
+    "no_blocking",
+    "registry",
+    "session_broker",
+]
+
+NEEDS = {
+    "docker": {"docker_engine"},
+    "broker": {"broker", "broker_cluster", "make_broker", "module_broker", "session_broker"},
+}
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the services its fixtures need; the report carries them as `needs` properties."""
+    for item in items:
+        names = set(getattr(item, "fixturenames", ()))
+        for service, fixtures in NEEDS.items():
+            if names & fixtures:
+                item.add_marker(service)
+            if item.get_closest_marker(service):
+                item.user_properties.append(("needs", service))
