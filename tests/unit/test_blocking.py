@@ -4,9 +4,10 @@ import asyncio
 import time
 from pathlib import Path
 
-import muster
 import pytest
 from blockbuster import BlockingError
+
+import muster
 
 
 def _sleeper(path: Path):
