@@ -16,6 +16,7 @@ from tests.fixtures.broker import (
     session_broker,
 )
 from tests.fixtures.engine import busybox_image, docker_cleanup, docker_engine, registry
+from tests.fixtures.environment import own_environment
 
 __all__ = [
     "broker",
@@ -27,6 +28,7 @@ __all__ = [
     "module_broker",
     "nc",
     "no_blocking",
+    "own_environment",
     "registry",
     "session_broker",
 ]
