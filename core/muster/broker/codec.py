@@ -1,13 +1,18 @@
-"""Commands, beats and log lines as JSON."""
+"""Commands, beats and log lines as JSON, and events as the log gives them back."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
+from muster.model import envelope
+from muster.model.catalogue import Unknown
 from muster.model.commands import VERBS, Command, Heartbeat, LogLine
+from muster.model.envelope import Event
 from muster.model.errors import CommandInvalidError
+from muster.model.names import NO_EXECUTION
 
 _encoder: Final = msgspec.json.Encoder()
 _commands: Final = {verb: msgspec.json.Decoder(kind) for verb, kind in VERBS.items()}
@@ -39,3 +44,22 @@ def decode_heartbeat(payload: bytes) -> Heartbeat:
 def decode_lines(payload: bytes) -> list[LogLine]:
     """The lines of one message. Raises msgspec.DecodeError."""
     return _lines.decode(payload)
+
+
+def decode_event(line: bytes, *, sequence: int, subject: str, time: datetime) -> Event:
+    """The event of one stored line. Rubbish that somebody put into the stream becomes an ``unreadable.event``.
+
+    One bad line must not stop every reader of the log; ``time`` is when the broker stored it.
+    """
+    try:
+        return envelope.decode(line)
+    except (msgspec.MsgspecError, ValueError):
+        tokens = [*subject.split("."), "", "", ""]
+        text = line.decode("utf-8", "replace")
+        return Event(
+            id=f"unreadable:{sequence}",
+            writer=tokens[2],
+            execution=tokens[3] or NO_EXECUTION,
+            time=time,
+            data=Unknown("unreadable.event", 0, msgspec.Raw(_encoder.encode(text))),
+        )

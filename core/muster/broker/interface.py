@@ -170,7 +170,9 @@ class Heartbeats(Protocol):
 class LogLines(Protocol):
     """What containers print."""
 
-    async def write(self, machine: str, execution: str, step: str, attempt: int, lines: Sequence[LogLine]) -> None:
+    async def write(
+        self, machine: str, execution: str, step: str, attempt: int, lines: Sequence[LogLine]
+    ) -> None:
         """Publish the lines in order. May drop them with the connection away: logs are not the truth."""
         ...
 
