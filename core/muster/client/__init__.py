@@ -1,0 +1,23 @@
+"""Submit, watch and end executions from Python: everything is read from the log, nothing from a view."""
+
+from __future__ import annotations
+
+from muster.client.client import Client
+from muster.client.definition import serialize, workflow_of
+from muster.client.follower import ExecutionView, Progress, StepView, TransitionView
+from muster.client.result import Result
+from muster.client.sync import SyncClient
+from muster.client.timeline import Moment
+
+__all__ = [
+    "Client",
+    "ExecutionView",
+    "Moment",
+    "Progress",
+    "Result",
+    "StepView",
+    "SyncClient",
+    "TransitionView",
+    "serialize",
+    "workflow_of",
+]

@@ -1,0 +1,297 @@
+"""The client: submits and cancels by command, and reads everything it answers from the log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar, cast
+
+from muster.broker.interface import Broker
+from muster.client.callbacks import Callbacks
+from muster.client.definition import Definition, workflow_of
+from muster.client.events import Filter
+from muster.client.follower import ExecutionView, StepView, TransitionView
+from muster.client.lines import read_lines
+from muster.client.result import Result, result_of
+from muster.client.submission import Submission
+from muster.client.watch import Listener, Watch
+from muster.identity import uuid7
+from muster.model import subjects
+from muster.model.commands import Cancel, LogLine
+from muster.model.envelope import Recorded
+from muster.model.errors import (
+    BrokerError,
+    ExecutionNotFoundError,
+    ExecutionTimeoutError,
+    SourceNodeMissingError,
+)
+from muster.model.names import SCHEDULER, check_execution
+from muster.model.workflow import Workflow
+from muster.settings import Settings, load
+
+ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
+
+OnStep = Callable[[StepView], Awaitable[None] | None]
+OnFinish = Callable[[Result], Awaitable[None] | None]
+T = TypeVar("T")
+
+
+class Client:
+    """A connection to Muster. ``async with Client() as client: result = await client.run(workflow, inputs)``.
+
+    ``url`` and ``settings`` say where the broker is; otherwise the environment does. A ``broker`` that is handed
+    in is used and left open.
+    """
+
+    def __init__(
+        self, url: str | None = None, *, settings: Settings | None = None, broker: Broker | None = None
+    ) -> None:
+        self._settings = settings or load(url=url)
+        self._broker = broker
+        self._owned = broker is None
+        self._floor = 1
+
+    async def connect(self) -> Self:
+        """Connect to the broker. Raises BrokerError if none answers or Muster was never started on it."""
+        if self._broker is None:
+            from muster.broker.nats import NatsBroker
+
+            self._broker = await NatsBroker.connect(self._settings, name="muster-client")
+        # What is submitted from here on stands above what is there now: its reader need not look below.
+        self._floor = (await self.broker.log.position()).last + 1
+        return self
+
+    async def close(self) -> None:
+        """Disconnect."""
+        broker, self._broker = self._broker, None
+        if broker is not None and self._owned:
+            await broker.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.connect()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker of this client. Raises BrokerError before connect and after close."""
+        if self._broker is None:
+            raise BrokerError(
+                "The client is not connected.", remedy="Use it in `async with Client() as client:`."
+            )
+        return self._broker
+
+    # ---- starting
+
+    async def submit(
+        self,
+        workflow: Definition,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        execution: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Submit, and return the execution's id once ``execution.queued`` is in the log.
+
+        Nothing is sent if the workflow or its inputs are not valid. Where the outcome is not known (BrokerError), the
+        same call with the same ``execution`` is safe: an execution is accepted once.
+        """
+        async with await self._submitted(workflow, inputs, execution, labels, metadata) as watch:
+            return watch.view.id
+
+    async def run(
+        self,
+        workflow: Definition,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        on_step_update: OnStep | None = None,
+        on_execution_finish: OnFinish | None = None,
+        timeout: float | None = None,
+        execution: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """Submit, follow to the end, and return the result. A failed execution is a result, not an exception.
+
+        Raises ExecutionTimeoutError after ``timeout`` seconds; the execution goes on, and ``wait`` takes it up.
+        The callbacks may be sync or async; they cannot hold up or fail the execution.
+        """
+        async with Callbacks() as callbacks:
+
+            def listen(_: Recorded, step: StepView | None) -> None:
+                if step is not None:
+                    callbacks.call(cast("Any", on_step_update), step)
+
+            submitted = self._submitted(workflow, inputs, execution, labels, metadata, listener=listen)
+            async with await submitted as watch:
+                await _within(timeout, watch.until_finished(), watch.view.id)
+                result = result_of(watch.view)
+            callbacks.call(cast("Any", on_execution_finish), result)
+        return result
+
+    async def _submitted(
+        self,
+        workflow: Definition,
+        inputs: Mapping[str, Any] | None,
+        execution: str | None,
+        labels: Mapping[str, str] | None,
+        metadata: Mapping[str, Any] | None,
+        *,
+        listener: Listener | None = None,
+    ) -> Watch:
+        if isinstance(workflow, Path):
+            workflow = await asyncio.to_thread(workflow_of, workflow)
+        submission = Submission.of(workflow, inputs, execution or uuid7(), labels, metadata)
+        # An id that was chosen by the caller may have been submitted before.
+        watch = Watch(self.broker.log, submission.execution, self._floor if execution is None else 1)
+        watch.listener = listener
+        await watch.__aenter__()
+        try:
+            await _within(
+                ACCEPT_LIMIT_S, submission.accept(self.broker, watch), submission.execution, _NO_SCHEDULER
+            )
+        except BaseException:
+            await watch.__aexit__()
+            raise
+        return watch
+
+    # ---- ending
+
+    async def cancel(self, execution: str, reason: str = "") -> str:
+        """Cancel, and return once the log shows that the execution is ending or has ended; again changes nothing.
+
+        Returns the outcome: cancelled, or how the execution ended (or is ending) where that was decided before.
+        """
+        view = await self.state(execution)
+        if not (view.finished or view.ending):
+            command = Cancel(id=uuid7(), execution=execution, reason=reason)
+            async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+                await self.broker.commands.send(SCHEDULER, "cancel", command)
+                await _within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, _NO_SCHEDULER)
+        return view.status if view.finished else view.ending
+
+    async def wait(
+        self, execution: str, *, block: bool = True, timeout: float | None = None
+    ) -> Result | None:
+        """The result; waits for it, or with ``block=False`` is None while the execution goes on.
+
+        Raises ExecutionTimeoutError after ``timeout`` seconds.
+        """
+        view = await self.state(execution)
+        if not view.finished and block:
+            async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+                await _within(timeout, watch.until_finished(), execution)
+        return result_of(view) if view.finished else None
+
+    # ---- looking
+
+    async def state(self, execution: str) -> ExecutionView:
+        """Everything the log says about the execution now. Raises ExecutionNotFoundError for an unknown id."""
+        view = ExecutionView(check_execution(execution))
+        async for batch in self.broker.log.read(subjects=[subjects.events(execution=execution)]):
+            view.apply_all(batch)
+        if view.known:
+            return view
+        if view.cleared:
+            raise ExecutionNotFoundError(
+                f"The execution {execution} was cleared.",
+                remedy="Nothing of it is kept.",
+                execution=execution,
+            )
+        raise ExecutionNotFoundError(execution=execution)
+
+    def follow(self, execution: str, view: ExecutionView | None = None) -> Watch:
+        """A watch over the execution, for programs that draw it as it goes: ``async with client.follow(id) as w``."""
+        start = 1 if view is None else view.sequence + 1
+        return Watch(self.broker.log, check_execution(execution), start, view=view)
+
+    async def progress(self, execution: str) -> tuple[int, int]:
+        """``(finished, total)`` steps; failed and skipped ones count as finished."""
+        return (await self.state(execution)).progress
+
+    async def outputs(self, execution: str) -> dict[str, Any]:
+        """The outputs of the workflow; empty until it has succeeded."""
+        return (await self.state(execution)).outputs
+
+    async def steps(self, execution: str) -> dict[str, StepView]:
+        """Every step by its path."""
+        return (await self.state(execution)).steps
+
+    async def step(self, execution: str, path: str) -> StepView:
+        """One step. Raises SourceNodeMissingError if the execution has no step of this path."""
+        steps = await self.steps(execution)
+        if path not in steps:
+            raise SourceNodeMissingError(
+                f"The execution {execution} has no step {path}.",
+                remedy=f"It has: {', '.join(steps)}.",
+                source=path,
+            )
+        return steps[path]
+
+    async def transitions(self, execution: str) -> list[TransitionView]:
+        """The changes of the execution's status, in order."""
+        return (await self.state(execution)).transitions
+
+    async def workflow(self, execution: str) -> Workflow:
+        """The definition the execution was accepted with."""
+        workflow = (await self.state(execution)).workflow
+        if workflow is None:
+            raise ExecutionNotFoundError(execution=execution)
+        return workflow
+
+    async def events(
+        self,
+        execution: str | None = None,
+        *,
+        machine: str | None = None,
+        kind: str | None = None,
+        follow: bool = False,
+        from_sequence: int = 1,
+    ) -> AsyncIterator[Recorded]:
+        """Events in log order, from a sequence on; with ``follow`` also those to come. Resume with the last + 1."""
+        chosen = Filter(execution, machine, kind)
+        log, matches = self.broker.log, chosen.matches
+        reader = log.follow if follow else log.read
+        async with aclosing(cast("Any", reader(from_sequence, subjects=chosen.subjects))) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    if matches(recorded.event):
+                        yield recorded
+
+    async def logs(
+        self, execution: str, step: str | None = None, *, attempt: int | None = None, follow: bool = False
+    ) -> AsyncIterator[tuple[str, int, LogLine]]:
+        """``(step, attempt, line)`` of what was printed; with ``follow`` to the execution's end."""
+        view = await self.state(execution)
+        ended: Callable[[], Awaitable[object]] | None = None
+        if follow and not view.finished:
+
+            async def ended() -> object:
+                return await self.wait(execution)
+
+        async with aclosing(read_lines(self.broker.lines, execution, step, attempt, ended)) as lines:
+            async for item in lines:
+                yield item
+
+
+_NO_SCHEDULER: Final = (
+    "It is stored, but no scheduler took it up in time.",
+    "Start one: muster scheduler (or muster up). What was stored is then done by itself.",
+)
+_TOO_LONG: Final = ("", "")
+
+
+async def _within(
+    limit_s: float | None, waiting: Awaitable[T], execution: str, words: tuple[str, str] = _TOO_LONG
+) -> T:
+    try:
+        async with asyncio.timeout(limit_s):
+            return await waiting
+    except TimeoutError:
+        message, remedy = words
+        message = message or f"The execution {execution} did not end in {limit_s:g} s; it goes on."
+        raise ExecutionTimeoutError(message, remedy=remedy or None, execution=execution) from None

@@ -1,0 +1,37 @@
+"""Workflow definitions in the forms people have them in, made one: a checked ``Workflow``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from muster.model import validation
+from muster.model.workflow import Workflow
+
+Definition = Workflow | Mapping[str, Any] | Path | str | bytes
+
+
+def workflow_of(definition: Definition) -> Workflow:
+    """The checked workflow of a file (a Path), of YAML or JSON text, or of an object of the same shape.
+
+    Raises WorkflowInvalidError with every problem found, each with its place.
+    """
+    if isinstance(definition, Path):
+        return validation.load(definition.read_bytes(), name=str(definition))
+    if isinstance(definition, str | bytes):
+        text = definition.encode() if isinstance(definition, str) else definition
+        return validation.load(text, name="workflow")
+    return validation.from_object(serialize(definition))
+
+
+def serialize(workflow: Workflow | Mapping[str, Any]) -> dict[str, Any]:
+    """``workflow`` as a plain object: what a submit carries, and what ``workflow_of`` takes back."""
+    return cast("dict[str, Any]", plain(workflow))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON gives it back. Raises TypeError where it is no JSON value."""
+    return msgspec.json.decode(msgspec.json.encode(value))

@@ -1,0 +1,270 @@
+"""What the log says about one execution: a pure fold of its events, used by clients and by the command line.
+
+Theory of operation. The fold sees the events of one execution in log order and nothing else. Scheduler events decide:
+they carry the transitions and each step's outcome. Agent events only colour in what the current attempt is
+doing; one from an attempt that is no longer current goes to the timeline and changes nothing. What a crash may write
+twice changes nothing the second time: an agent's ``n`` and a transition's number only ever grow, and a step that
+ended has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from muster.client.timeline import Moment, moment
+from muster.model import catalogue
+from muster.model.catalogue import Body
+from muster.model.envelope import Event, Recorded
+from muster.model.errors import ErrorInfo
+from muster.model.names import SCHEDULER
+from muster.model.transitions import STEP_TERMINAL, TERMINAL, Transition
+from muster.model.workflow import Workflow
+
+
+class TransitionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of the execution's status, with its true time and what came with it."""
+
+    number: int
+    time: datetime
+    type: str
+    before: str | None
+    after: str
+    step: str | None = None
+    output: Any = None
+    error: ErrorInfo | None = None
+    label: str = ""
+    metadata: dict[str, Any] = {}
+    sequence: int = 0
+
+
+class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a phase of an attempt has come."""
+
+    phase: str
+    current: float
+    total: float | None = None
+    unit: str = ""
+    message: str = ""
+
+
+class StepView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step as it stands. ``finished`` is also true of a step that failed, was skipped or was cancelled."""
+
+    path: str
+    status: str = "pending"
+    attempt: int | None = None
+    machine: str | None = None
+    phase: str | None = None
+    progress: Progress | None = None
+    reason: str = ""
+    due_at: datetime | None = None
+    cached: bool = False
+    outputs: dict[str, Any] = {}
+    error: ErrorInfo | None = None
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the step."""
+        return self.status in STEP_TERMINAL
+
+
+class ExecutionView:
+    """One execution as it stands after the events given to ``apply``."""
+
+    def __init__(self, execution: str) -> None:
+        self.id = execution
+        self.sequence = 0
+        self.status = ""
+        self.workflow: Workflow | None = None
+        self.inputs: dict[str, Any] = {}
+        self.labels: dict[str, str] = {}
+        self.metadata: dict[str, Any] = {}
+        self.rerun_of: str | None = None
+        self.transitions: list[TransitionView] = []
+        self.steps: dict[str, StepView] = {}
+        self.timeline: list[Moment] = []
+        self.outputs: dict[str, Any] = {}
+        self.error: ErrorInfo | None = None
+        self.reason = ""
+        self.ending = ""
+        self.cleared = False
+        self._n: dict[str, int] = {}
+
+    @property
+    def known(self) -> bool:
+        """Whether the log holds an accepted execution of this id."""
+        return bool(self.status)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the execution has ended."""
+        return self.status in TERMINAL
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """``(finished, total)`` steps; failed and skipped ones count as finished."""
+        return sum(step.finished for step in self.steps.values()), len(self.steps)
+
+    @property
+    def queued_at(self) -> datetime | None:
+        """When the execution was accepted."""
+        return self.transitions[0].time if self.transitions else None
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When the execution ended, if it has."""
+        return self.transitions[-1].time if self.finished else None
+
+    def apply_all(self, records: Iterable[Recorded]) -> None:
+        """Fold several events."""
+        for recorded in records:
+            self.apply(recorded)
+
+    def apply(self, recorded: Recorded) -> StepView | None:
+        """Fold one event; the step that changed by it, if one did."""
+        event = recorded.event
+        if recorded.sequence <= self.sequence or self._seen(event):
+            return None
+        self.sequence = recorded.sequence
+        if (happened := moment(event)) is not None:
+            self.timeline.append(happened)
+        if not isinstance(event.data, Body):
+            return None
+        self._fold_execution(event, recorded.sequence)
+        return self._fold_step(event)
+
+    def _seen(self, event: Event) -> bool:
+        if event.writer == SCHEDULER or event.n is None:
+            return False
+        if event.n <= self._n.get(event.writer, 0):
+            return True
+        self._n[event.writer] = event.n
+        return False
+
+    # ---- the execution itself
+
+    def _fold_execution(self, event: Event, sequence: int) -> None:
+        data = event.data
+        recorded = getattr(data, "transition", None)
+        if isinstance(recorded, Transition):
+            if self.transitions and recorded.number <= self.transitions[-1].number:
+                return
+            self._transition(event, recorded, sequence)
+        match data:
+            case catalogue.ExecutionQueued():
+                self._queued(data)
+            case catalogue.ExecutionEnding():
+                self.ending, self.error, self.reason = data.outcome, data.error, data.reason
+            case catalogue.ExecutionSucceeded():
+                self.outputs = data.outputs
+            case catalogue.ExecutionFailed():
+                self.error = data.error
+            case catalogue.ExecutionCancelled():
+                self.reason = data.reason
+            case catalogue.ExecutionCleared():
+                self.cleared = True
+
+    def _queued(self, data: catalogue.ExecutionQueued) -> None:
+        self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
+        self.labels, self.metadata = data.labels, data.metadata
+        for step in data.workflow.steps:
+            self.steps.setdefault(step.id, StepView(path=step.id))
+
+    def _transition(self, event: Event, recorded: Transition, sequence: int) -> None:
+        data = event.data
+        self.status = recorded.after
+        self.transitions.append(
+            TransitionView(
+                number=recorded.number,
+                time=event.time,
+                type=recorded.type,
+                before=recorded.before,
+                after=recorded.after,
+                step=event.step,
+                output=getattr(data, "outputs", None),
+                error=getattr(data, "error", None),
+                label=getattr(data, "reason", ""),
+                metadata=getattr(data, "metadata", {}),
+                sequence=sequence,
+            )
+        )
+
+    # ---- its steps
+
+    def _fold_step(self, event: Event) -> StepView | None:
+        path = event.step
+        if path is None:
+            return None
+        before = self.steps.get(path) or StepView(path=path)
+        if before.finished:
+            return None
+        if event.writer != SCHEDULER and event.attempt != before.attempt:
+            return None
+        changes = step_changes(before, event)
+        if not changes:
+            return None
+        self.steps[path] = after = msgspec.structs.replace(before, **changes)
+        return after
+
+
+def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
+    """The fields of ``step`` that ``event`` changes: the scheduler's decisions first, then what an attempt does."""
+    now = event.time
+    match event.data:
+        case catalogue.StepScheduled() as data:
+            return {
+                "status": "scheduled", "machine": data.machine, "attempt": event.attempt, "scheduled_at": now,
+                "phase": None, "progress": None, "reason": "", "due_at": None, "cached": False,
+            }  # fmt: skip
+        case catalogue.StepStarted():
+            return {"status": "running", "started_at": step.started_at or now}
+        case catalogue.StepWaiting() as data:
+            return {"status": "waiting", "reason": data.reason, "due_at": data.due_at}
+        case catalogue.StepResumed():
+            return {"status": "running", "reason": "", "due_at": None}
+        case catalogue.StepRetrying() as data:
+            return {
+                "status": "waiting", "reason": "backoff", "error": data.error, "due_at": data.due_at,
+                "phase": None, "progress": None,
+            }  # fmt: skip
+        case catalogue.StepSucceeded() as data:
+            return _ended("succeeded", event, outputs=data.outputs, reason=data.reason, error=None)
+        case catalogue.StepFailed() as data:
+            return _ended("failed", event, error=data.error)
+        case catalogue.StepSkipped() as data:
+            return _ended("skipped", event, reason=data.reason)
+        case catalogue.StepCancelled() as data:
+            return _ended("cancelled", event, reason=data.reason)
+    return _attempt_changes(step, event)
+
+
+def _ended(status: str, event: Event, **more: Any) -> Mapping[str, Any]:
+    return {"status": status, "ended_at": event.time, "phase": None, "progress": None, "due_at": None} | more
+
+
+def _attempt_changes(step: StepView, event: Event) -> Mapping[str, Any]:
+    match event.data:
+        case catalogue.AttemptAccepted():
+            return {"status": "preparing"} if step.status == "scheduled" else {}
+        case catalogue.ImagePulling():
+            return {"phase": "pull"}
+        case catalogue.ImagePulled() as data:
+            return {"phase": "pull", "progress": None, "cached": data.cached}
+        case catalogue.ContainerStarting():
+            return {"phase": "start", "progress": None}
+        case catalogue.FunctionLoading():
+            return {"phase": "load", "progress": None}
+        case catalogue.AttemptStarted():
+            return {
+                "status": "running", "phase": "run", "progress": None, "started_at": step.started_at or event.time,
+            }  # fmt: skip
+        case catalogue.AttemptProgress() as data:
+            return {"progress": Progress(data.phase, data.current, data.total, data.unit, data.message)}
+    return {}

@@ -1,0 +1,85 @@
+"""One execution followed in the log: every event is folded as it comes, and waits are conditions on the fold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from typing import Self, cast
+
+from muster.broker.interface import EventLog
+from muster.client.follower import ExecutionView, StepView
+from muster.model import catalogue, subjects
+from muster.model.envelope import Recorded
+from muster.model.errors import BrokerError, ErrorInfo, from_info
+
+Listener = Callable[[Recorded, StepView | None], None]
+Condition = Callable[[], bool]
+
+
+class Watch:
+    """Follows one execution from ``start`` on. The reading begins on entering, so a command may be sent meanwhile."""
+
+    def __init__(
+        self, log: EventLog, execution: str, start: int = 1, *, view: ExecutionView | None = None
+    ) -> None:
+        self.view = view or ExecutionView(execution)
+        self.listener: Listener | None = None
+        self._refused: dict[str, ErrorInfo] = {}
+        # Every implementation is an async generator; the protocol promises less so that fakes are easy.
+        self._batches = cast(
+            "AsyncGenerator[list[Recorded], None]",
+            log.follow(start, subjects=[subjects.events(execution=execution)]),
+        )
+        self._next: asyncio.Task[list[Recorded]] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._next = asyncio.create_task(self._read(), name="muster-watch")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        task, self._next = self._next, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._batches.aclose()
+
+    async def until(self, condition: Condition) -> None:
+        """Read on until ``condition`` holds; raises what the log's reader raises."""
+        while not condition():
+            if self._next is None:
+                self._next = asyncio.create_task(self._read(), name="muster-watch")
+            # Not cancelled with the waiter: what was read is kept for the next one.
+            batch = await asyncio.shield(self._next)
+            self._next = None
+            for recorded in batch:
+                self._apply(recorded)
+
+    async def until_accepted(self, command: str) -> None:
+        """Read on until the execution is known; raises the error if the command with this id was refused."""
+        await self.until(lambda: self.view.known or command in self._refused)
+        if command in self._refused:
+            raise from_info(self._refused[command])
+
+    async def until_ending(self, command: str) -> None:
+        """Read on until the end is decided; raises the error if the command with this id was refused."""
+        view = self.view
+        await self.until(lambda: bool(view.ending) or view.finished or command in self._refused)
+        if command in self._refused and not (view.ending or view.finished):
+            raise from_info(self._refused[command])
+
+    async def until_finished(self) -> None:
+        """Read on until the execution has ended."""
+        await self.until(lambda: self.view.finished)
+
+    async def _read(self) -> list[Recorded]:
+        async for batch in self._batches:
+            return batch
+        raise BrokerError("The reading of the log ended: the connection was closed.")
+
+    def _apply(self, recorded: Recorded) -> None:
+        data = recorded.event.data
+        if isinstance(data, catalogue.CommandRefused):
+            self._refused[data.command] = data.error
+        step = self.view.apply(recorded)
+        if self.listener is not None:
+            self.listener(recorded, step)
