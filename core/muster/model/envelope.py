@@ -1,11 +1,12 @@
-"""The envelope: one CloudEvents 1.0 structured JSON object per event, on the wire and in a ``.jsonl`` fixture alike.
+"""The envelope: one CloudEvents 1.0 structured JSON object per event, on the wire and in a ``.jsonl`` fixture
+alike.
 
 https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md
 
-An event that was read keeps its line, so that fields and kinds this release does not know survive a round trip
-byte for byte. Extension attributes: ``execution``, ``step``, ``attempt``, ``machine``, ``n`` (the agent's outbox
-number), ``cause`` (an event id, a command id or ``timer:<what>:<due_at>``) and ``basis``, which is a string because
-an extension may not be an object: ``<sequence>/<now>/<round>``.
+An event that was read keeps its line, so that fields and kinds this release does not know survive a round
+trip byte for byte. Extension attributes: ``execution``, ``step``, ``attempt``, ``machine``, ``n`` (the
+agent's outbox number), ``cause`` (an event id, a command id or ``timer:<what>:<due_at>``) and ``basis``,
+which is a string because an extension may not be an object: ``<sequence>/<now>/<round>``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Every error a person can meet, in one tree.
 
 The class docstring is the default message, data are attributes, ``code`` is stable (scripts may match on it)
-and ``remedy`` says what to do next. An error that belongs to a run also says where: phase, step, machine, attempt.
+and ``remedy`` says what to do next. An error that belongs to a run also says where: phase, step, machine,
+attempt.
 
     MusterError
     ├── by Hyko's names

@@ -1,9 +1,9 @@
 """Every NATS subject Muster uses, built and parsed here and nowhere else.
 
-    muster.events.<writer>.<execution>.<noun>.<verb>
-    muster.commands.<target>.<verb>
-    muster.heartbeats.<machine>                      (the leading scheduler beats as ``scheduler``)
-    muster.logs.<machine>.<execution>.<step>.<attempt>
+muster.events.<writer>.<execution>.<noun>.<verb>
+muster.commands.<target>.<verb>
+muster.heartbeats.<machine>                      (the leading scheduler beats as ``scheduler``)
+muster.logs.<machine>.<execution>.<step>.<attempt>
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The one table of execution statuses and transitions.
 
-Theory of operation. An execution's status is never stored by a writer: it is what folding its transitions gives.
-A transition is written by the scheduler alone, as an event of the kind named below, and carries its number, its
-type and the status before and after. Whoever writes, validates, draws or tests a transition reads this table; there
-is no second copy. Rules:
+Theory of operation. An execution's status is never stored by a writer: it is what folding its transitions
+gives. A transition is written by the scheduler alone, as an event of the kind named below, and carries its
+number, its type and the status before and after. Whoever writes, validates, draws or tests a transition reads
+this table; there is no second copy. Rules:
 
 1. A status changes only by a row of TABLE; any other pair is an IllegalTransitionError and nothing happens.
 2. A terminal status has no way out. A late fact or a second cancel is acknowledged and changes nothing.

@@ -1,8 +1,9 @@
 """The workflow definition as people write it: the shape only.
 
-What a definition means is worked out in ``muster.model.plan``; whether it is any good, in ``muster.model.validation``.
-Fields of a container are named as in the Compose file. Durations are ``500ms 10s 5m 1h`` or seconds, sizes
-``64Mi 1Gi`` or bytes; any string may hold ``${{ }}`` expressions where the plan evaluates it.
+What a definition means is worked out in ``muster.model.plan``; whether it is any good, in
+``muster.model.validation``. Fields of a container are named as in the Compose file. Durations are ``500ms 10s
+5m 1h`` or seconds, sizes ``64Mi 1Gi`` or bytes; any string may hold ``${{ }}`` expressions where the plan
+evaluates it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""Points at which tests halt a process to kill it there. In production ``point`` returns at once.
+
+``MUSTER_FAULT=scheduler.append.before:3`` stops the whole process (SIGSTOP) the third time that point is reached, so
+that a test can wait for the stop, kill it with ``-9`` and know exactly what had and had not happened.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+POINTS: Final = (
+    "scheduler.append.before",
+    "scheduler.append.after",
+    "scheduler.send.before",
+    "scheduler.send.after",
+    "scheduler.ack.before",
+    "scheduler.ack.after",
+    "scheduler.elect.before",
+    "scheduler.elect.after",
+    "agent.append.before",
+    "agent.append.after",
+    "agent.ack.before",
+    "agent.ack.after",
+    "agent.beat.before",
+    "agent.beat.after",
+)
+
+_name, _, _count = os.environ.get("MUSTER_FAULT", "").partition(":")
+_left = int(_count or 1)
+
+
+async def point(name: str) -> None:
+    """Halt here if a test asked for it."""
+    global _left  # noqa: PLW0603 - one counter for the life of the process
+    if name != _name:
+        return
+    _left -= 1
+    if _left == 0:
+        os.kill(os.getpid(), signal.SIGSTOP)

@@ -1,0 +1,319 @@
+"""The decider: from what is, to what should be.
+
+Theory of operation. ``decide`` is level-triggered: it does not ask which event came, but looks at the state
+of what was touched since the last round, at the timers that are due, and at the queue of steps without a
+machine, and writes the events that bring the state nearer to what it should be. Every decision is folded into
+the state as soon as it is made, so that one round follows consequences to their end and a second round right
+after it decides nothing. The result depends on the state, ``now`` and nothing else; each event carries what
+caused it and the basis it rests on.
+
+An execution ends in two strides. ``execution.ending`` fixes the outcome; from then on nothing new starts. The
+terminal event is written when every step has its one outcome.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from datetime import datetime
+
+from muster.model import catalogue as c
+from muster.model import plan as plans
+from muster.model.body import Body
+from muster.model.cluster import Attempt, Machine
+from muster.model.errors import (
+    AttemptLostError,
+    ErrorInfo,
+    MachineOfflineError,
+    MusterError,
+    NotConnectedError,
+)
+from muster.model.execution import ExecutionState, StepState
+from muster.model.implied import start_order
+from muster.model.placement import Requirement, Slot, outlook
+from muster.model.retry import Again, Final, after_failure, after_loss
+from muster.model.round import Round
+from muster.model.state import State, ending_due, enqueue
+from muster.model.transitions import Transition, transition
+
+
+def decide(state: State, now: datetime, into: Round | None = None) -> Round:
+    """Decide everything there is to decide at ``now``; ``into`` continues a round that recorded inputs already."""
+    round_ = into or Round(state, now)
+    _due(round_)
+    while state.touched or state.queue_stirred:
+        while state.touched:
+            execution_id, paths = next(iter(state.touched.items()))
+            del state.touched[execution_id]
+            execution = state.executions.get(execution_id)
+            if execution is not None:
+                _execution(round_, execution, paths)
+        if state.queue_stirred:
+            state.queue_stirred = False
+            _place(round_)
+        _due(round_)
+    return round_
+
+
+def next_due(state: State) -> datetime | None:
+    """When ``decide`` has to be called again even if nothing happens."""
+    return state.timers[0][0] if state.timers else None
+
+
+# ---- timers
+
+
+def _due(round_: Round) -> None:
+    state = round_.state
+    while state.timers and state.timers[0][0] <= round_.now:
+        due_at, _, what, execution_id, path = heapq.heappop(state.timers)
+        execution = state.executions.get(execution_id)
+        if execution is None:
+            continue
+        if what == "retry":
+            step = execution.steps[path]
+            if step.status == "waiting" and step.due_at == due_at and execution.ending is None:
+                enqueue(state, execution, step)
+        elif what == "placement":
+            state.queue_stirred = True
+        else:
+            for each in execution.steps:
+                state.touch(execution_id, each, f"timer:{what}:{due_at.isoformat()}")
+
+
+# ---- executions
+
+
+def _execution(round_: Round, execution: ExecutionState, paths: dict[str, str]) -> None:
+    if execution.status == "queued" and execution.ending is None:
+        started = _transition(execution, "start")
+        round_.write(c.ExecutionStarted(transition=started), execution.queued_id, execution=execution.id)
+    for path, cause in paths.items():
+        if path:
+            _step(round_, execution, execution.steps[path], cause)
+    _end(round_, execution, paths.get("", execution.queued_id))
+
+
+def _end(round_: Round, execution: ExecutionState, cause: str) -> None:
+    state = round_.state
+    if execution.ending is None and execution.failed:
+        error = execution.steps[execution.failed[0]].error
+        round_.write(c.ExecutionEnding(outcome="failed", error=error), cause, execution=execution.id)
+    elif execution.open == 0 and execution.id in state.executions and execution.id not in state.touched:
+        round_.write(_outcome(execution), cause, execution=execution.id)
+
+
+def _outcome(execution: ExecutionState) -> Body:
+    if execution.ending == "cancelled":
+        reason = execution.ending_reason
+        return c.ExecutionCancelled(transition=_transition(execution, "cancel"), reason=reason)
+    if execution.ending == "failed" and execution.error is not None:
+        return c.ExecutionFailed(error=execution.error, transition=_transition(execution, "error"))
+    try:
+        outputs = plans.outputs(execution.plan, execution.scope())
+    except MusterError as error:
+        return c.ExecutionFailed(error=error.info(), transition=_transition(execution, "error"))
+    return c.ExecutionSucceeded(outputs=outputs, transition=_transition(execution, "finish"))
+
+
+def _transition(execution: ExecutionState, type_: str) -> Transition:
+    return transition(execution.transitions + 1, type_, execution.status)
+
+
+# ---- steps
+
+
+def _step(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
+    if step.terminal:
+        return
+    if step.attempt is not None and _live(step):
+        _attempt(round_, execution, step, step.attempt, cause)
+    if execution.ending is not None and not step.terminal and not _live(step):
+        _leave(round_, execution, step, cause)
+
+
+def _live(step: StepState) -> bool:
+    return step.status in ("scheduled", "running")
+
+
+def _leave(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
+    """Nothing new starts in an execution that is ending: a step that is not live gets its outcome."""
+    body: Body
+    if execution.ending == "cancelled" or step.status == "waiting":
+        body = c.StepCancelled(reason=execution.ending_reason or "the execution is ending")
+    else:
+        body = c.StepSkipped(reason="ending")
+    _write(round_, execution, step, body, cause)
+
+
+def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, cause: str) -> None:
+    machine = round_.state.machines[attempt.machine]
+    if attempt.superseded or attempt.lost_id is not None:
+        error: MusterError = AttemptLostError(f"the agent on {machine.name} has no trace of it any more")
+        _lost(round_, execution, step, attempt, error, attempt.lost_id or cause)
+        return
+    if attempt.started_id is not None and not step.started:
+        started = c.StepStarted(machine=machine.name, transition=_transition(execution, "step"))
+        _write(round_, execution, step, started, attempt.started_id)
+    if attempt.ended is not None:
+        _ended(round_, execution, step, attempt)
+    elif not machine.online:
+        cause = machine.offline_id or machine.gone_id or cause
+        _lost(round_, execution, step, attempt, _absence(machine), cause)
+    elif execution.ending == "cancelled":
+        _stop(round_, execution, step, attempt, cause)
+
+
+def _absence(machine: Machine) -> MusterError:
+    if machine.status == "offline":
+        return MachineOfflineError(f"the machine {machine.name} was connected and stopped answering")
+    return NotConnectedError(f"the machine {machine.name} said goodbye")
+
+
+def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
+    cause = attempt.ended_id or ""
+    if attempt.ended == "finished":
+        _write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs), cause)
+    elif attempt.failure is not None:
+        used, policy = step.used, round_.state.policy
+        next_ = after_failure(
+            attempt.failure, attempt.ref, step.plan.retry, used, policy.lost_max, round_.now
+        )
+        _follow(round_, execution, step, next_, cause)
+    elif execution.ending == "cancelled":
+        _write(round_, execution, step, c.StepCancelled(reason=execution.ending_reason), cause)
+    else:
+        error = AttemptLostError(f"the agent on {attempt.machine} stopped it").info(**_where(attempt))
+        next_ = after_loss(error, step.used, round_.state.policy.lost_max, round_.now)
+        _follow(round_, execution, step, next_, cause)
+
+
+def _lost(
+    round_: Round,
+    execution: ExecutionState,
+    step: StepState,
+    attempt: Attempt,
+    error: MusterError,
+    cause: str,
+) -> None:
+    """The attempt never counts again; the step goes on elsewhere as long as its budget for losses lasts.
+
+    Where a leader died between these two decisions, the next one finds the first in the log and makes the second.
+    """
+    if not attempt.superseded:
+        _supersede(round_, attempt, error.code, cause)
+    info = error.info(**_where(attempt))
+    _follow(
+        round_, execution, step, after_loss(info, step.used, round_.state.policy.lost_max, round_.now), cause
+    )
+
+
+def _supersede(round_: Round, attempt: Attempt, reason: str, cause: str) -> None:
+    ref = attempt.ref
+    attempt.superseded = True
+    round_.write(
+        c.AttemptSuperseded(machine=attempt.machine, reason=reason),
+        cause,
+        execution=ref.execution,
+        step=ref.step,
+        attempt=ref.attempt,
+        machine=attempt.machine,
+    )
+
+
+def _follow(
+    round_: Round, execution: ExecutionState, step: StepState, next_: Again | Final, cause: str
+) -> None:
+    body: Body
+    if execution.ending == "cancelled":
+        body = c.StepCancelled(reason=execution.ending_reason)
+    elif isinstance(next_, Final) or execution.ending is not None:
+        body = c.StepFailed(error=next_.error)
+    else:
+        body = c.StepRetrying(error=next_.error, budget=next_.budget, used=next_.used, due_at=next_.due_at)
+    _write(round_, execution, step, body, cause)
+
+
+def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, cause: str) -> None:
+    """A cancelled execution asks for its attempts to be stopped, and gives up on them after the ending timeout."""
+    if round_.now < ending_due(round_.state, execution):
+        round_.stop(attempt)
+        return
+    _supersede(round_, attempt, "ending_timeout", cause)
+    body = c.StepCancelled(reason=f"{attempt.machine} did not stop it in time")
+    _write(round_, execution, step, body, cause)
+
+
+def _where(attempt: Attempt) -> dict[str, str | int]:
+    return {"step": attempt.ref.step, "machine": attempt.machine, "attempt": attempt.ref.attempt}
+
+
+def _write(round_: Round, execution: ExecutionState, step: StepState, body: Body, cause: str) -> None:
+    attempt = step.attempt
+    round_.write(
+        body,
+        cause,
+        execution=execution.id,
+        step=step.plan.path,
+        attempt=attempt.ref.attempt if attempt else None,
+        machine=attempt.machine if attempt else None,
+    )
+
+
+# ---- placement
+
+
+def _place(round_: Round) -> None:
+    state = round_.state
+    for slot, wanted, machine in state.queue.heads(state.machines):
+        state.queue.remove(slot)
+        _schedule(round_, slot, wanted, machine)
+    stuck = [(wanted, list(group)) for wanted, group in state.queue.groups()]
+    for wanted, slots in stuck:
+        _consider(round_, wanted, slots)
+
+
+def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) -> None:
+    execution = round_.state.executions[slot[0]]
+    step = execution.steps[slot[1]]
+    ref, cause = execution.ref(step), step.ready_id or execution.queued_id
+    try:
+        order = start_order(execution, step, ref.attempt)
+    except MusterError as error:
+        _fail(round_, execution, step, error.info(step=ref.step), cause)
+        return
+    resources = wanted.resources
+    body = c.StepScheduled(
+        machine=machine.name,
+        session=machine.session,
+        slots=resources.slots,
+        cpus=resources.cpus,
+        memory=resources.memory,
+        gpus=resources.gpus,
+    )
+    round_.write(
+        body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name
+    )
+    round_.starts.setdefault(machine.name, []).append(order)
+
+
+def _consider(round_: Round, wanted: Requirement, slots: Sequence[Slot]) -> None:
+    """Steps that found no room: most wait their turn; some never will have one."""
+    state = round_.state
+    for execution_id, path in slots:
+        execution = state.executions[execution_id]
+        step = execution.steps[path]
+        hopeless = outlook(wanted, state.machines, step.ready_at or round_.now, state.policy)
+        if hopeless is None:
+            return
+        if hopeless.due_at is not None and hopeless.due_at > round_.now:
+            if step.placement_due != hopeless.due_at:
+                step.placement_due = hopeless.due_at
+                state.arm(hopeless.due_at, "placement", execution_id, path)
+            return
+        cause = f"timer:placement:{hopeless.due_at.isoformat()}" if hopeless.due_at else step.ready_id
+        _fail(round_, execution, step, hopeless.error.info(step=path), cause or execution.queued_id)
+
+
+def _fail(round_: Round, execution: ExecutionState, step: StepState, error: ErrorInfo, cause: str) -> None:
+    round_.write(c.StepFailed(error=error), cause, execution=execution.id, step=step.plan.path)

@@ -1,0 +1,248 @@
+"""What the scheduler writes: decisions about executions and steps, and verdicts about machines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from muster.model.body import Body, event
+from muster.model.errors import ErrorInfo
+from muster.model.transitions import Transition
+from muster.model.workflow import Workflow
+
+# ---- scheduler: who leads
+
+
+@event("leader.elected", "scheduler")
+class LeaderElected(Body, frozen=True):
+    """A scheduler took the lead; every decision written from here on is fenced by this event."""
+
+    scheduler: str
+    term: int
+    software: str = ""
+
+
+# ---- scheduler: executions
+
+
+@event("execution.queued", "scheduler")
+class ExecutionQueued(Body, frozen=True):
+    """A submit was accepted; definition and inputs are recorded in full (defaults filled in)."""
+
+    workflow: Workflow
+    inputs: dict[str, Any]
+    transition: Transition
+    digest: str = ""
+    labels: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
+    rerun_of: str | None = None
+
+
+@event("execution.started", "scheduler")
+class ExecutionStarted(Body, frozen=True):
+    """The scheduler began to work on the execution."""
+
+    transition: Transition
+
+
+@event("execution.waiting", "scheduler")
+class ExecutionWaiting(Body, frozen=True):
+    """Nothing else is live and a step waits for a person or a signal."""
+
+    transition: Transition
+    reason: str = ""
+
+
+@event("execution.resumed", "scheduler")
+class ExecutionResumed(Body, frozen=True):
+    """What the execution waited for has come."""
+
+    transition: Transition
+
+
+@event("execution.ending", "scheduler")
+class ExecutionEnding(Body, frozen=True):
+    """The outcome is decided; nothing new starts, what is live is let end (or stopped, on cancel)."""
+
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    error: ErrorInfo | None = None
+    reason: str = ""
+
+
+@event("execution.succeeded", "scheduler")
+class ExecutionSucceeded(Body, frozen=True):
+    """Every step ended well; these are the workflow's outputs."""
+
+    outputs: dict[str, Any]
+    transition: Transition
+
+
+@event("execution.failed", "scheduler")
+class ExecutionFailed(Body, frozen=True):
+    """The execution failed; the error is that of the first step that failed, or of the execution itself."""
+
+    error: ErrorInfo
+    transition: Transition
+
+
+@event("execution.cancelled", "scheduler")
+class ExecutionCancelled(Body, frozen=True):
+    """The execution was cancelled and nothing of it is live any more."""
+
+    transition: Transition
+    reason: str = ""
+
+
+@event("execution.cleared", "scheduler")
+class ExecutionCleared(Body, frozen=True):
+    """The execution's events below this one, its objects and its logs are erased; this marker stays."""
+
+
+# ---- scheduler: steps and attempts
+
+
+@event("step.scheduled", "scheduler")
+class StepScheduled(Body, frozen=True):
+    """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection."""
+
+    machine: str
+    session: int
+    slots: int = 1
+    cpus: float = 0.0
+    memory: int = 0
+    gpus: int = 0
+
+
+@event("step.started", "scheduler")
+class StepStarted(Body, frozen=True):
+    """The step's first attempt began to run."""
+
+    machine: str | None
+    transition: Transition
+
+
+@event("step.waiting", "scheduler")
+class StepWaiting(Body, frozen=True):
+    """The step waits for input, a timer or a signal."""
+
+    reason: str
+    due_at: datetime | None = None
+
+
+@event("step.resumed", "scheduler")
+class StepResumed(Body, frozen=True):
+    """What the step waited for has come."""
+
+    output: Any = None
+
+
+@event("step.retrying", "scheduler")
+class StepRetrying(Body, frozen=True):
+    """The attempt did not count or failed; another is scheduled from ``due_at`` on.
+
+    ``budget`` names what this retry is charged to: a phase (pull, start, load, run) or ``lost`` for a lost machine.
+    """
+
+    error: ErrorInfo
+    budget: str
+    used: int
+    due_at: datetime
+
+
+@event("step.succeeded", "scheduler")
+class StepSucceeded(Body, frozen=True):
+    """The step has its outputs. ``reason`` says why where no attempt produced them."""
+
+    outputs: dict[str, Any] = {}
+    reason: str = ""
+
+
+@event("step.failed", "scheduler")
+class StepFailed(Body, frozen=True):
+    """The step failed for good."""
+
+    error: ErrorInfo
+
+
+@event("step.skipped", "scheduler")
+class StepSkipped(Body, frozen=True):
+    """The step was not run; ``reason`` is ``condition`` or ``ending``."""
+
+    reason: str
+
+
+@event("step.cancelled", "scheduler")
+class StepCancelled(Body, frozen=True):
+    """The step was ended by a cancel."""
+
+    reason: str = ""
+
+
+@event("attempt.superseded", "scheduler")
+class AttemptSuperseded(Body, frozen=True):
+    """The attempt never counts again, whatever is still heard of it."""
+
+    machine: str
+    reason: str
+
+
+@event("command.refused", "scheduler")
+class CommandRefused(Body, frozen=True):
+    """A command could not be accepted; nothing else was done with it."""
+
+    command: str
+    verb: str
+    error: ErrorInfo
+
+
+# ---- scheduler: machines
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a verdict about a machine rests on.
+
+    ``interval_s`` is the expected time between beats, ``missed`` how many did not come, ``watched_s`` how long this
+    scheduler itself had been listening without a break.
+    """
+
+    session: int
+    last_beat: int | None
+    last_beat_at: datetime | None
+    interval_s: float
+    missed: int
+    watched_s: float
+
+
+@event("machine.offline", "scheduler")
+class MachineOffline(Body, frozen=True):
+    """The machine stopped answering."""
+
+    evidence: Evidence
+
+
+@event("machine.online", "scheduler")
+class MachineOnline(Body, frozen=True):
+    """A machine that was offline beats again, under the same connection."""
+
+    evidence: Evidence
+
+
+@event("machine.draining", "scheduler")
+class MachineDraining(Body, frozen=True):
+    """The machine gets nothing new."""
+
+    reason: str = ""
+
+
+@event("machine.drained", "scheduler")
+class MachineDrained(Body, frozen=True):
+    """A draining machine has nothing left to run."""
+
+
+@event("machine.removed", "scheduler")
+class MachineRemoved(Body, frozen=True):
+    """The machine is forgotten until it connects again."""
+
+    reason: str = ""

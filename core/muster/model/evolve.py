@@ -1,0 +1,375 @@
+"""Folding the log into the scheduler's state, one event at a time.
+
+Theory of operation. ``evolve`` folds one event; it may change the state it is given, because 10,000 steps are
+not copied for every event. Two writers meet here: agents append facts, the leading scheduler appends
+decisions, and each touches fields of its own. So folding them gives the same state whichever way the two are
+interleaved, as long as each writer's own order is kept and a fact follows the decision that made it possible.
+That is what lets the leader apply its decisions at once, before they come back from the log (a property test
+shuffles histories to hold us to it). Rules:
+
+1. A fact is counted once: an agent's event whose ``n`` is not above the last one seen from that machine is ignored.
+2. A fact about an attempt that its machine does not hold any more changes nothing.
+3. Terminal is final. An ended execution leaves the state; its id stays, to recognise a repeated submit.
+4. Whatever an event changes, it touches: ``decide`` visits what is touched, due timers, and the queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from muster.model import catalogue as c
+from muster.model.catalogue import AttemptRef
+from muster.model.cluster import Attempt, Machine
+from muster.model.commands import AttemptResources
+from muster.model.envelope import Event
+from muster.model.execution import ExecutionState, StepState
+from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.plan import plan as make_plan
+from muster.model.state import State, ending_due, enqueue
+
+IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on it
+
+
+def evolve(state: State, event: Event, sequence: int = 0) -> None:
+    """Fold ``event``, which stands at ``sequence`` (0 for a decision that is not in the log yet)."""
+    state.sequence = max(state.sequence, sequence)
+    if event.writer == SCHEDULER:
+        _count(state, event)
+    elif not isinstance(event.data, c.MachineConnected) and not _fresh(state, event):
+        return
+    fold = _FOLDS.get(type(event.data))
+    if fold is not None:
+        fold(state, event, event.data, sequence)
+
+
+def _count(state: State, event: Event) -> None:
+    if isinstance(event.data, c.CommandRefused | c.LeaderElected | c.ExecutionCleared):
+        return
+    execution = state.executions.get(event.execution)
+    if execution is not None:
+        execution.number += 1
+        execution.transitions += hasattr(event.data, "transition")
+    elif event.execution == NO_EXECUTION:
+        state.number += 1
+
+
+def _fresh(state: State, event: Event) -> bool:
+    machine = state.machines.get(event.writer)
+    if machine is None or event.n is None or event.n <= machine.n:
+        return False
+    machine.n = event.n
+    return True
+
+
+# ---- who leads
+
+
+def _leader_elected(state: State, event: Event, data: c.LeaderElected, sequence: int) -> None:
+    state.leader_sequence, state.leader_id = sequence, event.id
+    state.leader_name, state.term = data.scheduler, data.term
+
+
+# ---- executions
+
+
+def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None:
+    plan = make_plan(data.workflow)
+    steps = {path: StepState(plan=step, unmet=len(step.needs)) for path, step in plan.steps.items()}
+    execution = ExecutionState(
+        id=event.execution,
+        plan=plan,
+        inputs=data.inputs,
+        digest=data.digest,
+        queued_id=event.id,
+        steps=steps,
+        open=len(steps),
+        number=1,
+        transitions=1,
+    )
+    state.executions[event.execution] = execution
+    state.touch(event.execution, "", event.id)
+
+
+def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:
+    execution = state.executions.get(event.execution)
+    if execution is None:
+        return
+    execution.status = data.transition.after
+    for step in execution.steps.values():
+        if step.unmet == 0:
+            _ready(state, execution, step, event)
+
+
+def _ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
+    step.ready_at, step.ready_id = event.time, event.id
+    enqueue(state, execution, step)
+
+
+def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None:
+    execution = state.executions.get(event.execution)
+    if execution is None:
+        return
+    execution.ending, execution.ending_at, execution.ending_id = data.outcome, event.time, event.id
+    execution.error, execution.ending_reason = data.error, data.reason
+    for path in execution.steps:
+        state.touch(execution.id, path, event.id)
+    state.touch(execution.id, "", event.id)
+    state.arm(ending_due(state, execution), "ending", execution.id, "")
+
+
+def _ended(state: State, event: Event, data: Any, _: int) -> None:
+    execution = state.executions.get(event.execution)
+    if execution is not None:
+        execution.status = data.transition.after
+        state.end(execution)
+
+
+# ---- steps
+
+
+def _step(state: State, event: Event) -> tuple[ExecutionState, StepState] | None:
+    execution = state.executions.get(event.execution)
+    if execution is None or event.step is None:
+        return None
+    step = execution.steps.get(event.step)
+    return (execution, step) if step is not None else None
+
+
+def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> None:
+    found = _step(state, event)
+    machine = state.machines.get(data.machine)
+    if found is None or machine is None or event.attempt is None:
+        return
+    execution, step = found
+    ref = AttemptRef(execution.id, step.plan.path, event.attempt)
+    resources = AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus)
+    step.attempt = Attempt(
+        ref=ref,
+        machine=data.machine,
+        resources=resources,
+        ordered_at=event.time,
+        ordered_in=data.session,
+    )
+    step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
+    state.queue.remove((execution.id, step.plan.path))
+    machine.hold(step.attempt)
+    if not machine.online or data.session != machine.session:
+        state.touch(execution.id, step.plan.path, event.id)
+
+
+def _step_started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
+    found = _step(state, event)
+    if found is not None:
+        execution, step = found
+        execution.status, step.started, step.status = data.transition.after, True, "running"
+
+
+def _retrying(state: State, event: Event, data: c.StepRetrying, _: int) -> None:
+    found = _step(state, event)
+    if found is None:
+        return
+    execution, step = found
+    step.status, step.due_at = "waiting", data.due_at
+    step.ready_at, step.ready_id = data.due_at, event.id
+    step.error = data.error
+    step.used[data.budget] = data.used
+    state.arm(data.due_at, "retry", execution.id, step.plan.path)
+
+
+def _outcome(state: State, event: Event, status: str) -> tuple[ExecutionState, StepState] | None:
+    found = _step(state, event)
+    if found is None or found[1].terminal:
+        return None
+    execution, step = found
+    step.status, step.due_at = status, None
+    execution.open -= 1
+    state.queue.remove((execution.id, step.plan.path))
+    state.touch(execution.id, "", event.id)
+    return found
+
+
+def _step_succeeded(state: State, event: Event, data: c.StepSucceeded, _: int) -> None:
+    found = _outcome(state, event, "succeeded")
+    if found is None:
+        return
+    execution, step = found
+    step.outputs, step.error = data.outputs, None
+    for path in step.plan.dependents:
+        dependent = execution.steps[path]
+        dependent.unmet -= 1
+        if dependent.unmet == 0 and execution.ending is None:
+            _ready(state, execution, dependent, event)
+
+
+def _step_failed(state: State, event: Event, data: c.StepFailed, _: int) -> None:
+    found = _outcome(state, event, "failed")
+    if found is not None:
+        execution, step = found
+        step.error = data.error
+        execution.failed.append(step.plan.path)
+
+
+def _step_skipped(state: State, event: Event, _: c.StepSkipped, __: int) -> None:
+    _outcome(state, event, "skipped")
+
+
+def _step_cancelled(state: State, event: Event, _: c.StepCancelled, __: int) -> None:
+    _outcome(state, event, "cancelled")
+
+
+def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
+    if event.step is None or event.attempt is None:
+        return
+    ref = AttemptRef(event.execution, event.step, event.attempt)
+    attempt = state.held(data.machine, ref)
+    if attempt is None:
+        return
+    attempt.superseded = True
+    machine = state.machines[data.machine]
+    if not attempt.accepted and attempt.ordered_in < machine.session:
+        machine.release(ref)
+
+
+# ---- verdicts about machines
+
+
+def _offline(state: State, event: Event, data: c.MachineOffline, _: int) -> None:
+    machine = state.machines.get(event.machine or "")
+    if machine is None:
+        return
+    machine.offline_session, machine.offline_id = data.evidence.session, event.id
+    _changed(machine, event.time)
+    _touch_held(state, machine, event.id)
+
+
+def _online(state: State, event: Event, _: c.MachineOnline, __: int) -> None:
+    machine = state.machines.get(event.machine or "")
+    if machine is not None:
+        machine.offline_session, machine.offline_id = 0, None
+        _changed(machine, event.time)
+        state.queue_stirred = True
+
+
+def _draining(state: State, event: Event, _: c.MachineDraining, __: int) -> None:
+    machine = state.machines.get(event.machine or "")
+    if machine is not None:
+        machine.draining = True
+
+
+def _changed(machine: Machine, at: datetime) -> None:
+    machine.changed_at = max(machine.changed_at, at) if machine.changed_at else at
+
+
+def _touch_held(state: State, machine: Machine, cause: str) -> None:
+    for ref, attempt in machine.held.items():
+        if not attempt.superseded:
+            state.touch(ref.execution, ref.step, cause)
+    state.queue_stirred = True
+
+
+# ---- facts about machines
+
+
+def _connected(state: State, event: Event, data: c.MachineConnected, sequence: int) -> None:
+    machine = state.machines.get(event.writer)
+    if machine is None:
+        machine = state.machines[event.writer] = Machine(name=event.writer)
+    machine.session, machine.session_id, machine.gone_id = sequence, event.id, None
+    machine.facts, machine.interval_s = data.facts, data.interval_s
+    machine.connected_at = event.time
+    machine.n = max(machine.n, event.n or 0)
+    _changed(machine, event.time)
+    listed = set(data.attempts)
+    for ref, attempt in list(machine.held.items()):
+        if attempt.accepted and ref not in listed:
+            attempt.lost_id = event.id
+            machine.release(ref)
+        elif not attempt.accepted and attempt.superseded:
+            machine.release(ref)
+        state.touch(ref.execution, ref.step, event.id)
+    state.queue_stirred = True
+
+
+def _disconnected(state: State, event: Event, _: c.MachineDisconnected, __: int) -> None:
+    machine = state.machines.get(event.writer)
+    if machine is not None:
+        machine.gone_id = event.id
+        _changed(machine, event.time)
+        _touch_held(state, machine, event.id)
+
+
+def _pulled(state: State, event: Event, data: c.ImagePulled, _: int) -> None:
+    machine = state.machines.get(event.writer)
+    if machine is not None:
+        machine.images.pop(data.image, None)
+        machine.images[data.image] = None
+        if len(machine.images) > IMAGES_KEPT:
+            del machine.images[next(iter(machine.images))]
+
+
+# ---- facts about attempts
+
+
+def _attempt(state: State, event: Event) -> Attempt | None:
+    if event.step is None or event.attempt is None:
+        return None
+    return state.held(event.writer, AttemptRef(event.execution, event.step, event.attempt))
+
+
+def _accepted(state: State, event: Event, _: c.AttemptAccepted, __: int) -> None:
+    attempt = _attempt(state, event)
+    if attempt is not None:
+        attempt.accepted_in = state.machines[event.writer].session
+
+
+def _attempt_started(state: State, event: Event, _: c.AttemptStarted, __: int) -> None:
+    attempt = _attempt(state, event)
+    if attempt is not None:
+        attempt.started_id = event.id
+        state.touch(event.execution, attempt.ref.step, event.id)
+
+
+def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
+    attempt = _attempt(state, event)
+    if attempt is None:
+        return
+    attempt.ended, attempt.ended_id = data.kind.rpartition(".")[2], event.id
+    if isinstance(data, c.AttemptFinished):
+        attempt.outputs = data.outputs
+    elif isinstance(data, c.AttemptFailed):
+        attempt.failure = data
+    state.machines[event.writer].release(attempt.ref)
+    state.touch(event.execution, attempt.ref.step, event.id)
+    state.queue_stirred = True
+
+
+_FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
+    c.LeaderElected: _leader_elected,
+    c.ExecutionQueued: _queued,
+    c.ExecutionStarted: _started,
+    c.ExecutionEnding: _ending,
+    c.ExecutionSucceeded: _ended,
+    c.ExecutionFailed: _ended,
+    c.ExecutionCancelled: _ended,
+    c.StepScheduled: _scheduled,
+    c.StepStarted: _step_started,
+    c.StepRetrying: _retrying,
+    c.StepSucceeded: _step_succeeded,
+    c.StepFailed: _step_failed,
+    c.StepSkipped: _step_skipped,
+    c.StepCancelled: _step_cancelled,
+    c.AttemptSuperseded: _superseded,
+    c.MachineOffline: _offline,
+    c.MachineOnline: _online,
+    c.MachineDraining: _draining,
+    c.MachineConnected: _connected,
+    c.MachineDisconnected: _disconnected,
+    c.ImagePulled: _pulled,
+    c.AttemptAccepted: _accepted,
+    c.AttemptStarted: _attempt_started,
+    c.AttemptFinished: _attempt_ended,
+    c.AttemptFailed: _attempt_ended,
+    c.AttemptStopped: _attempt_ended,
+}

@@ -1,0 +1,54 @@
+"""The commands a state implies: sent again to a machine that (re)connected, by a new leader, and where nobody
+obeyed.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from muster.model import plan as plans
+from muster.model.body import AttemptRef
+from muster.model.cluster import Machine
+from muster.model.commands import AttemptOrder
+from muster.model.execution import ExecutionState, StepState
+from muster.model.state import State
+
+
+def start_order(execution: ExecutionState, step: StepState, attempt: int) -> AttemptOrder:
+    """What the machine is told to run. Raises a MusterError where an expression cannot be evaluated."""
+    return plans.order(
+        step.plan,
+        execution=execution.id,
+        attempt=attempt,
+        workflow=execution.plan.workflow.name,
+        scope=execution.scope(step.plan),
+    )
+
+
+class Implied:
+    """Commands the state implies for one machine: sent again to one that (re)connected, or by a new leader."""
+
+    def __init__(self) -> None:
+        self.starts: list[AttemptOrder] = []
+        self.stops: list[AttemptRef] = []
+
+
+def implied(state: State, machine: Machine, before: datetime | None = None) -> Implied:
+    """The starts not accepted yet (with ``before``: ordered before then) and the stops not obeyed yet."""
+    found = Implied()
+    if not machine.online:
+        return found
+    for ref, attempt in machine.held.items():
+        execution = state.executions.get(ref.execution)
+        if attempt.superseded or execution is None or execution.ending == "cancelled":
+            found.stops.append(ref)
+        elif not attempt.accepted and (before is None or attempt.ordered_at < before):
+            step = execution.steps[ref.step]
+            if step.attempt is attempt:
+                found.starts.append(start_order(execution, step, ref.attempt))
+    return found
+
+
+def resend_before(state: State, now: datetime) -> datetime:
+    """A start ordered before this and not accepted yet is sent again."""
+    return now - timedelta(seconds=state.policy.resend_after_s)

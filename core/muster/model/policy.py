@@ -1,0 +1,28 @@
+"""The scheduler's policy: every limit that decisions rest on, with its default and the reason."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations are seconds."""
+
+    beats_missed_max: int = 3
+    """Beats that may fail to come before a machine counts as offline: one may be lost, two may be bad luck."""
+    beat_slack_s: float = 1.5
+    """Added to that, for delivery and a busy machine. With beats every 3 s the verdict falls after 10.5 s."""
+    placement_timeout_s: float = 30.0
+    """How long a step waits for the machine it names: an agent that restarts is back by then."""
+    offline_timeout_s: float = 600.0
+    """How long a step waits while every machine that could hold it is away, before it fails."""
+    lost_max: int = 3
+    """Attempts of a step that may be lost with their machine before the step fails. Does not spend its retries."""
+    ending_timeout_s: float = 60.0
+    """How long a cancelled execution waits, beyond the longest grace period, for its containers to be gone."""
+    resend_after_s: float = 10.0
+    """A start that no agent accepted by then is sent again; agents ignore what they already have."""
+    ended_kept: int = 100_000
+    """Ended executions whose ids are kept in memory to recognise a repeated submit (some 200 bytes each)."""
+    steps_max: int = 100_000
+    """Steps of one workflow: the definition must fit into one event."""

@@ -1,0 +1,80 @@
+"""The scheduler's state: what folding the log gives (see ``muster.model.evolve``)."""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime, timedelta
+from typing import Final
+
+from muster.model.body import AttemptRef
+from muster.model.cluster import Attempt, Machine
+from muster.model.execution import ExecutionState, StepState
+from muster.model.placement import Queue, requirement
+from muster.model.policy import Policy
+
+TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
+
+Timer = tuple[datetime, int, str, str, str]
+"""Due time, order of arming, what (retry, placement, ending), execution, step."""
+
+
+class State:
+    """Everything decisions are made from."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.sequence = 0
+        self.round = 0
+        self.leader_sequence = 0
+        self.leader_id = ""
+        self.leader_name = ""
+        self.term = 0
+        self.number = 0
+        self.machines: dict[str, Machine] = {}
+        self.executions: dict[str, ExecutionState] = {}
+        self.ended: dict[str, str] = {}
+        self.forgotten = False
+        self.queue = Queue()
+        self.queue_stirred = False
+        self.touched: dict[str, dict[str, str]] = {}
+        self.timers: list[Timer] = []
+        self._armed = 0
+
+    def touch(self, execution: str, step: str, cause: str) -> None:
+        """Have ``decide`` look at this step ("" for the execution itself); the newest cause wins."""
+        self.touched.setdefault(execution, {})[step] = cause
+
+    def arm(self, due_at: datetime, what: str, execution: str, step: str) -> None:
+        """Have ``decide`` look again at ``due_at``."""
+        self._armed += 1
+        if self._armed % TIMERS_SWEPT == 0:
+            self.timers = [timer for timer in self.timers if timer[3] in self.executions]
+            heapq.heapify(self.timers)
+        heapq.heappush(self.timers, (due_at, self._armed, what, execution, step))
+
+    def held(self, machine: str, ref: AttemptRef) -> Attempt | None:
+        """The attempt, if ``machine`` holds it."""
+        known = self.machines.get(machine)
+        return known.held.get(ref) if known else None
+
+    def end(self, execution: ExecutionState) -> None:
+        """Let an ended execution go, but for its id."""
+        del self.executions[execution.id]
+        self.touched.pop(execution.id, None)
+        self.ended[execution.id] = execution.digest
+        if len(self.ended) > self.policy.ended_kept:
+            del self.ended[next(iter(self.ended))]
+            self.forgotten = True
+
+
+def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
+    """Put a ready step into the placement queue."""
+    state.queue.add((execution.id, step.plan.path), requirement(step.plan))
+    state.queue_stirred = True
+
+
+def ending_due(state: State, execution: ExecutionState) -> datetime:
+    """When a cancelled execution stops waiting for its containers."""
+    assert execution.ending_at is not None
+    grace = max((step.plan.timeouts.grace for step in execution.steps.values()), default=0.0)
+    return execution.ending_at + timedelta(seconds=grace + state.policy.ending_timeout_s)

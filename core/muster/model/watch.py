@@ -1,0 +1,94 @@
+"""Who is missing: verdicts from heartbeats.
+
+Beats are not in the log; the verdicts drawn from them are, with their evidence. A scheduler that was not
+listening must not blame the machines: a silence counts only from when it began to listen without a break, on
+its own clock. All times named ``*_s`` are readings of that clock (monotonic seconds).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from muster.model import catalogue as c
+from muster.model.cluster import Machine
+from muster.model.commands import Heartbeat
+from muster.model.round import Round
+from muster.model.state import State
+
+
+class _Heard(msgspec.Struct):
+    sequence: int
+    session: int
+    sent_at: datetime
+    heard_s: float
+
+
+class Watch:
+    """What was heard, and since when there was anybody to hear it."""
+
+    def __init__(self, listening_s: float) -> None:
+        self.listening_s = listening_s
+        self._heard: dict[str, _Heard] = {}
+        self._met: dict[str, tuple[int, float]] = {}
+
+    def restart(self, clock_s: float) -> None:
+        """The listening was interrupted: no silence before now counts."""
+        self.listening_s = clock_s
+
+    def hear(self, beat: Heartbeat, clock_s: float) -> None:
+        """A beat came."""
+        self._heard[beat.name] = _Heard(beat.sequence, beat.session, beat.time, clock_s)
+
+    def silence_s(self, machine: Machine, clock_s: float) -> float:
+        """How long nothing was heard of the machine's present connection while somebody listened."""
+        session, met_s = self._met.get(machine.name, (0, 0.0))
+        if session != machine.session:
+            self._met[machine.name] = machine.session, (met_s := clock_s)
+        since = max(self.listening_s, met_s)
+        heard = self._heard.get(machine.name)
+        if heard is not None and heard.session == machine.session:
+            since = max(since, heard.heard_s)
+        return clock_s - since
+
+    def evidence(self, machine: Machine, clock_s: float) -> c.Evidence:
+        """What there is to be said about the machine."""
+        heard = self._heard.get(machine.name)
+        if heard is not None and heard.session != machine.session:
+            heard = None
+        return c.Evidence(
+            session=machine.session,
+            last_beat=heard.sequence if heard else None,
+            last_beat_at=heard.sent_at if heard else None,
+            interval_s=machine.interval_s,
+            missed=int(self.silence_s(machine, clock_s) / machine.interval_s),
+            watched_s=round(clock_s - self.listening_s, 3),
+        )
+
+    def answers(self, machine: Machine, clock_s: float, limit_s: float) -> bool:
+        """Whether a beat of the present connection was heard within ``limit_s``."""
+        heard = self._heard.get(machine.name)
+        if heard is None or heard.session != machine.session:
+            return False
+        return self.silence_s(machine, clock_s) < limit_s and heard.heard_s >= self.listening_s
+
+
+def judge(round_: Round, watch: Watch, clock_s: float) -> None:
+    """Write the verdicts that are due."""
+    state = round_.state
+    for machine in state.machines.values():
+        if machine.gone_id is not None:
+            continue
+        limit_s = patience_s(state, machine)
+        evidence = watch.evidence(machine, clock_s)
+        cause = f"timer:heartbeat:{machine.name}"
+        if machine.online and watch.silence_s(machine, clock_s) > limit_s:
+            round_.write(c.MachineOffline(evidence=evidence), cause, machine=machine.name)
+        elif not machine.online and watch.answers(machine, clock_s, limit_s):
+            round_.write(c.MachineOnline(evidence=evidence), cause, machine=machine.name)
+
+
+def patience_s(state: State, machine: Machine) -> float:
+    """How long a machine may be silent before it counts as offline."""
+    return machine.interval_s * state.policy.beats_missed_max + state.policy.beat_slack_s

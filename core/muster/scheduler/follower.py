@@ -1,0 +1,90 @@
+"""Following the log into the state, and knowing which of our own decisions have come back from it.
+
+The leader folds its decisions when it makes them. When one is read back it is not folded again, only struck
+off the list of those outstanding. What is left on that list when the log has been read up to a later election
+of our own was never written, and is written again, the same events under the same ids. Anything else that a
+scheduler wrote while we believed to lead means that we do not: the state is dropped and folded anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from muster.broker.interface import Broker
+from muster.model import catalogue as c
+from muster.model.envelope import Event, Recorded
+from muster.model.names import SCHEDULER
+from muster.model.policy import Policy
+from muster.model.state import State, evolve
+
+log = logging.getLogger("muster.scheduler")
+
+
+class Follower:
+    """The state, and the reading that keeps it current. ``woke`` is called after every batch."""
+
+    def __init__(self, broker: Broker, policy: Policy, woke: Callable[[], None]) -> None:
+        self._broker = broker
+        self._policy = policy
+        self._woke = woke
+        self._moved = asyncio.Event()
+        self._reset = False
+        self.state = State(policy)
+        self.outstanding: deque[Event] = deque()
+        self.arrivals: set[str] = set()
+        self.leading_id = ""
+
+    def decided(self, events: list[Event]) -> None:
+        """These were folded already and will come back."""
+        self.outstanding.extend(events)
+
+    def drop(self) -> None:
+        """Fold everything anew: the state holds decisions that do not stand."""
+        self._reset = True
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            async for batch in self._broker.log.follow(self.state.sequence + 1):
+                for recorded in batch:
+                    self._fold(recorded)
+                self._notify()
+                if self._reset:
+                    break
+            if self._reset:
+                log.info("folding the log anew")
+                self.state = State(self._policy)
+                self.outstanding.clear()
+                self._reset = False
+
+    async def reach(self, sequence: int) -> None:
+        """Return when everything up to ``sequence`` is folded."""
+        while self.state.sequence < sequence or self._reset:
+            await self.moved()
+
+    async def moved(self) -> None:
+        """Return when something was read."""
+        self._moved.clear()
+        await self._moved.wait()
+
+    def _notify(self) -> None:
+        self._moved.set()
+        self._woke()
+
+    def _fold(self, recorded: Recorded) -> None:
+        event, state = recorded.event, self.state
+        if event.writer == SCHEDULER and not isinstance(event.data, c.LeaderElected):
+            if self.outstanding and event.id == self.outstanding[0].id:
+                self.outstanding.popleft()
+                state.sequence = recorded.sequence
+                return
+            if self.outstanding:
+                self._reset = True
+        elif isinstance(event.data, c.MachineConnected):
+            self.arrivals.add(event.writer)
+        elif isinstance(event.data, c.LeaderElected) and self.outstanding and event.id != self.leading_id:
+            self._reset = True
+        evolve(state, event, recorded.sequence)

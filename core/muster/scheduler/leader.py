@@ -1,0 +1,285 @@
+"""Leading: rounds of decisions, appended under the fence of our election, and the commands that follow from
+them.
+
+A round takes what has come (facts are folded already, commands wait in a bounded queue, beats have been
+heard), decides, and hands its events to the log; several rounds may be under way. They are settled in order:
+only when a round's events are acknowledged are its commands sent and the commands that caused it
+acknowledged. If a round is refused, or its outcome is unknown, this leader stops leading at once; what it
+decided and the log does not have is written again if it is elected again, and forgotten if another is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from muster import fault
+from muster.broker.codec import decode_command
+from muster.broker.interface import Appended, Broker, Delivery, Fence, Outcome
+from muster.clock import Clock
+from muster.model import subjects
+from muster.model.admission import admit_cancel, admit_submit, refuse
+from muster.model.catalogue import ExecutionQueued
+from muster.model.commands import Cancel, Command, Heartbeat, Submit
+from muster.model.decide import decide, next_due
+from muster.model.envelope import Event
+from muster.model.errors import CommandInvalidError
+from muster.model.implied import implied, resend_before
+from muster.model.names import SCHEDULER
+from muster.model.round import Round
+from muster.model.watch import Watch, judge
+from muster.scheduler.follower import Follower
+from muster.scheduler.options import SchedulerOptions
+from muster.scheduler.outbound import Outbound
+
+log = logging.getLogger("muster.scheduler")
+
+
+class StoodDownError(Exception):
+    """This scheduler does not lead any more."""
+
+
+class Waiting(msgspec.Struct):
+    """A command that was received. ``known`` is the digest of an ended execution of its id."""
+
+    delivery: Delivery
+    command: Command
+    known: str | None = None
+
+
+class InFlight(msgspec.Struct):
+    """A round that is being appended."""
+
+    round: Round
+    taken: list[Waiting]
+    outcomes: asyncio.Task[list[Outcome]] | None
+
+
+class Leader:
+    """One term of leading."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        follower: Follower,
+        watch: Watch,
+        options: SchedulerOptions,
+        clock: Clock,
+        sequence: int,
+        woken: asyncio.Event,
+    ) -> None:
+        self._broker = broker
+        self._follower = follower
+        self._watch = watch
+        self._options = options
+        self._clock = clock
+        self._fence = Fence(subjects.LEADER, sequence)
+        self._woken = woken
+        self._commands: asyncio.Queue[Waiting] = asyncio.Queue(options.commands_waiting)
+        self._in_flight: asyncio.Queue[InFlight | None] = asyncio.Queue(options.rounds_in_flight)
+        self._appends: set[asyncio.Task[list[Outcome]]] = set()
+        self._tick_s = 0.0
+        self._sweep_s = clock.seconds() + options.sweep_s
+
+    async def lead(self, stop: asyncio.Event) -> None:
+        """Lead until ``stop`` is set (then drain and say goodbye) or until this scheduler is replaced.
+
+        Raises an ExceptionGroup with a StoodDownError in the latter case.
+        """
+        await self._finish_outstanding()
+        self._follower.arrivals.update(self._follower.state.machines)
+        try:
+            await self._work(stop)
+        finally:
+            if self._appends:
+                await asyncio.wait(self._appends)
+        await self._broker.heartbeats.beat(self._heartbeat(0, leaving=True))
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            outbound = Outbound(self._broker, self._options, tasks)
+            beside = [tasks.create_task(self._receive()), tasks.create_task(self._beat())]
+            settling = tasks.create_task(self._settle(outbound))
+            await self._rounds(stop, outbound)
+            await self._in_flight.put(None)
+            await settling
+            await outbound.flush()
+            for task in beside:
+                task.cancel()
+
+    async def _finish_outstanding(self) -> None:
+        """Write what an earlier term of ours decided and the log does not have."""
+        missing = list(self._follower.outstanding)
+        if missing:
+            log.info("writing %d decisions again that were under way", len(missing))
+            self._check(missing, await self._broker.log.append(missing, self._fence))
+
+    # ---- what comes in
+
+    async def _receive(self) -> None:
+        await self._broker.commands.open(SCHEDULER)
+        async for batch in self._broker.commands.receive(SCHEDULER):
+            for delivery in batch:
+                await self._take(delivery)
+            self._woken.set()
+
+    async def _take(self, delivery: Delivery) -> None:
+        try:
+            command = decode_command(delivery.verb, delivery.payload)
+        except CommandInvalidError as error:
+            log.warning("a command was dropped: %s", error)
+            await delivery.done()
+            return
+        known = await self._known(command.execution) if isinstance(command, Submit | Cancel) else None
+        await self._commands.put(Waiting(delivery, command, known))
+
+    async def _known(self, execution: str) -> str | None:
+        state = self._follower.state
+        if execution in state.executions or not state.forgotten or execution in state.ended:
+            return state.ended.get(execution)
+        if not execution.replace("-", "").isalnum():
+            return None
+        last = await self._broker.log.last(
+            subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
+        )
+        return last.event.data.digest if last and isinstance(last.event.data, ExecutionQueued) else None
+
+    async def _beat(self) -> None:
+        number = 0
+        while True:
+            number += 1
+            await self._broker.heartbeats.beat(self._heartbeat(number))
+            await asyncio.sleep(self._options.beat_interval_s)
+
+    def _heartbeat(self, number: int, *, leaving: bool = False) -> Heartbeat:
+        return Heartbeat(
+            name=SCHEDULER,
+            sequence=number,
+            session=self._fence.sequence,
+            interval_s=self._options.beat_interval_s,
+            time=self._clock.now(),
+            leaving=leaving,
+        )
+
+    # ---- rounds
+
+    async def _rounds(self, stop: asyncio.Event, outbound: Outbound) -> None:
+        while not stop.is_set():
+            self._woken.clear()
+            await self._round(outbound)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        due = next_due(self._follower.state)
+        wait_s = self._options.tick_s
+        if due is not None:
+            wait_s = min(wait_s, max(0.0, (due - self._clock.now()).total_seconds()))
+        if not self._woken.is_set():
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+
+    async def _round(self, outbound: Outbound) -> None:
+        state = self._follower.state
+        if state.leader_sequence != self._fence.sequence:
+            raise StoodDownError("another scheduler was elected")
+        round_ = Round(state, self._clock.now())
+        taken = self._admit(round_)
+        self._judge(round_)
+        decide(state, round_.now, round_)
+        if round_.events or taken or round_.stops:
+            self._follower.decided(round_.events)
+            await self._in_flight.put(InFlight(round_, taken, self._append(round_.events)))
+        await self._greet(outbound)
+        await self._sweep(outbound)
+
+    def _append(self, events: Sequence[Event]) -> asyncio.Task[list[Outcome]] | None:
+        if not events:
+            return None
+        task = asyncio.create_task(self._write(events), name="append")
+        self._appends.add(task)
+        task.add_done_callback(self._appends.discard)
+        return task
+
+    async def _write(self, events: Sequence[Event]) -> list[Outcome]:
+        await fault.point("scheduler.append.before")
+        outcomes = await self._broker.log.append(events, self._fence)
+        await fault.point("scheduler.append.after")
+        return outcomes
+
+    def _admit(self, round_: Round) -> list[Waiting]:
+        taken: list[Waiting] = []
+        while not self._commands.empty():
+            waiting = self._commands.get_nowait()
+            command = waiting.command
+            if isinstance(command, Submit):
+                admit_submit(round_, command, waiting.known)
+            elif isinstance(command, Cancel):
+                admit_cancel(round_, command, waiting.known)
+            else:
+                error = CommandInvalidError(f"the scheduler takes no {waiting.delivery.verb} command")
+                refuse(round_, command, waiting.delivery.verb, error, "-")
+            taken.append(waiting)
+        return taken
+
+    def _judge(self, round_: Round) -> None:
+        clock_s = self._clock.seconds()
+        if clock_s >= self._tick_s:
+            self._tick_s = clock_s + self._options.tick_s
+            judge(round_, self._watch, clock_s)
+
+    # ---- settling
+
+    async def _settle(self, outbound: Outbound) -> None:
+        while (flight := await self._in_flight.get()) is not None:
+            if flight.outcomes is not None:
+                self._check(flight.round.events, await asyncio.shield(flight.outcomes))
+            await self._send(flight.round, outbound)
+            for waiting in flight.taken:
+                await fault.point("scheduler.ack.before")
+                await waiting.delivery.done()
+                await fault.point("scheduler.ack.after")
+
+    def _check(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
+        for event, outcome in zip(events, outcomes, strict=True):
+            if not isinstance(outcome, Appended):
+                raise StoodDownError(f"{event.kind} of {event.execution} was not acknowledged: {outcome}")
+
+    async def _send(self, round_: Round, outbound: Outbound) -> None:
+        machines = self._follower.state.machines
+        for machine, refs in round_.stops.items():
+            await outbound.stop(machine, refs)
+        for machine, orders in round_.starts.items():
+            await outbound.start(machine, machines[machine].session, orders)
+
+    # ---- what the state implies
+
+    async def _greet(self, outbound: Outbound) -> None:
+        """A machine that has connected has a queue, and gets every command again that the state implies."""
+        arrivals = self._follower.arrivals
+        while arrivals:
+            name = arrivals.pop()
+            await self._broker.commands.open(name)
+            await self._remind(outbound, name, None)
+
+    async def _sweep(self, outbound: Outbound) -> None:
+        if self._clock.seconds() < self._sweep_s:
+            return
+        self._sweep_s = self._clock.seconds() + self._options.sweep_s
+        before = resend_before(self._follower.state, self._clock.now())
+        for name in list(self._follower.state.machines):
+            await self._remind(outbound, name, before)
+
+    async def _remind(self, outbound: Outbound, name: str, before: datetime | None) -> None:
+        machine = self._follower.state.machines.get(name)
+        if machine is None:
+            return
+        found = implied(self._follower.state, machine, before)
+        await outbound.stop(name, found.stops)
+        await outbound.start(name, machine.session, found.starts)

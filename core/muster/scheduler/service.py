@@ -1,0 +1,114 @@
+"""The scheduler as a service: follow the log, stand for election, lead, and begin again where the lead is
+lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from muster.broker.interface import Broker
+from muster.clock import Clock
+from muster.model.errors import BrokerError
+from muster.model.names import SCHEDULER
+from muster.model.watch import Watch
+from muster.scheduler.election import Election
+from muster.scheduler.follower import Follower
+from muster.scheduler.leader import Leader, StoodDownError
+from muster.scheduler.options import SchedulerOptions
+from muster.settings import Settings
+
+log = logging.getLogger("muster.scheduler")
+
+
+async def serve(
+    broker: Broker,
+    settings: Settings,  # noqa: ARG001 - every service gets them
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+    clock: Clock | None = None,
+    **options: Any,
+) -> None:
+    """Schedule until ``stop`` is set. ``options`` are those of SchedulerOptions."""
+    await Scheduler(broker, SchedulerOptions(**options), clock or Clock(), ready).run(stop)
+
+
+class Scheduler:
+    """One scheduler process."""
+
+    def __init__(
+        self, broker: Broker, options: SchedulerOptions, clock: Clock, ready: Callable[[str], None]
+    ) -> None:
+        self._broker = broker
+        self._options = options
+        self._clock = clock
+        self._ready = ready
+        self._woken = asyncio.Event()
+        self._watch = Watch(clock.seconds())
+        self._follower = Follower(broker, options.policy, self._woken.set)
+        self._election = Election(broker, self._follower, options, clock)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until ``stop`` is set."""
+        await self._broker.prepare()
+        async with asyncio.TaskGroup() as tasks:
+            beside = [
+                tasks.create_task(self._follower.run()),
+                tasks.create_task(self._hear()),
+                tasks.create_task(self._stay_awake()),
+            ]
+            stopping = tasks.create_task(stop.wait())
+            stopping.add_done_callback(lambda _: self._woken.set())
+            self._ready(f"scheduler {self._options.name} stands by")
+            while not stop.is_set():
+                await self._term(stop, stopping)
+            for task in [*beside, stopping]:
+                task.cancel()
+
+    async def _term(self, stop: asyncio.Event, stopping: asyncio.Task[Any]) -> None:
+        """Wait for the lead, then lead."""
+        winning = asyncio.create_task(self._election.win())
+        await asyncio.wait({winning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not winning.done():
+            winning.cancel()
+            await asyncio.wait({winning})
+            return
+        try:
+            await self._lead(winning.result(), stop)
+        except BrokerError as error:
+            log.warning("the broker does not answer: %s", error)
+            await asyncio.sleep(self._options.tick_s)
+
+    async def _lead(self, sequence: int, stop: asyncio.Event) -> None:
+        leader = Leader(
+            self._broker, self._follower, self._watch, self._options, self._clock, sequence, self._woken
+        )
+        self._ready(f"scheduler {self._options.name} leads (term {self._follower.state.term})")
+        try:
+            await leader.lead(stop)
+        except* StoodDownError as group:
+            log.warning("no longer leading: %s", group.exceptions[0])
+        except* BrokerError as group:
+            log.warning("no longer leading, the broker does not answer: %s", group.exceptions[0])
+
+    async def _hear(self) -> None:
+        async for beat in self._broker.heartbeats.listen():
+            if beat.name == SCHEDULER:
+                self._election.hear(beat)
+            else:
+                self._watch.hear(beat, self._clock.seconds())
+
+    async def _stay_awake(self) -> None:
+        """Notice that nobody listened: the connection was away, or this process did not run."""
+        reconnects, last_s = self._broker.reconnects, self._clock.seconds()
+        while True:
+            await asyncio.sleep(self._options.tick_s)
+            now_s, seen = self._clock.seconds(), self._broker.reconnects
+            late_s = now_s - last_s - self._options.tick_s
+            if late_s > self._options.asleep_s or seen != reconnects or not self._broker.connected:
+                self._watch.restart(now_s)
+                self._election.restart()
+            reconnects, last_s = seen, now_s
