@@ -1,0 +1,188 @@
+"""Executions: one row each, with where it stands now."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from muster.model.catalogue import (
+    ExecutionCancelled,
+    ExecutionEnding,
+    ExecutionFailed,
+    ExecutionQueued,
+    ExecutionSucceeded,
+    ExecutionWaiting,
+)
+from muster.model.envelope import Recorded
+from muster_projections.projection import (
+    Change,
+    Column,
+    Delete,
+    Projection,
+    Table,
+    Upsert,
+    Value,
+    moment,
+    text,
+)
+
+TABLE: Final = Table(
+    name="executions",
+    doc="One row for each execution, as it stands now.",
+    key=("id",),
+    columns=(
+        Column(name="id", type="TEXT", doc="The execution's id, chosen by the client."),
+        Column(name="workflow", type="TEXT", doc="The name of the workflow it is a run of."),
+        Column(
+            name="status",
+            type="TEXT",
+            doc="queued, starting, running, awaiting_input, succeeded, failed or cancelled.",
+        ),
+        Column(
+            name="ending",
+            type="TEXT",
+            doc="The outcome once it is decided (succeeded, failed or cancelled); what is live still ends.",
+        ),
+        Column(name="inputs", type="JSON", doc="The inputs by name, defaults filled in."),
+        Column(name="outputs", type="JSON", doc="The outputs by name, once it succeeded."),
+        Column(
+            name="error_code", type="TEXT", doc="The stable code of the error, once the outcome is failed."
+        ),
+        Column(name="error", type="JSON", doc="The error: what, where, and what to do."),
+        Column(name="reason", type="TEXT", doc="Why it waits, ends or was cancelled, where that was said."),
+        Column(name="labels", type="JSON", doc="The labels it was submitted with."),
+        Column(name="metadata", type="JSON", doc="The metadata it was submitted with."),
+        Column(name="digest", type="TEXT", doc="The digest of its definition."),
+        Column(name="rerun_of", type="TEXT", doc="The execution it repeats."),
+        Column(name="steps", type="INTEGER", doc="How many steps its definition has."),
+        Column(name="transitions", type="INTEGER", doc="How many transitions it has made."),
+        Column(name="created_at", type="TEXT", doc="When it was accepted.", first=True),
+        Column(name="started_at", type="TEXT", doc="When the scheduler began to work on it.", first=True),
+        Column(name="ended_at", type="TEXT", doc="When it reached its final status.", first=True),
+        Column(name="updated_at", type="TEXT", doc="The time of the last decision about it or its steps."),
+        Column(name="sequence", type="INTEGER", doc="The place in the log of that decision."),
+    ),
+    indexes=(("created_at",), ("status", "created_at"), ("workflow", "created_at")),
+)
+
+
+def _touch(recorded: Recorded, columns: dict[str, Value]) -> list[Change]:
+    event = recorded.event
+    columns["updated_at"] = moment(event.time)
+    columns["sequence"] = recorded.sequence
+    return [Upsert(TABLE.name, (event.execution,), columns)]
+
+
+def _moved(recorded: Recorded, columns: dict[str, Value]) -> list[Change]:
+    """A change of status, and what comes with it."""
+    data: Any = recorded.event.data
+    columns["status"] = data.transition.after
+    columns["transitions"] = data.transition.number
+    return _touch(recorded, columns)
+
+
+def _queued(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionQueued)
+    return _moved(
+        recorded,
+        {
+            "workflow": data.workflow.name,
+            "inputs": text(data.inputs),
+            "labels": text(data.labels),
+            "metadata": text(data.metadata),
+            "digest": data.digest or None,
+            "rerun_of": data.rerun_of,
+            "steps": len(data.workflow.steps),
+            "created_at": moment(recorded.event.time),
+        },
+    )
+
+
+def _started(recorded: Recorded) -> list[Change]:
+    return _moved(recorded, {"started_at": moment(recorded.event.time)})
+
+
+def _waiting(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionWaiting)
+    return _moved(recorded, {"reason": data.reason or None})
+
+
+def _resumed(recorded: Recorded) -> list[Change]:
+    return _moved(recorded, {"reason": None})
+
+
+def _step_started(recorded: Recorded) -> list[Change]:
+    return _moved(recorded, {})
+
+
+def _step(recorded: Recorded) -> list[Change]:
+    return _touch(recorded, {})
+
+
+def _ending(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionEnding)
+    columns: dict[str, Value] = {"ending": data.outcome, "reason": data.reason or None}
+    if data.error is not None:
+        columns |= {"error_code": data.error.code, "error": text(data.error)}
+    return _touch(recorded, columns)
+
+
+def _succeeded(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionSucceeded)
+    return _moved(recorded, {"outputs": text(data.outputs), "ended_at": moment(recorded.event.time)})
+
+
+def _failed(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionFailed)
+    return _moved(
+        recorded,
+        {
+            "error_code": data.error.code,
+            "error": text(data.error),
+            "ended_at": moment(recorded.event.time),
+        },
+    )
+
+
+def _cancelled(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionCancelled)
+    columns: dict[str, Value] = {"ended_at": moment(recorded.event.time)}
+    if data.reason:
+        columns["reason"] = data.reason
+    return _moved(recorded, columns)
+
+
+def _cleared(recorded: Recorded) -> list[Change]:
+    return [Delete(TABLE.name, "id", recorded.event.execution)]
+
+
+EXECUTIONS: Final = Projection(
+    name="executions",
+    version=1,
+    tables=(TABLE,),
+    handlers={
+        "execution.queued": _queued,
+        "execution.started": _started,
+        "execution.waiting": _waiting,
+        "execution.resumed": _resumed,
+        "execution.ending": _ending,
+        "execution.succeeded": _succeeded,
+        "execution.failed": _failed,
+        "execution.cancelled": _cancelled,
+        "execution.cleared": _cleared,
+        "step.scheduled": _step,
+        "step.started": _step_started,
+        "step.waiting": _step,
+        "step.resumed": _step,
+        "step.retrying": _step,
+        "step.succeeded": _step,
+        "step.failed": _step,
+        "step.skipped": _step,
+        "step.cancelled": _step,
+    },
+)

@@ -1,0 +1,47 @@
+"""Opening a view to read it."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from muster_projections.claim import swapping
+from muster_projections.failures import ViewMissingError, ViewOutdatedError
+from muster_projections.registry import chosen
+from muster_projections.store import signature, unreadable
+
+BUSY_TIMEOUT_S: Final = 5.0
+
+
+def read_only(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; it may be used from any one thread at a time.
+
+    Raises ViewMissingError, ViewOutdatedError or another ViewError, each with what to do.
+    """
+    if not path.exists():
+        raise ViewMissingError(path=str(path))
+    with swapping(path, alone=False):
+        uri = f"file:{quote(str(path.absolute()))}?mode=ro"
+        try:
+            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+        except sqlite3.DatabaseError as error:
+            raise unreadable(path, error) from error
+        try:
+            # The first read opens the log beside the file; only then is this the file as it will stay.
+            found = connection.execute("SELECT projections FROM position").fetchone()
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise _unreadable(path, error) from error
+    if found is None or found[0] != signature(chosen()):
+        connection.close()
+        raise ViewOutdatedError(path=str(path))
+    return connection
+
+
+def _unreadable(path: Path, error: sqlite3.DatabaseError) -> Exception:
+    # A projector that has just made the file has no tables in it yet.
+    if isinstance(error, sqlite3.OperationalError) and "no such" in str(error):
+        return ViewMissingError(f"The file {path} holds no view yet.", path=str(path))
+    return unreadable(path, error)

@@ -1,0 +1,115 @@
+"""What a projection is: a name, a version, documented tables, and a pure fold of one event into row changes.
+
+A fold never reads a row. What it needs stands in the event, and what depends on an older value is said of the
+column: ``first`` keeps the first value written, ``unless`` leaves the column alone once another one is set. So the
+rows depend on the order of the events alone, and never on how they were cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from muster.model.envelope import Recorded
+
+Value = str | int | float | None
+"""What a column holds. JSON is text."""
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column. ``JSON`` is TEXT to SQLite and a JSON value to whoever reads it."""
+
+    name: str
+    type: Literal["TEXT", "INTEGER", "REAL", "JSON"]
+    doc: str
+    first: bool = False
+    unless: str | None = None
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """One table. The columns of the key come first.
+
+    ``append``: rows come whole, by ``Insert``, and are never changed. ``bookkeeping``: the store's own, no part of
+    the canonical form, because an erased execution leaves no trace in a rebuilt one.
+    """
+
+    name: str
+    doc: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    append: bool = False
+    bookkeeping: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names in their order."""
+        return tuple(column.name for column in self.columns)
+
+
+class Upsert(msgspec.Struct, frozen=True, gc=False):
+    """Make the row of ``key`` if it is not there, and set these columns; the others stay as they are."""
+
+    table: str
+    key: tuple[Value, ...]
+    columns: dict[str, Value]
+
+
+class Insert(msgspec.Struct, frozen=True, gc=False):
+    """Add this whole row to a table that only grows; if its key is there already, nothing happens."""
+
+    table: str
+    values: tuple[Value, ...]
+
+
+class Delete(msgspec.Struct, frozen=True, gc=False):
+    """Remove every row whose ``column`` has this value."""
+
+    table: str
+    column: str
+    value: Value
+
+
+Change = Upsert | Insert | Delete
+Handler = Callable[[Recorded], Iterable[Change]]
+
+
+class Projection(msgspec.Struct, frozen=True, kw_only=True):
+    """One fold. The version goes up when the same events would make other rows; the view is then rebuilt."""
+
+    name: str
+    version: int
+    tables: tuple[Table, ...]
+    handlers: Mapping[str, Handler]
+
+    def apply(self, recorded: Recorded) -> Iterable[Change]:
+        """What this event changes. Pure: the same event gives the same changes, always."""
+        handler = self.handlers.get(recorded.event.data.kind)
+        return () if handler is None else handler(recorded)
+
+
+_encoder: Final = msgspec.json.Encoder()
+
+
+def text(value: Any) -> str:
+    """``value`` as JSON text."""
+    return _encoder.encode(value).decode()
+
+
+def moment(time: datetime) -> str:
+    """A time as text that sorts as times do and that SQLite's date functions read."""
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    return time.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def forget(*tables: str) -> Handler:
+    """The handler of ``execution.cleared``: the execution's rows go from these tables."""
+
+    def handler(recorded: Recorded) -> list[Change]:
+        return [Delete(table, "execution", recorded.event.execution) for table in tables]
+
+    return handler
