@@ -1,6 +1,6 @@
 """Attempts: one row each, by what the scheduler ordered and what the agent reports.
 
-A fact that comes after the supersession is kept in its columns and changes neither ``status`` nor ``superseded``.
+A fact that comes after the supersession is kept in its columns; ``superseded`` stays, and so does ``status``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ TABLE: Final = Table(
             name="status",
             type="TEXT",
             doc="scheduled, accepted, pulling, starting, running, finished, failed, stopped or superseded.",
-            unless="superseded",
+            generated="CASE WHEN superseded THEN 'superseded' ELSE reported END",
+        ),
+        Column(
+            name="reported",
+            type="TEXT",
+            doc="The status by what was last heard of it, whether or not it still counts.",
         ),
         Column(name="phase", type="TEXT", doc="The phase it is in or ended in: pull, start, load or run."),
         Column(name="image", type="TEXT", doc="The image as it was asked for."),
@@ -110,7 +115,7 @@ def _scheduled(recorded: Recorded) -> list[Change]:
         {
             "machine": data.machine,
             "session": data.session,
-            "status": "scheduled",
+            "reported": "scheduled",
             "scheduled_at": moment(recorded.event.time),
         },
     )
@@ -119,13 +124,13 @@ def _scheduled(recorded: Recorded) -> list[Change]:
 def _accepted(recorded: Recorded) -> list[Change]:
     event = recorded.event
     machine = event.machine or event.writer
-    return _set(recorded, {"machine": machine, "status": "accepted", "accepted_at": moment(event.time)})
+    return _set(recorded, {"machine": machine, "reported": "accepted", "accepted_at": moment(event.time)})
 
 
 def _pulling(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, ImagePulling)
-    return _set(recorded, {"status": "pulling", "phase": "pull", "image": data.image})
+    return _set(recorded, {"reported": "pulling", "phase": "pull", "image": data.image})
 
 
 def _pulled(recorded: Recorded) -> list[Change]:
@@ -146,7 +151,7 @@ def _pulled(recorded: Recorded) -> list[Change]:
 def _starting(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, ContainerStarting)
-    columns: dict[str, Value] = {"status": "starting", "phase": "start", "image": data.image}
+    columns: dict[str, Value] = {"reported": "starting", "phase": "start", "image": data.image}
     if data.digest:
         columns["digest"] = data.digest
     return _set(recorded, columns)
@@ -161,7 +166,7 @@ def _container_started(recorded: Recorded) -> list[Change]:
 def _loading(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, FunctionLoading)
-    return _set(recorded, {"status": "starting", "phase": "load", "function": data.function})
+    return _set(recorded, {"reported": "starting", "phase": "load", "function": data.function})
 
 
 def _loaded(recorded: Recorded) -> list[Change]:
@@ -171,7 +176,7 @@ def _loaded(recorded: Recorded) -> list[Change]:
 
 
 def _started(recorded: Recorded) -> list[Change]:
-    return _set(recorded, {"status": "running", "phase": "run", "started_at": moment(recorded.event.time)})
+    return _set(recorded, {"reported": "running", "phase": "run", "started_at": moment(recorded.event.time)})
 
 
 def _progress(recorded: Recorded) -> list[Change]:
@@ -198,7 +203,7 @@ def _exited(recorded: Recorded) -> list[Change]:
 def _ended(
     recorded: Recorded, status: str, seconds: dict[str, float], columns: dict[str, Value]
 ) -> list[Change]:
-    columns |= {"status": status, "ended_at": moment(recorded.event.time), "seconds": text(seconds)}
+    columns |= {"reported": status, "ended_at": moment(recorded.event.time), "seconds": text(seconds)}
     return _set(recorded, columns)
 
 
@@ -237,7 +242,6 @@ def _superseded(recorded: Recorded) -> list[Change]:
         recorded,
         {
             "machine": data.machine,
-            "status": "superseded",
             "superseded": 1,
             "superseded_reason": data.reason,
             "superseded_at": moment(recorded.event.time),

@@ -19,27 +19,21 @@ class _Pending:
         self.added: dict[Key, tuple[Value, ...]] = {}
         self.deleted: dict[tuple[str, Value], None] = {}
         self._first: Final = frozenset(column.name for column in table.columns if column.first)
-        self._unless: Final = {column.name: column.unless for column in table.columns if column.unless}
-        self._plain: Final = not self._first and not self._unless
         self._width: Final = len(table.key)
 
     def upsert(self, change: Upsert) -> None:
         row = self.rows.get(change.key)
         if row is None:
             self.rows[change.key] = change.columns
-        elif self._plain:
+        elif not self._first:
             row.update(change.columns)
         else:
             self._lay(row, change.columns)
 
     def _lay(self, row: dict[str, Value], columns: dict[str, Value]) -> None:
         """As SQLite would: both ways must agree, or the rows would depend on how the log was cut into batches."""
-        kept = {name for name, unless in self._unless.items() if row.get(unless)} if self._unless else ()
         for name, value in columns.items():
-            if name in self._first:
-                if row.get(name) is None:
-                    row[name] = value
-            elif name not in kept:
+            if name not in self._first or row.get(name) is None:
                 row[name] = value
 
     def insert(self, change: Insert) -> None:
@@ -114,22 +108,18 @@ def _by_columns(rows: dict[Key, dict[str, Value]]) -> dict[tuple[str, ...], list
 
 def statement(table: Table, columns: tuple[str, ...]) -> str:
     """The statement that sets these columns of a row; without columns, that adds a whole row."""
-    names = (*table.key, *columns) if columns else table.names
+    names = (*table.key, *columns) if columns else table.stored
     into = ", ".join(f'"{name}"' for name in names)
     key = ", ".join(f'"{name}"' for name in table.key)
     marks = ", ".join("?" * len(names))
     insert = f'INSERT INTO "{table.name}" ({into}) VALUES ({marks}) ON CONFLICT ({key})'  # noqa: S608  # as above
     if not columns:
         return f"{insert} DO NOTHING"
-    rules = {column.name: column for column in table.columns}
-    sets = (f'"{name}" = {_value(table, rules[name].first, rules[name].unless, name)}' for name in columns)
+    first = {column.name for column in table.columns if column.first}
+    sets = (
+        f'"{name}" = coalesce("{table.name}"."{name}", excluded."{name}")'
+        if name in first
+        else f'"{name}" = excluded."{name}"'
+        for name in columns
+    )
     return f"{insert} DO UPDATE SET {', '.join(sets)}"
-
-
-def _value(table: Table, first: bool, unless: str | None, name: str) -> str:  # noqa: FBT001
-    old, new = f'"{table.name}"."{name}"', f'excluded."{name}"'
-    if first:
-        return f"coalesce({old}, {new})"
-    if unless is not None:
-        return f'CASE WHEN "{table.name}"."{unless}" THEN {old} ELSE {new} END'
-    return new

@@ -1,11 +1,14 @@
-"""Machines: one row each, by what its agent says and by the scheduler's verdicts."""
+"""Machines: one row each, by what its agent says and by the scheduler's verdicts.
+
+A verdict may stand in the log after facts it did not know. It names the connection it is about and never overwrites a
+fact; what the machine is follows from both.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from muster.model.catalogue import (
-    Evidence,
     MachineConnected,
     MachineDisconnected,
     MachineDraining,
@@ -35,7 +38,11 @@ TABLE: Final = Table(
         Column(
             name="status",
             type="TEXT",
-            doc="connected, offline (stopped answering), disconnected (said goodbye) or removed.",
+            doc="connected, draining, offline (stopped answering), disconnected (said goodbye) or removed.",
+            generated="CASE WHEN removed > coalesce(session, 0) THEN 'removed'"
+            " WHEN goodbye > coalesce(session, 0) THEN 'disconnected'"
+            " WHEN offline_session = session THEN 'offline'"
+            " WHEN drain IS NOT NULL THEN 'draining' ELSE 'connected' END",
         ),
         Column(
             name="drain",
@@ -43,6 +50,9 @@ TABLE: Final = Table(
             doc="draining (gets nothing new) or drained (has nothing left to run); else null.",
         ),
         Column(name="session", type="INTEGER", doc="The sequence of its present connection."),
+        Column(name="offline_session", type="INTEGER", doc="The connection that was found to be offline."),
+        Column(name="goodbye", type="INTEGER", doc="The sequence of its last goodbye."),
+        Column(name="removed", type="INTEGER", doc="The sequence of its last removal."),
         Column(name="instance", type="TEXT", doc="The agent process; new for every start."),
         Column(name="software", type="TEXT", doc="The agent's name and version."),
         Column(name="interval_s", type="REAL", doc="The seconds between its beats."),
@@ -52,7 +62,7 @@ TABLE: Final = Table(
             doc="What it has and is: os, cpus, memory, slots, gpus, labels, runtime.",
         ),
         Column(name="connected_at", type="TEXT", doc="When its present connection began."),
-        Column(name="changed_at", type="TEXT", doc="When its status last changed."),
+        Column(name="changed_at", type="TEXT", doc="When it last came, went or was judged."),
         Column(name="reason", type="TEXT", doc="Why it said goodbye, drains or was removed."),
         Column(name="evidence", type="JSON", doc="What the last verdict offline or online rests on."),
         Column(name="sequence", type="INTEGER", doc="The place in the log of the last event about it."),
@@ -74,8 +84,6 @@ def _connected(recorded: Recorded) -> list[Change]:
     return _set(
         recorded,
         {
-            "status": "connected",
-            "drain": None,
             "session": recorded.sequence,
             "instance": data.instance,
             "software": data.software or None,
@@ -83,7 +91,6 @@ def _connected(recorded: Recorded) -> list[Change]:
             "facts": text(data.facts),
             "connected_at": moment(recorded.event.time),
             "reason": None,
-            "evidence": None,
         },
     )
 
@@ -91,23 +98,19 @@ def _connected(recorded: Recorded) -> list[Change]:
 def _disconnected(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, MachineDisconnected)
-    return _set(recorded, {"status": "disconnected", "reason": data.reason or None})
-
-
-def _judged(recorded: Recorded, status: str, evidence: Evidence) -> list[Change]:
-    return _set(recorded, {"status": status, "evidence": text(evidence)})
+    return _set(recorded, {"goodbye": recorded.sequence, "reason": data.reason or None})
 
 
 def _offline(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, MachineOffline)
-    return _judged(recorded, "offline", data.evidence)
+    return _set(recorded, {"offline_session": data.evidence.session, "evidence": text(data.evidence)})
 
 
 def _online(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, MachineOnline)
-    return _judged(recorded, "connected", data.evidence)
+    return _set(recorded, {"offline_session": None, "evidence": text(data.evidence)})
 
 
 def _draining(recorded: Recorded) -> list[Change]:
@@ -123,7 +126,8 @@ def _drained(recorded: Recorded) -> list[Change]:
 def _removed(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, MachineRemoved)
-    return _set(recorded, {"status": "removed", "drain": None, "reason": data.reason or None})
+    columns: dict[str, Value] = {"removed": recorded.sequence, "drain": None, "reason": data.reason or None}
+    return _set(recorded, columns)
 
 
 MACHINES: Final = Projection(

@@ -1,8 +1,8 @@
 """What a projection is: a name, a version, documented tables, and a pure fold of one event into row changes.
 
 A fold never reads a row. What it needs stands in the event, and what depends on an older value is said of the
-column: ``first`` keeps the first value written, ``unless`` leaves the column alone once another one is set. So the
-rows depend on the order of the events alone, and never on how they were cut into batches.
+column: ``first`` keeps the first value written, ``generated`` is worked out by SQLite from the others. So the rows
+depend on the order of the events alone, and never on how they were cut into batches.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["TEXT", "INTEGER", "REAL", "JSON"]
     doc: str
     first: bool = False
-    unless: str | None = None
+    generated: str | None = None
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +48,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     def names(self) -> tuple[str, ...]:
         """The columns' names in their order."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of those that are written."""
+        return tuple(column.name for column in self.columns if column.generated is None)
 
 
 class Upsert(msgspec.Struct, frozen=True, gc=False):

@@ -41,10 +41,6 @@ FROM steps s LEFT JOIN attempts a ON a.execution = s.execution AND a.step = s.st
 WHERE s.execution = ?
 ORDER BY s.position IS NULL, s.position, s.step
 """
-_MACHINES: Final = """
-SELECT *, CASE WHEN status = 'connected' AND drain IS NOT NULL THEN 'draining' ELSE status END AS status
-FROM machines ORDER BY name
-"""
 _JSON: Final = frozenset(
     column.name
     for projection in chosen()
@@ -166,7 +162,7 @@ class View:
 
     def machines(self) -> list[rows.Machine]:
         """Every machine that ever connected, by name."""
-        return self._rows(rows.Machine, _MACHINES)
+        return self._rows(rows.Machine, "SELECT * FROM machines ORDER BY name")
 
     def errors(self, execution: str | None = None, limit: int = 1000) -> list[rows.Error]:
         """The newest errors, in the order of the log: of one execution, or of all."""

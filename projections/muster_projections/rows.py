@@ -97,6 +97,7 @@ class Attempt(Row, frozen=True, kw_only=True):
     machine: str | None
     session: int | None
     status: str
+    reported: str
     phase: str | None
     image: str | None
     digest: str | None
@@ -142,12 +143,15 @@ class Fact(Row, frozen=True, kw_only=True):
 
 
 class Machine(Row, frozen=True, kw_only=True):
-    """A machine. ``status`` is ``draining`` for one that is connected and gets nothing new."""
+    """A machine that connected at least once."""
 
     name: str
     status: str
     drain: str | None
     session: int | None
+    offline_session: int | None
+    goodbye: int | None
+    removed: int | None
     instance: str | None
     software: str | None
     interval_s: float | None

@@ -251,8 +251,11 @@ def _by_kind(projections: Sequence[Projection]) -> dict[str, tuple[Projection, .
 
 
 def _create(db: Database, table: Table) -> None:
-    columns = {column.name: _TYPES[column.type] for column in table.columns}
+    columns = {column.name: _TYPES[column.type] for column in table.columns if column.generated is None}
     key = table.key[0] if len(table.key) == 1 else table.key
     made = db.table(table.name).create(columns, pk=key, not_null=set(table.key), strict=True)
+    for column in table.columns:
+        if column.generated is not None:
+            db.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" TEXT AS ({column.generated})')
     for index in table.indexes:
         made.create_index(list(index), f"{table.name}_by_{'_'.join(index)}")
