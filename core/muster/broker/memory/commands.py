@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from muster.broker import codec
+from muster.broker.interface import Delivery
 from muster.broker.memory.kept import Item, Queues
 from muster.broker.memory.link import Link
 from muster.model.commands import Command
@@ -69,7 +70,7 @@ class MemoryCommands:
         self._queues.opened.discard(target)
         self._queues.items.pop(target, None)
 
-    async def receive(self, target: str, *, batch: int = 64) -> AsyncIterator[list[MemoryDelivery]]:
+    async def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """See ``Commands.receive``."""
         loop = asyncio.get_running_loop()
         while await self._link.ready():

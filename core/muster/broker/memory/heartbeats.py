@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 from muster.broker import codec
@@ -42,7 +42,7 @@ class MemoryHeartbeats:
         kept = self._beats.kept.get(name)
         return codec.decode_heartbeat(kept[-1]) if kept else None
 
-    async def listen(self) -> AsyncIterator[Heartbeat]:
+    async def listen(self) -> AsyncGenerator[Heartbeat, None]:
         """See ``Heartbeats.listen``."""
         waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
         listener = Listener(lambda: self._link.connected, waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from muster.broker import codec
 from muster.broker.filters import matcher
@@ -35,7 +35,7 @@ class MemoryLogLines:
 
     async def read(
         self, execution: str, *, step: str = "*", attempt: int | None = None, follow: bool = False
-    ) -> AsyncIterator[tuple[str, int, LogLine]]:
+    ) -> AsyncGenerator[tuple[str, int, LogLine], None]:
         """See ``LogLines.read``."""
         self._link.require()
         matches = matcher([subjects.logs("*", execution, step, "*" if attempt is None else attempt)])

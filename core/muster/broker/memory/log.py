@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -73,14 +73,16 @@ class MemoryLog:
 
     async def read(
         self, start: int = 1, *, subjects: Sequence[str] = (), stop: int | None = None
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """See ``EventLog.read``."""
         position = await self.position()
         end = position.last if stop is None else min(stop, position.last)
         async for batch in self._batches(start, subjects, position.created, end):
             yield batch
 
-    async def follow(self, start: int = 1, *, subjects: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+    async def follow(
+        self, start: int = 1, *, subjects: Sequence[str] = ()
+    ) -> AsyncGenerator[list[Recorded], None]:
         """See ``EventLog.follow``."""
         if not await self._link.ready():
             return
@@ -89,7 +91,7 @@ class MemoryLog:
 
     async def _batches(
         self, start: int, subjects: Sequence[str], created: datetime, stop: int | None
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         matches = matcher(subjects)
         read: Recorded | None = None
         while await self._link.ready():

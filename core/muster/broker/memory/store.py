@@ -11,12 +11,11 @@ from typing import Final
 from muster.broker.admission import Message
 from muster.broker.codec import decode_event
 from muster.broker.filters import matcher
-from muster.broker.interface import Appended, Fence, Outcome, Position, Refused, Unknown
+from muster.broker.interface import Appended, Fence, Outcome, Position, Refused
 from muster.broker.memory.kept import Beats, Queues, Written
 from muster.model.envelope import Recorded
 
 WRONG_LAST: Final = 10071
-DUPLICATE_IN_BATCH: Final = 10201
 FULL: Final = 10077
 BATCH_MAX: Final = 1000
 
@@ -108,7 +107,12 @@ class MemoryStore:
         for start in range(0, len(messages), BATCH_MAX):
             batch = messages[start : start + BATCH_MAX]
             failed = next((o for o in outcomes if not isinstance(o, Appended)), None)
-            failed = failed or self._refuse_batch(batch, fence)
+            if failed is None and any(id_ in self._ids for _, id_, _ in batch):
+                outcomes += self._until_refused(
+                    batch, fence
+                )  # as muster.broker.nats does when told of a duplicate
+                continue
+            failed = failed or self._broken(fence) or self._no_room()
             outcomes += [failed or self._store(message) for message in batch]
         self.changed.notify()
         return outcomes
@@ -180,11 +184,6 @@ class MemoryStore:
         if known is not None:
             return Appended(known, duplicate=True)
         return self._no_room() or self._store(message)
-
-    def _refuse_batch(self, batch: Sequence[Message], fence: Fence | None) -> Refused | Unknown | None:
-        if any(id_ in self._ids for _, id_, _ in batch):
-            return Unknown(f"{DUPLICATE_IN_BATCH}: an event of the batch is in the log already")
-        return self._broken(fence) or self._no_room()
 
     def _broken(self, fence: Fence | None) -> Refused | None:
         if fence is None or self._newest.get(fence.subject, 0) == fence.sequence:

@@ -1,0 +1,83 @@
+"""One connection to NATS as the engine sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import Self
+
+from muster.broker.nats import streams
+from muster.broker.nats.commands import NatsCommands
+from muster.broker.nats.connection import Connection
+from muster.broker.nats.heartbeats import NatsHeartbeats
+from muster.broker.nats.lines import NatsLogLines
+from muster.broker.nats.log import NatsLog
+from muster.model.errors import BrokerError
+from muster.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+
+class NatsBroker:
+    """A ``Broker``. Made by ``NatsBroker.connect``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._keeper: asyncio.Task[None] | None = None
+        self.log = NatsLog(connection)
+        self.commands = NatsCommands(connection)
+        self.heartbeats = NatsHeartbeats(connection)
+        self.lines = NatsLogLines(connection)
+
+    @classmethod
+    async def connect(cls, settings: Settings, *, name: str) -> Self:
+        """Connect to the broker the settings name; ``name`` is shown in its monitoring. Raises BrokerError."""
+        return cls(await Connection.connect(settings, name=name))
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands at this moment."""
+        return self._connection.connected
+
+    @property
+    def reconnects(self) -> int:
+        """How often it was lost and came back."""
+        return self._connection.reconnects
+
+    async def prepare(self) -> None:
+        """Create the streams that are missing and check those that are there. Raises BrokerUnsuitableError."""
+        await streams.prepare(self._connection)
+        if self._keeper is None:
+            self._keeper = asyncio.create_task(self._keep_heartbeats(), name="muster-heartbeat-stream")
+
+    async def close(self) -> None:
+        """Wait for appends under way, then disconnect for good."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await keeper
+        await self.log.drain()
+        await self._connection.close()
+
+    async def _keep_heartbeats(self) -> None:
+        """A restart of the broker takes a stream that is kept in memory with it: make it again."""
+        config = next(
+            c for c in streams.configs(self._connection.settings) if c["name"] == streams.HEARTBEATS
+        )
+        lost = asyncio.Event()
+        quiet = self._connection.on_loss(lost.set)
+        try:
+            while not self._connection.closed:
+                await lost.wait()
+                lost.clear()
+                while await self._connection.ready() and not lost.is_set():
+                    try:
+                        await streams.ensure(self._connection, config)
+                        break
+                    except BrokerError as error:
+                        _log.warning(f"the heartbeat stream is not back yet: {error}")
+                        await asyncio.sleep(1)
+        finally:
+            quiet()
