@@ -1,0 +1,151 @@
+"""The outputs of a step: what it wrote and printed, checked against what it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from muster.model import values
+from muster.model.errors import InvalidTypeError, OutputError, ValueMissingError
+from muster.model.inputs import meant
+from muster.model.limits import VALUES_BYTES_MAX
+from muster.model.workflow import Output
+
+_LARGE = "Write large data to a file of your own, and its place as the output."
+
+
+def collect(declared: Mapping[str, Output], document: bytes | None, stdout: bytes | None) -> dict[str, Any]:
+    """The outputs of an attempt that ended well, in the order in which they are declared.
+
+    ``document`` is what stands in the file $MUSTER_OUTPUT (None or nothing: it was not written), ``stdout`` what the
+    container printed (None: it was not kept). Raises OutputError, ValueMissingError or InvalidTypeError.
+    """
+    written = _document(document)
+    for name in written:
+        if name not in declared or declared[name].source != "file":
+            raise _undeclared(name, declared)
+    found = {
+        name: _value(name, output, written if output.source == "file" else _printed(name, output, stdout))
+        for name, output in declared.items()
+    }
+    if (total := values.size(found)) > VALUES_BYTES_MAX:
+        raise OutputError(
+            f"the outputs are {total} bytes as JSON, more than {VALUES_BYTES_MAX}.", remedy=_LARGE
+        )
+    return found
+
+
+def _document(document: bytes | None) -> dict[str, Any]:
+    if not document or not document.strip():
+        return {}
+    if len(document) > VALUES_BYTES_MAX:
+        raise OutputError(
+            f"the file at $MUSTER_OUTPUT has {len(document)} bytes, more than {VALUES_BYTES_MAX}.",
+            remedy=_LARGE,
+        )
+    read, reason = _json(document)
+    if reason:
+        raise OutputError(f"the file at $MUSTER_OUTPUT is no JSON: {reason}.")
+    if not isinstance(read, dict):
+        raise OutputError(f"the file at $MUSTER_OUTPUT holds {_a(read)}, not an object.")
+    return read
+
+
+def _printed(name: str, output: Output, stdout: bytes | None) -> dict[str, Any]:
+    if stdout is None:
+        return {}
+    if len(stdout) > VALUES_BYTES_MAX:
+        raise OutputError(
+            f"the output {name} is what the step printed, {len(stdout)} bytes, more than {VALUES_BYTES_MAX}.",
+            remedy=_LARGE,
+            output=name,
+        )
+    line = stdout.removesuffix(b"\n").removesuffix(b"\r")
+    if output.type == "string":
+        return {name: _string(name, line)}
+    if not line.strip():
+        return {}
+    read, reason = _json(line)
+    if reason:
+        raise OutputError(
+            f"the output {name} is what the step printed, read as JSON, and it is none: {reason}.",
+            remedy="Print JSON and nothing else, or declare the output with type: string.",
+            output=name,
+        )
+    return {name: read}
+
+
+def _string(name: str, line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise OutputError(
+            f"the output {name} is what the step printed, and byte {error.start} of it is not UTF-8.",
+            remedy="Print text in UTF-8, or encode it, for instance with base64.",
+            output=name,
+        ) from None
+
+
+def _json(raw: bytes) -> tuple[Any, str]:
+    """The value, or why there is none."""
+    try:
+        read = msgspec.json.decode(raw)
+    except RecursionError:
+        return None, "it is nested too deep"
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return None, str(error)
+    return read, values.defect(read)
+
+
+def _value(name: str, output: Output, found: Mapping[str, Any]) -> Any:
+    if name not in found:
+        if output.default is not UNSET:
+            return output.default
+        if output.required:
+            raise ValueMissingError(_absent(name, output), remedy=_remedy(name, output), output=name)
+        return None
+    value = found[name]
+    if value is None and not output.required:
+        return None
+    if not values.fits(value, output.type):
+        raise InvalidTypeError(
+            f"the output {name} must be {values.article(output.type)}, not {_a(value)}: {values.shown(value)}.",
+            output=name,
+            expected=output.type,
+            found=values.type_name(value),
+        )
+    return value
+
+
+def _a(value: Any) -> str:
+    return values.article(values.type_name(value))
+
+
+def _absent(name: str, output: Output) -> str:
+    if output.source == "stdout":
+        return f"the output {name} is what the step prints, and it printed nothing."
+    return f"the output {name} is declared and the step did not write it."
+
+
+def _remedy(name: str, output: Output) -> str:
+    if output.source == "stdout":
+        return "Print it, or give the output a default."
+    return f'Write {{"{name}": ...}} to the file named by $MUSTER_OUTPUT, or give the output a default.'
+
+
+def _undeclared(name: str, declared: Mapping[str, Output]) -> OutputError:
+    if name in declared:
+        return OutputError(
+            f"the step wrote the output {name}, which it declares with source: stdout.",
+            remedy="Declare it with source: file, or do not write it to $MUSTER_OUTPUT.",
+            output=name,
+        )
+    suggestion = meant(name, declared)
+    return OutputError(
+        f"the step wrote the output {name}, which it does not declare.",
+        remedy=f"{suggestion} Declare it under outputs of the step, or do not write it.".strip(),
+        output=name,
+    )
