@@ -16,9 +16,10 @@ from collections.abc import Callable
 from muster.broker.interface import Broker
 from muster.model import catalogue as c
 from muster.model.envelope import Event, Recorded
+from muster.model.evolve import evolve
 from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
-from muster.model.state import State, evolve
+from muster.model.state import State
 
 log = logging.getLogger("muster.scheduler")
 
