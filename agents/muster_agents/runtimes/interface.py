@@ -1,10 +1,10 @@
 """What an agent asks of a runtime: take one attempt through its phases and tell what happens.
 
 The agent owns deadlines, stop requests, facts and logs; the runtime owns the container or process. A runtime reports
-by awaiting ``report(body)`` with the bodies of the event catalogue (image.*, container.*, attempt.progress) in the order
-in which things happen, and writes what the container prints through ``print``. It raises MusterErrors of the taxonomy,
-with ``retriable`` as a data attribute set to False where trying again cannot help; the agent adds phase, step,
-machine and attempt.
+by awaiting ``report(body)`` with the bodies of the event catalogue (image.*, container.*, attempt.progress) in the
+order in which things happen, and writes what the container prints through ``print``. It raises MusterErrors of the
+taxonomy, with ``retriable`` as a data attribute set to False where trying again cannot help; the agent adds phase,
+step, machine and attempt.
 """
 
 from __future__ import annotations
@@ -74,11 +74,15 @@ class Run(Protocol):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A container of this machine's name that was there when the agent started. ``order`` is what it was started with."""
+    """A container of this machine's name that was there when the agent started.
+
+    ``started`` is false for one that was created and never ran: its exit state means nothing.
+    """
 
     ref: AttemptRef
     container: str
     running: bool
+    started: bool = True
 
 
 class Runtime(Protocol):

@@ -1,0 +1,67 @@
+"""The agent says at an interval that it is alive, and what it has."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from muster import fault
+from muster.broker.interface import Heartbeats
+from muster.model.catalogue import AttemptRef
+from muster.model.commands import Heartbeat
+from muster.model.errors import MusterError
+
+log = logging.getLogger(__name__)
+
+
+class Pulse:
+    """Beats of one connection."""
+
+    def __init__(
+        self,
+        beats: Heartbeats,
+        name: str,
+        session: int,
+        interval_s: float,
+        *,
+        running: Callable[[], list[AttemptRef]],
+        outbox: Callable[[], int],
+    ) -> None:
+        self._beats = beats
+        self._name = name
+        self._session = session
+        self._interval_s = interval_s
+        self._running = running
+        self._outbox = outbox
+        self._sequence = 0
+
+    async def keep(self) -> None:
+        """Beat until cancelled. A loop that was late goes on from now: no beats are made up."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            await self._beat()
+            due = max(due + self._interval_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    async def _beat(self) -> None:
+        self._sequence += 1
+        beat = Heartbeat(
+            name=self._name,
+            sequence=self._sequence,
+            session=self._session,
+            interval_s=self._interval_s,
+            time=datetime.now(UTC),
+            running=self._running(),
+            load=round(os.getloadavg()[0], 2),
+            outbox=self._outbox(),
+        )
+        await fault.point("agent.beat.before")
+        try:
+            await self._beats.beat(beat)
+        except MusterError as error:
+            log.debug(f"a beat was lost: {error.message}")
+        await fault.point("agent.beat.after")

@@ -1,0 +1,177 @@
+"""What attempts print, on its way to the broker: cut into lines, bounded, in small batches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from muster.broker.interface import LogLines
+from muster.model.catalogue import AttemptRef
+from muster.model.commands import LogLine
+from muster.model.errors import MusterError
+from muster_agents.options import AgentOptions
+
+BATCH_BYTES: Final = 512 << 10
+"""Bytes of text in one message: escaped to JSON at worst sixfold, which still fits the broker's limit."""
+NOTE: Final = "muster"
+"""The stream of lines that Muster itself adds."""
+
+log = logging.getLogger(__name__)
+
+Entry = tuple[datetime, str, bytes]
+
+
+class LogStream:
+    """The lines of one attempt. Nothing here waits."""
+
+    def __init__(self, ref: AttemptRef, options: AgentOptions, ready: Callable[[LogStream], None]) -> None:
+        self.ref = ref
+        self._options = options
+        self._ready = ready
+        self._partial: dict[str, bytes] = {}
+        self._tail: deque[bytes] = deque(maxlen=options.tail_lines)
+        self._bytes = 0
+        self.dropped = 0
+        self.pending: deque[Entry] = deque()
+        self.sent = asyncio.Event()
+        self.sent.set()
+
+    def print(self, stream: str, chunk: bytes) -> None:
+        """Take what was printed; lines go on when their end has come, or when they are too long."""
+        *lines, rest = (self._partial.get(stream, b"") + chunk).split(b"\n")
+        now = datetime.now(UTC)
+        for line in lines:
+            self._add_cut(now, stream, line)
+        while len(rest) > self._options.log_line_bytes:
+            piece, rest = self._cut(rest)
+            self._add(now, stream, piece)
+        self._partial[stream] = rest
+        if self.pending:
+            self.sent.clear()
+            self._ready(self)
+
+    def close(self) -> None:
+        """Nothing more comes: what has no line end is a line too."""
+        now = datetime.now(UTC)
+        for stream, rest in self._partial.items():
+            if rest:
+                self._add_cut(now, stream, rest)
+        self._partial.clear()
+        if self.pending:
+            self.sent.clear()
+            self._ready(self)
+
+    @property
+    def tail(self) -> list[str]:
+        """The last lines."""
+        return [line.decode("utf-8", "replace") for line in self._tail]
+
+    def take(self) -> list[LogLine]:
+        """The next batch, oldest first; what was dropped is said in its place."""
+        lines: list[LogLine] = []
+        size = 0
+        if self.dropped and self.pending:
+            text = f"{self.dropped} lines were dropped here: they came faster than the broker takes them"
+            lines.append(LogLine(time=self.pending[0][0], stream=NOTE, text=text))
+            self.dropped = 0
+        while self.pending and len(lines) < self._options.log_batch_lines and size < BATCH_BYTES:
+            time, stream, line = self.pending.popleft()
+            size += len(line)
+            lines.append(LogLine(time=time, stream=stream, text=line.decode("utf-8", "replace")))
+        self._bytes -= size
+        return lines
+
+    def _add_cut(self, now: datetime, stream: str, line: bytes) -> None:
+        while len(line) > self._options.log_line_bytes:
+            piece, line = self._cut(line)
+            self._add(now, stream, piece)
+        self._add(now, stream, line.removesuffix(b"\r"))
+
+    def _add(self, now: datetime, stream: str, line: bytes) -> None:
+        self._tail.append(line)
+        self.pending.append((now, stream, line))
+        self._bytes += len(line)
+        while self._bytes > self._options.log_backlog_bytes or len(self.pending) > self._lines_max:
+            self._bytes -= len(self.pending.popleft()[2])
+            self.dropped += 1
+
+    @property
+    def _lines_max(self) -> int:
+        # Empty lines weigh nothing and still cost memory.
+        return max(1, self._options.log_backlog_bytes // 64)
+
+    def _cut(self, line: bytes) -> tuple[bytes, bytes]:
+        """The first piece and the rest, not cut inside a UTF-8 character."""
+        at = self._options.log_line_bytes
+        while at > 1 and line[at] & 0xC0 == 0x80:
+            at -= 1
+        return line[:at], line[at:]
+
+
+class LogShipper:
+    """Sends the lines of all attempts, in turn."""
+
+    def __init__(self, lines: LogLines, options: AgentOptions) -> None:
+        self._lines = lines
+        self._options = options
+        self._waiting: dict[LogStream, None] = {}
+        self._wake = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    def open(self, ref: AttemptRef) -> LogStream:
+        """The lines of this attempt."""
+        return LogStream(ref, self._options, self._ready)
+
+    def _ready(self, stream: LogStream) -> None:
+        self._waiting[stream] = None
+        self._wake.set()
+        if len(stream.pending) >= self._options.log_batch_lines:
+            self._urgent.set()
+
+    async def flush(self, stream: LogStream) -> None:
+        """End the stream, and wait a little until its lines are sent."""
+        stream.close()
+        if stream.sent.is_set():
+            return
+        self._urgent.set()
+        try:
+            async with asyncio.timeout(self._options.log_flush_s):
+                await stream.sent.wait()
+        except TimeoutError:
+            log.warning(f"the last lines of {stream.ref.step} are late; its end is reported before them")
+
+    async def ship(self) -> None:
+        """Send as lines come, until cancelled."""
+        while True:
+            await self._wake.wait()
+            await self._company()
+            self._wake.clear()
+            self._urgent.clear()
+            while self._waiting:
+                stream = next(iter(self._waiting))
+                del self._waiting[stream]
+                await self._write(stream, stream.take())
+                if stream.pending:
+                    self._waiting[stream] = None
+                else:
+                    stream.sent.set()
+
+    async def _company(self) -> None:
+        """Let a few more lines come, unless somebody waits."""
+        try:
+            async with asyncio.timeout(self._options.log_delay_s):
+                await self._urgent.wait()
+        except TimeoutError:
+            pass
+
+    async def _write(self, stream: LogStream, lines: list[LogLine]) -> None:
+        ref = stream.ref
+        try:
+            await self._lines.write(self._options.name, ref.execution, ref.step, ref.attempt, lines)
+        except MusterError as error:
+            stream.dropped += len(lines)
+            log.warning(f"{len(lines)} log lines of {ref.step} were not taken: {error.message}")

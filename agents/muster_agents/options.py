@@ -1,0 +1,89 @@
+"""What an agent can be told; each limit says why it is what it is."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal
+
+import msgspec
+
+from muster.model.names import SCHEDULER, check_machine
+
+RuntimeKind = Literal["auto", "docker", "process", "noop"]
+RUNTIMES: Final[tuple[RuntimeKind, ...]] = ("auto", "docker", "process", "noop")
+NAME_LENGTH_MAX: Final = 63
+
+
+class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of one agent. An unknown one is a TypeError."""
+
+    name: str
+    """The machine's name in the log. One agent at a time writes under it."""
+    labels: dict[str, str] = {}
+    """What steps can ask for with ``machine: {labels: …}``."""
+    runtime: RuntimeKind = "docker"
+    """``auto`` takes docker, and process where no engine answers."""
+    slots: int | None = None
+    """Attempts at once. By default twice the cpus and at least 4: most steps wait for something most of the time, and
+    what a step really needs of the processor it says with resources.cpus, which is counted by itself."""
+    cpus: float | None = None
+    """Cores that steps may ask for; by default those of the machine."""
+    memory: int | None = None
+    """Bytes that steps may ask for; by default those of the machine."""
+    interval_s: float = 3.0
+    """Between two beats: a machine that died is noticed within some ten seconds, at a third of a message a second."""
+    stop_after_disconnect_s: float = 300.0
+    """Cut off from the broker for longer, the agent stops its attempts: by then the scheduler has given them to another
+    machine, and two of a kind should not run on. Five minutes outlast a broker's restart and most network trouble."""
+    outbox_bytes: int = 64 << 20
+    """Facts that wait for the broker, about 150,000 of them. Then attempts wait; nothing is dropped."""
+    outbox_segment_bytes: int = 4 << 20
+    """A journal file larger than this, mostly of things done with, is written anew: a second's work for no disk."""
+    outbox_round: int = 256
+    """Facts in one append. One round trip carries them all; more would make the first of them wait for the last."""
+    sync_interval_s: float = 1.0
+    """Between two fdatasync of the journal. What the agent wrote survives its own death at once (it is in the page
+    cache); a power cut may take the last second, and with it go the containers those facts were about."""
+    append_retry_s: float = 0.5
+    """Between two tries where the broker is away or full: quick enough to be unseen, slow enough not to press."""
+    drain_flush_s: float = 5.0
+    """How long an agent that ends waits for its facts to be taken; the rest stays on disk for the next start."""
+    lock_wait_s: float = 10.0
+    """How long a start waits for an agent of the same name on this disk to end: one that drains takes its grace."""
+    remembered: int = 10_000
+    """Attempts that are done, and stops that came before their start, remembered to recognise what comes twice. A
+    command that comes again does so within the broker's acknowledgement time; this many outlast it at any load."""
+    output_bytes: int = 1 << 20
+    """The outputs of one attempt: one event holds no more, and reading more into memory helps nobody."""
+    log_line_bytes: int = 16 << 10
+    """A longer line is cut into several: one line must fit any message and any screen."""
+    log_batch_lines: int = 256
+    """This many lines go at once without waiting for more."""
+    log_delay_s: float = 0.05
+    """Lines wait this long for company: nobody sees 50 ms, and a chatty container costs 20 messages a second."""
+    log_backlog_bytes: int = 1 << 20
+    """Lines of one attempt that wait for a slow connection. Then the oldest go, and a line says how many."""
+    log_flush_s: float = 1.0
+    """How long the end of an attempt waits for its last lines."""
+    tail_lines: int = 20
+    """The last lines that go with the error of a command that failed."""
+    pids: int = 1024
+    """Processes in one container: no honest step needs more, and a fork bomb stops here."""
+
+    def __post_init__(self) -> None:
+        check_machine(self.name)
+        for field in ("slots", "cpus", "memory"):
+            value = getattr(self, field)
+            if value is not None and value <= 0:
+                raise ValueError(f"{field} must be above 0, and is {value}")
+        if self.interval_s <= 0:
+            raise ValueError(f"interval_s must be above 0, and is {self.interval_s}")
+
+
+def legal_name(hostname: str) -> str:
+    """``hostname`` made a legal machine name."""
+    first, _, _ = hostname.lower().partition(".")
+    name = re.sub(r"[^a-z0-9_-]+", "-", first).strip("-_")[:NAME_LENGTH_MAX]
+    if name == SCHEDULER:
+        return f"{name}-machine"
+    return name or "machine"

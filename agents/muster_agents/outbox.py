@@ -1,0 +1,280 @@
+"""The agent's facts on their way to the log, and the attempts it answers for: both survive its death.
+
+A fact gets its number ``n`` and stands in the journal before anybody sends it. It leaves when the log has it. What the
+log has is known by the highest ``n`` there, so acknowledgements need no record of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from muster.model import envelope
+from muster.model.catalogue import (
+    AttemptFailed,
+    AttemptFinished,
+    AttemptRef,
+    AttemptStopped,
+    Body,
+    MachineDisconnected,
+)
+from muster.model.commands import AttemptOrder
+from muster.model.envelope import Event
+from muster.model.names import NO_EXECUTION
+from muster_agents import journal
+from muster_agents.journal import Journal
+from muster_agents.options import AgentOptions
+
+TERMINAL: Final = (AttemptFinished, AttemptFailed, AttemptStopped)
+DISK_RETRY_S: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Held(msgspec.Struct, kw_only=True):
+    """An attempt that was accepted and is not done: its order, and when which fact about it was written."""
+
+    order: AttemptOrder
+    told: dict[str, datetime] = {}
+
+
+class _Head(msgspec.Struct, frozen=True):
+    n: int
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_held: Final = msgspec.json.Decoder(Held)
+_head: Final = msgspec.json.Decoder(_Head)
+
+EVENT, HELD, HEAD = b"E", b"O", b"H"
+
+
+class Outbox:
+    """One writer (``put`` and ``accept``), one sender (``waiting`` and ``sent``), one keeper (``maintain``)."""
+
+    def __init__(
+        self, journal: Journal, options: AgentOptions, clock: Callable[[], datetime] | None = None
+    ) -> None:
+        self._journal = journal
+        self._options = options
+        self._clock = clock or (lambda: datetime.now(UTC))
+        self._waiting: deque[tuple[Event, int]] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._bound = options.outbox_bytes
+        self.arrived = asyncio.Event()
+        self.emptied = asyncio.Event()
+        self.emptied.set()
+        self.held: dict[AttemptRef, Held] = {}
+        self.unsent: dict[AttemptRef, None] = {}
+        self.fresh = True
+        self.n = 0
+        self.bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    # ---- from disk
+
+    async def open(self) -> None:
+        """Read what an earlier agent left and begin a new segment."""
+        for record in await asyncio.to_thread(self._journal.load):
+            self.fresh = False
+            self._replay(*record)
+        await self._rotate()
+
+    def _replay(self, kind: bytes, payload: bytes) -> None:
+        try:
+            if kind == EVENT:
+                self._replay_event(envelope.decode(payload))
+            elif kind == HELD:
+                held = _held.decode(payload)
+                if held.order.ref not in self.unsent:
+                    self.held[held.order.ref] = held
+            elif kind == HEAD:
+                self.n = max(self.n, _head.decode(payload).n)
+        except (msgspec.MsgspecError, ValueError) as error:
+            log.error(f"the journal holds a record this release cannot read; it is skipped: {error}")
+
+    def _replay_event(self, event: Event) -> None:
+        if event.n is None or event.n <= self.n:
+            return
+        self.n = event.n
+        self._note(event)
+        # An old goodbye would take back the connection that comes before it.
+        if not isinstance(event.data, MachineDisconnected):
+            self._enqueue(event, len(event.line or b""))
+
+    def settle(self, n: int) -> None:
+        """The log has everything up to ``n``. New facts are numbered above it."""
+        while self._waiting and (self._waiting[0][0].n or 0) <= n:
+            self._dequeue()
+        self.unsent = {ref: None for event, _ in self._waiting if (ref := _done(event)) is not None}
+        self.n = max(self.n, n)
+
+    @property
+    def before(self) -> int:
+        """The number after which the log goes on: that of the first waiting fact, less one."""
+        return (self._waiting[0][0].n or 1) - 1 if self._waiting else self.n
+
+    # ---- facts
+
+    async def put(self, body: Body, ref: AttemptRef | None = None, *, cause: str | None = None) -> Event:
+        """Write a fact down. Waits where too many wait already, or the disk is full."""
+        while True:
+            if not self._room.is_set():
+                await self._room.wait()
+            try:
+                return self._write(body, ref, cause)
+            except OSError as error:
+                log.error(f"the agent's journal cannot be written, the attempt waits: {error}")
+                await asyncio.sleep(DISK_RETRY_S)
+
+    def _write(self, body: Body, ref: AttemptRef | None, cause: str | None) -> Event:
+        n, machine = self.n + 1, self._options.name
+        event = Event(
+            id=f"{machine}/{n}",
+            writer=machine,
+            time=self._clock(),
+            data=body,
+            machine=machine,
+            n=n,
+            cause=cause,
+            execution=NO_EXECUTION if ref is None else ref.execution,
+            step=None if ref is None else ref.step,
+            attempt=None if ref is None else ref.attempt,
+        )
+        line = envelope.encode(event)
+        self._journal.write(journal.line(EVENT, line))
+        self.n = n
+        self._note(event)
+        self._enqueue(event, len(line))
+        return event
+
+    async def accept(self, order: AttemptOrder) -> Held:
+        """Write down that the agent answers for this attempt, until its last fact is written."""
+        held = Held(order=order)
+        record = journal.line(HELD, _encode(held))
+        while True:
+            try:
+                self._journal.write(record)
+            except OSError as error:
+                log.error(f"the agent's journal cannot be written, the attempt waits: {error}")
+                await asyncio.sleep(DISK_RETRY_S)
+            else:
+                self.held[order.ref] = held
+                return held
+
+    def _note(self, event: Event) -> None:
+        if event.step is None or event.attempt is None:
+            return
+        ref = AttemptRef(event.execution, event.step, event.attempt)
+        if isinstance(event.data, TERMINAL):
+            self.held.pop(ref, None)
+            self.unsent[ref] = None
+        elif (held := self.held.get(ref)) is not None:
+            held.told.setdefault(event.kind, event.time)
+
+    # ---- the sender's side
+
+    @property
+    def full(self) -> bool:
+        """Whether ``put`` waits."""
+        return not self._room.is_set()
+
+    def open_wide(self) -> None:
+        """No bound from here on: the agent ends, and a few last facts are all that comes."""
+        self._bound = 1 << 62
+        self._room.set()
+
+    def waiting(self, limit: int) -> list[Event]:
+        """The oldest facts, at most ``limit``."""
+        return [self._waiting[index][0] for index in range(min(limit, len(self._waiting)))]
+
+    def sent(self, count: int) -> None:
+        """The log has the oldest ``count``."""
+        for _ in range(count):
+            if (ref := _done(self._dequeue())) is not None:
+                self.unsent.pop(ref, None)
+
+    def renumber(self, count: int, missing: Iterable[Event]) -> None:
+        """The log has the oldest ``count`` facts but ``missing``, which it can no longer take in their place.
+
+        A reader ignores numbers below one it has seen, so these get new ones, behind everything else.
+        """
+        for event in missing:
+            copy = msgspec.structs.replace(event, n=self.n + 1, id=f"{event.writer}/{self.n + 1}", line=None)
+            line = envelope.encode(copy)
+            self._journal.write(journal.line(EVENT, line))
+            self.n += 1
+            self._enqueue(copy, len(line))
+        self.sent(count)
+
+    def _enqueue(self, event: Event, size: int) -> None:
+        self._waiting.append((event, size))
+        self.bytes += size
+        self.arrived.set()
+        self.emptied.clear()
+        if self.bytes > self._bound:
+            self._room.clear()
+
+    def _dequeue(self) -> Event:
+        event, size = self._waiting.popleft()
+        self.bytes -= size
+        if self.bytes <= self._bound:
+            self._room.set()
+        if not self._waiting:
+            self.arrived.clear()
+            self.emptied.set()
+        return event
+
+    # ---- the keeper's side
+
+    async def maintain(self) -> None:
+        """Sync at an interval, and begin a new segment where the present one is mostly history. Until cancelled."""
+        while True:
+            await asyncio.sleep(self._options.sync_interval_s)
+            try:
+                if self._journal.size > self._options.outbox_segment_bytes > 2 * self.bytes:
+                    await self._rotate()
+                elif self._journal.dirty:
+                    await asyncio.to_thread(self._journal.sync)
+            except OSError as error:
+                log.error(f"the agent's journal cannot be synced: {error}")
+
+    async def _rotate(self) -> None:
+        self._journal.begin()
+        snapshot = [journal.line(HEAD, _encode(_Head(self.before)))]
+        snapshot += [journal.line(HELD, _encode(held)) for held in self.held.values()]
+        snapshot += [journal.line(EVENT, envelope.encode(event)) for event, _ in self._waiting]
+        work = asyncio.ensure_future(asyncio.to_thread(self._journal.prepare, snapshot))
+        try:
+            file = await asyncio.shield(work)
+        except BaseException:
+            self._journal.abandon()
+            raise
+        old = self._journal.switch(file, sum(map(len, snapshot)))
+        await asyncio.to_thread(self._journal.retire, old)
+
+    async def close(self) -> None:
+        """Sync and close; what waits is sent by the next agent of this name."""
+        await asyncio.to_thread(self._journal.close)
+
+
+def _done(event: Event) -> AttemptRef | None:
+    """The attempt whose last fact this is."""
+    if not isinstance(event.data, TERMINAL) or event.step is None or event.attempt is None:
+        return None
+    return AttemptRef(event.execution, event.step, event.attempt)
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970: above every number an agent that lost its disk can have used."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,174 @@
+"""All attempts of a machine: who is here, who was here, who was sent away before coming."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from typing import Any
+
+from muster.model.catalogue import AttemptAccepted, AttemptFailed, AttemptRef, AttemptStarted, AttemptStopped
+from muster.model.commands import AttemptOrder, Start, Stop
+from muster.model.errors import AttemptLostError, PlacementError
+from muster_agents.attempt import Attempt, located
+from muster_agents.logs import LogShipper
+from muster_agents.options import AgentOptions
+from muster_agents.outbox import Held, Outbox
+from muster_agents.room import Room
+from muster_agents.runtimes.interface import Found, Runtime
+
+log = logging.getLogger(__name__)
+
+
+class Roster:
+    """Accepts, refuses, stops and adopts attempts. Every one lives in a task of ``group``."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        runtime: Runtime,
+        outbox: Outbox,
+        lines: LogShipper,
+        room: Room,
+        options: AgentOptions,
+    ) -> None:
+        self._group = group
+        self._runtime = runtime
+        self._outbox = outbox
+        self._lines = lines
+        self._room = room
+        self._options = options
+        self._active: dict[AttemptRef, Attempt] = {}
+        self._known: OrderedDict[AttemptRef, None] = OrderedDict()
+        self._early: OrderedDict[AttemptRef, tuple[str, str]] = OrderedDict()
+        self._ending = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def running(self) -> list[AttemptRef]:
+        """The attempts that are here now."""
+        return list(self._active)
+
+    # ---- commands
+
+    async def start(self, command: Start) -> None:
+        """Take up what the command orders; returns when every attempt is answered for in the outbox."""
+        for order in command.attempts:
+            ref = order.ref
+            if ref in self._active or ref in self._known or self._ending:
+                continue
+            if ref in self._early:
+                reason, cause = self._early.pop(ref)
+                self._remember(ref)
+                await self._outbox.put(AttemptStopped(reason=reason), ref, cause=cause)
+            elif lacking := self._room.lacks(order.resources):
+                await self._refuse(ref, lacking, command.id)
+            else:
+                await self._accept(order, command.id)
+
+    def stop(self, command: Stop) -> None:
+        """Stop what is here; remember to stop what has not come yet."""
+        for ref in command.attempts:
+            if (attempt := self._active.get(ref)) is not None:
+                attempt.stop(command.reason, command.id)
+            elif ref not in self._known:
+                self._early[ref] = (command.reason, command.id)
+                _bound(self._early, self._options.remembered)
+
+    def stop_all(self, reason: str) -> None:
+        """Stop everything that is here."""
+        for attempt in list(self._active.values()):
+            attempt.stop(reason)
+
+    async def drain(self, reason: str) -> None:
+        """Take nothing more, stop everything, and wait until it is over."""
+        self._ending = True
+        self.stop_all(reason)
+        await self._idle.wait()
+
+    async def destroy(self) -> None:
+        """End what was abandoned, without a word in the log: it is another agent's now."""
+        await asyncio.gather(*(attempt.destroy() for attempt in self._active.values()))
+
+    async def _accept(self, order: AttemptOrder, cause: str) -> None:
+        self._room.take(order.resources)
+        attempt = self._enter(await self._outbox.accept(order))
+        await self._outbox.put(AttemptAccepted(), order.ref, cause=cause)
+        self._group.create_task(self._live(attempt, None))
+
+    async def _refuse(self, ref: AttemptRef, lacking: str, cause: str) -> None:
+        self._remember(ref)
+        error = PlacementError(
+            f"The machine {self._options.name} has no room: {lacking}.",
+            remedy="It is tried again where and when there is room; see muster machines.",
+        )
+        info = located(error, ref, self._options.name, "pull")
+        await self._outbox.put(
+            AttemptFailed(error=info, phase="pull", reason="no_capacity"), ref, cause=cause
+        )
+
+    # ---- lives
+
+    def _enter(self, held: Held) -> Attempt:
+        ref = held.order.ref
+        attempt = Attempt(held, self._runtime, self._outbox, self._lines.open(ref), self._options)
+        self._active[ref] = attempt
+        self._idle.clear()
+        return attempt
+
+    async def _live(self, attempt: Attempt, found: Found | None) -> None:
+        body, cause = await attempt.live(found)
+        await self._lines.flush(attempt.lines)
+        self._room.give(attempt.order.resources)
+        await self._outbox.put(body, attempt.ref, cause=cause)
+        self._remember(attempt.ref)
+        del self._active[attempt.ref]
+        if not self._active:
+            self._idle.set()
+        await attempt.remove()
+
+    def _remember(self, ref: AttemptRef) -> None:
+        self._known[ref] = None
+        self._early.pop(ref, None)
+        _bound(self._known, self._options.remembered)
+
+    # ---- what an agent before left
+
+    async def adopt(self, found: list[Found]) -> None:
+        """Go on with the containers that are here, say which attempts are lost, and remove the orphans."""
+        for ref in self._outbox.unsent:
+            self._remember(ref)
+        containers = {one.ref: one for one in found}
+        for ref, held in list(self._outbox.held.items()):
+            one = containers.pop(ref, None)
+            if one is not None and one.started:
+                self._room.take(held.order.resources)
+                self._group.create_task(self._live(self._enter(held), one))
+                continue
+            if one is not None:
+                containers[ref] = one
+            await self._lost(ref, held)
+        for orphan in containers.values():
+            self._group.create_task(self._discard(orphan))
+
+    async def _lost(self, ref: AttemptRef, held: Held) -> None:
+        phase = "run" if AttemptStarted.kind in held.told else "start" if len(held.told) > 1 else "pull"
+        error = AttemptLostError(
+            f"The agent on {self._options.name} ended, and nothing is left of what it ran for this attempt."
+        )
+        info = located(error, ref, self._options.name, phase)
+        self._remember(ref)
+        await self._outbox.put(AttemptFailed(error=info, phase=phase, reason="lost"), ref)
+
+    async def _discard(self, orphan: Found) -> None:
+        log.info(f"removing container {orphan.container}: nobody answers for it")
+        try:
+            await self._runtime.discard(orphan)
+        except Exception as error:  # it stays an orphan for the next start
+            log.error(f"the container {orphan.container} could not be removed: {error}")
+
+
+def _bound(memory: OrderedDict[AttemptRef, Any], limit: int) -> None:
+    while len(memory) > limit:
+        memory.popitem(last=False)

@@ -1,0 +1,1 @@
+"""What an agent runs attempts with: containers of Docker, plain processes, or nothing."""

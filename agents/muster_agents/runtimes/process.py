@@ -1,0 +1,81 @@
+"""Attempts as plain processes of this machine: no image, no isolation. For development, tests, and ``muster up``.
+
+The step's image, user, network_mode and read_only mean nothing here; cpus and GPUs are counted and not enforced.
+``resources.memory`` bounds the address space of each process (RLIMIT_AS), only where a step asks for it: a program
+that reserves more than it uses, as most garbage-collected ones do, may need more than in a container.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from muster.model.commands import AttemptOrder
+from muster_agents.options import AgentOptions
+from muster_agents.runtimes.interface import Ears, Found
+from muster_agents.runtimes.process_run import ProcessRun
+from muster_agents.runtimes.threads import Threads
+
+THREADS = 4  # for what blocks a moment: making folders, starting, removing
+
+log = logging.getLogger(__name__)
+
+
+class ProcessRuntime:
+    """A ``Runtime``. Its processes die with the agent, so there is never anything to find."""
+
+    name = "process"
+    reports_containers = True
+
+    def __init__(self, options: AgentOptions, folder: Path) -> None:
+        self._options = options
+        self._folder = folder
+        # A child is killed by the kernel when the thread that made it ends: these live until ``close``.
+        self._threads = Threads(THREADS, "muster-process")
+        self._runs: dict[ProcessRun, None] = {}
+
+    async def open(self) -> None:
+        """See ``Runtime.open``."""
+        log.warning("attempts run as plain processes: nothing isolates them from this machine")
+        await self._threads.call(self._clean)
+
+    def _clean(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+
+    async def facts(self) -> Mapping[str, Any]:
+        """See ``Runtime.facts``."""
+        return {"engine": "process"}
+
+    async def find(self) -> list[Found]:
+        """See ``Runtime.find``."""
+        return []
+
+    def run(self, order: AttemptOrder, ears: Ears) -> ProcessRun:
+        """See ``Runtime.run``."""
+        name = f"{order.execution}.{order.step.replace('/', '.')}.{order.attempt}"
+        run = ProcessRun(
+            order, ears, self._threads, self._folder / name, self._options.output_bytes, self._gone
+        )
+        self._runs[run] = None
+        return run
+
+    def adopt(self, order: AttemptOrder, found: Found, ears: Ears) -> ProcessRun:
+        """See ``Runtime.adopt``."""
+        raise NotImplementedError("processes end with their agent")
+
+    async def discard(self, found: Found) -> None:
+        """See ``Runtime.discard``."""
+
+    async def close(self) -> None:
+        """Kill what still runs: nobody would answer for it."""
+        for run in list(self._runs):
+            await run.stop(0.0)
+            await run.remove()
+        self._threads.close()
+
+    def _gone(self, run: ProcessRun) -> None:
+        self._runs.pop(run, None)

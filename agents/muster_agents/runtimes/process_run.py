@@ -1,0 +1,265 @@
+"""One attempt as a process group."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from muster.model.catalogue import ContainerStarted, ContainerStarting
+from muster.model.commands import AttemptOrder
+from muster.model.errors import ContainerStartingError
+from muster_agents.runtimes.environment import (
+    INPUTS,
+    OUTPUTS,
+    Kept,
+    document,
+    variables,
+    wants_file,
+    wants_stdout,
+)
+from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.threads import Threads
+
+PASSED_ON: Final = ("PATH", "HOME", "LANG")
+"""All that a step gets of the agent's own environment: the rest may hold secrets."""
+PIPES_TIMEOUT_S: Final = 1.0
+"""A process that left the group may hold the pipes open for ever; what it prints is nobody's."""
+PR_SET_PDEATHSIG: Final = 1
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_prctl = _libc.prctl if _libc is not None else None  # looked up here: after a fork there is no looking up
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    code: int
+    cpu_s: float
+    memory_peak: int
+
+
+class _Pipe(asyncio.Protocol):
+    """One output of the process."""
+
+    def __init__(self, take: Callable[[bytes], None]) -> None:
+        self._take = take
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._take(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+        self.ended.set()
+
+
+class ProcessRun:
+    """A ``Run``."""
+
+    def __init__(
+        self,
+        order: AttemptOrder,
+        ears: Ears,
+        threads: Threads,
+        folder: Path,
+        output_bytes: int,
+        gone: Callable[[ProcessRun], None],
+    ) -> None:
+        self._order = order
+        self._ears = ears
+        self._threads = threads
+        self._folder = folder
+        self._limit = output_bytes
+        self._gone = gone
+        self._kept = Kept(output_bytes) if wants_stdout(order) else None
+        self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended: asyncio.Future[_Ended] | None = None
+        self._pipes: list[tuple[asyncio.BaseTransport, _Pipe]] = []
+
+    async def pull(self) -> None:
+        """There is no image."""
+
+    async def start(self) -> None:
+        """See ``Run.start``."""
+        spec = self._order.container
+        command = [*(spec.entrypoint or []), *(spec.command or [])]
+        if not command:
+            raise ContainerStartingError(
+                "The step has no command, and a process has no image to take one from.",
+                remedy="Give the step a command, or run it with an agent whose runtime is docker.",
+                retriable=False,
+            )
+        began = time.monotonic()
+        await self._ears.report(ContainerStarting(image=spec.image))
+        self._spawning = self._threads.submit(lambda: self._spawn(command))
+        await self._watch(await asyncio.shield(self._spawning))
+        seconds = round(time.monotonic() - began, 6)
+        await self._ears.report(ContainerStarted(container=self._container, seconds=seconds))
+
+    async def wait(self) -> Exit:
+        """See ``Run.wait``."""
+        assert self._ended is not None
+        ended = await asyncio.shield(self._ended)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PIPES_TIMEOUT_S):
+                for _, pipe in self._pipes:
+                    await pipe.ended.wait()
+        return Exit(
+            container=self._container,
+            exit_code=ended.code,
+            document=await self._threads.call(self._document) if wants_file(self._order) else None,
+            stdout=None if self._kept is None else self._kept.value(),
+            cpu_s=ended.cpu_s,
+            memory_peak=ended.memory_peak,
+        )
+
+    async def stop(self, grace_s: float) -> None:
+        """See ``Run.stop``."""
+        await self._settle()
+        if self._ended is None or self._ended.done():
+            return
+        if grace_s > 0:
+            self._signal(signal.SIGTERM)
+            await asyncio.wait({self._ended}, timeout=grace_s)
+        if not self._ended.done():
+            self._signal(signal.SIGKILL)
+            await asyncio.wait({self._ended})
+
+    async def remove(self) -> None:
+        """See ``Run.remove``."""
+        await self.stop(0.0)
+        for transport, _ in self._pipes:
+            transport.close()
+        if self._spawning is not None:
+            await self._threads.call(shutil.rmtree, self._folder, ignore_errors=True)
+        self._gone(self)
+
+    @property
+    def _container(self) -> str:
+        return str(self._process.pid) if self._process is not None else ""
+
+    # ---- in a thread
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        order, folder = self._order, self._folder
+        for part in ("in", "out"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        if order.inputs:
+            (folder / "in" / INPUTS).write_bytes(document(order))
+        inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        try:
+            return subprocess.Popen(
+                command,
+                cwd=order.container.working_dir or folder,
+                env=inherited | variables(order, str(folder)),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=_child(os.getpid(), order.resources.memory),  # noqa: PLW1509 - see _child
+            )
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            what = getattr(error, "filename", None) or command[0]
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ContainerStartingError(
+                f"The command could not be started: {what}: {reason}.", retriable=False
+            ) from error
+
+    def _document(self) -> bytes | None:
+        try:
+            with (self._folder / "out" / OUTPUTS).open("rb") as file:
+                return file.read(self._limit + 1)
+        except OSError:
+            return None
+
+    # ---- on the loop
+
+    async def _settle(self) -> None:
+        """A start that was cancelled half way: wait for what it made."""
+        if self._spawning is None or self._ended is not None:
+            return
+        try:
+            await self._watch(await asyncio.shield(self._spawning))
+        except ContainerStartingError:
+            pass  # there is nothing to stop
+
+    async def _watch(self, process: subprocess.Popen[bytes]) -> None:
+        if self._process is not None:
+            return
+        self._process = process
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        if hasattr(os, "pidfd_open"):
+            pidfd = os.pidfd_open(process.pid)
+            loop.add_reader(pidfd, self._on_exit, pidfd)
+        else:
+            waiting = asyncio.ensure_future(asyncio.to_thread(_wait_unreaped, process.pid))
+            waiting.add_done_callback(lambda _: self._on_exit(None))
+        for stream, take in ((process.stdout, self._stdout), (process.stderr, self._stderr)):
+            transport, pipe = await loop.connect_read_pipe(partial(_Pipe, take), stream)
+            self._pipes.append((transport, pipe))
+
+    def _on_exit(self, pidfd: int | None) -> None:
+        if pidfd is not None:
+            asyncio.get_running_loop().remove_reader(pidfd)
+            os.close(pidfd)
+        assert self._process is not None
+        assert self._ended is not None
+        # As in a container: when the first process ends, so do the others. Before it is reaped its id is still its own.
+        self._signal(signal.SIGKILL)
+        _, status, usage = os.wait4(self._process.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        self._process.returncode = code
+        self._ended.set_result(
+            _Ended(
+                code if code >= 0 else 128 - code,
+                cpu_s=round(usage.ru_utime + usage.ru_stime, 6),
+                memory_peak=usage.ru_maxrss << (10 if sys.platform == "linux" else 0),
+            )
+        )
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def _stdout(self, chunk: bytes) -> None:
+        if self._kept is not None:
+            self._kept.add(chunk)
+        self._ears.print("stdout", chunk)
+
+    def _stderr(self, chunk: bytes) -> None:
+        self._ears.print("stderr", chunk)
+
+
+def _child(parent: int, memory: int) -> Callable[[], None]:
+    """What the new process does before it becomes the command.
+
+    It only makes system calls: in a fork, locks of other threads may be held for ever.
+    """
+
+    def prepare() -> None:
+        if _prctl is not None:
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if memory:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+
+    return prepare
+
+
+def _wait_unreaped(pid: int) -> None:
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)

@@ -1,0 +1,255 @@
+"""The agent as a service: everything it does at once, in one task group, and its end in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+import msgspec
+
+from muster import fault
+from muster.broker.codec import decode_command
+from muster.broker.interface import Broker, Delivery, Position
+from muster.identity import uuid7
+from muster.model.catalogue import AttemptRef, MachineDisconnected, MachineFacts
+from muster.model.commands import Start, Stop
+from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
+from muster.settings import Settings
+from muster_agents.facts import host_facts, software
+from muster_agents.heartbeat import Pulse
+from muster_agents.journal import Journal
+from muster_agents.logs import LogShipper
+from muster_agents.options import AgentOptions
+from muster_agents.outbox import Outbox
+from muster_agents.room import Room
+from muster_agents.roster import Roster
+from muster_agents.runtimes.choice import choose
+from muster_agents.runtimes.interface import Found, Runtime
+from muster_agents.seat import seat
+from muster_agents.session import Session
+
+T = TypeVar("T")
+AGENT_ENDS = "agent ends"
+CUT_OFF = "cut off"
+
+log = logging.getLogger(__name__)
+
+
+async def serve(
+    broker: Broker,
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+    **options: Any,
+) -> None:
+    """Run an agent until ``stop`` is set; ``options`` are those of AgentOptions.
+
+    Raises ReplacedError where another agent took its name, and what the runtime raises where it cannot be used.
+    """
+    chosen = AgentOptions(**options)
+    folder = settings.data_dir / "agents" / chosen.name
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(seat(folder, chosen.lock_wait_s))
+        outbox = Outbox(Journal(folder), chosen)
+        await outbox.open()
+        stack.push_async_callback(outbox.close)
+        facts, release = await asyncio.to_thread(lambda: (host_facts(chosen), software()))
+        position = await _unless(stop, _position(broker, chosen))
+        if position is None:
+            return
+        runtime = await choose(chosen, folder, position.created, facts.slots)
+        stack.push_async_callback(runtime.close)
+        known = await runtime.facts()
+        facts = msgspec.structs.replace(facts, runtime=runtime.name, **_wins(known, chosen))
+        agent = _Agent(broker, chosen, outbox, runtime, facts, release)
+        await agent.serve(stop, ready)
+
+
+def _wins(known: Any, options: AgentOptions) -> dict[str, Any]:
+    """What the runtime knows better than the host (its engine may be elsewhere), but for what a flag says."""
+    return {key: value for key, value in known.items() if value and not getattr(options, key, None)}
+
+
+async def _position(broker: Broker, options: AgentOptions) -> Position:
+    said = False
+    while True:
+        try:
+            return await broker.log.position()
+        except BrokerError as error:
+            if not said:
+                log.warning(f"waiting for the event log: {error.message}")
+                said = True
+            await asyncio.sleep(options.append_retry_s)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What ``work`` gives, or None where ``stop`` was set first."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            one.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)
+
+
+class _Agent:
+    """One connection's worth of agent."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        options: AgentOptions,
+        outbox: Outbox,
+        runtime: Runtime,
+        facts: MachineFacts,
+        release: str,
+    ) -> None:
+        self._broker = broker
+        self._options = options
+        self._outbox = outbox
+        self._runtime = runtime
+        self._facts = facts
+        self._software = release
+        self._session = Session(broker.log, outbox, options, instance=uuid7())
+        self._lines = LogShipper(broker.lines, options)
+        self._roster: Roster | None = None
+
+    async def serve(self, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+        found = await self._runtime.find()
+        connected = await _unless(stop, self._connect())
+        if connected is None:
+            return
+        try:
+            await self._work(found, stop, ready)
+        except BaseExceptionGroup as group:
+            error = _first(group)
+            if isinstance(error, ReplacedError):
+                await self._yield_to(error)
+            raise error from None
+
+    async def _connect(self) -> bool:
+        await self._session.connect(self._facts, self._answered, software=self._software)
+        return True
+
+    def _answered(self) -> list[AttemptRef]:
+        return sorted({*self._outbox.held, *self._outbox.unsent})
+
+    async def _work(self, found: list[Found], stop: asyncio.Event, ready: Callable[[str], None]) -> None:
+        async with asyncio.TaskGroup() as group:
+            roster = self._roster = Roster(
+                group, self._runtime, self._outbox, self._lines, Room.of(self._facts), self._options
+            )
+            pulse = Pulse(
+                self._broker.heartbeats,
+                self._options.name,
+                self._session.sequence,
+                self._options.interval_s,
+                running=lambda: roster.running,
+                outbox=lambda: len(self._outbox),
+            )
+            keepers = [
+                group.create_task(work)
+                for work in (self._session.send(), self._outbox.maintain(), self._lines.ship(), pulse.keep())
+            ]
+            await roster.adopt(found)
+            listening = group.create_task(self._listen(roster, group))
+            watching = group.create_task(self._watch(roster))
+            ready(self._greeting())
+            await stop.wait()
+            await _end(listening, watching)
+            await self._leave(roster)
+            await _end(*keepers)
+
+    def _greeting(self) -> str:
+        facts = self._facts
+        engine = f"{facts.engine or facts.runtime} {facts.engine_version}".strip()
+        bare = "; nothing isolates attempts from this machine" if facts.runtime == "process" else ""
+        return f"agent {self._options.name}: {facts.slots} slots, {engine}{bare}"
+
+    # ---- commands
+
+    async def _listen(self, roster: Roster, group: asyncio.TaskGroup) -> None:
+        source = self._broker.commands.receive(self._options.name)
+        try:
+            async for batch in source:
+                for delivery in batch:
+                    work = self._obey(roster, delivery)
+                    # A start may wait for room in the outbox; a stop behind it must not.
+                    if self._outbox.full:
+                        group.create_task(work)
+                    else:
+                        await work
+        finally:
+            close: Callable[[], Awaitable[None]] | None = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _obey(self, roster: Roster, delivery: Delivery) -> None:
+        try:
+            command = decode_command(delivery.verb, delivery.payload)
+        except CommandInvalidError as error:
+            log.error(f"a command is dropped: {error}")
+        else:
+            if isinstance(command, Stop):
+                roster.stop(command)
+            elif isinstance(command, Start) and command.session == self._session.sequence:
+                await roster.start(command)
+            elif isinstance(command, Start):
+                log.info(f"ignoring a start that was meant for the connection {command.session}")
+        await fault.point("agent.ack.before")
+        await delivery.done()
+        await fault.point("agent.ack.after")
+
+    # ---- the connection is away
+
+    async def _watch(self, roster: Roster) -> None:
+        """Stop the attempts of an agent that has been cut off for too long."""
+        loop = asyncio.get_running_loop()
+        seen = loop.time()
+        limit = self._options.stop_after_disconnect_s
+        while True:
+            if self._broker.connected:
+                seen = loop.time()
+            elif loop.time() - seen >= limit and roster.running:
+                log.error(f"cut off from the broker for {limit:g} s: stopping every attempt")
+                roster.stop_all(CUT_OFF)
+            await asyncio.sleep(min(self._options.interval_s, limit / 4))
+
+    # ---- the end
+
+    async def _leave(self, roster: Roster) -> None:
+        """Stop what runs, say goodbye, and let the log have it all."""
+        self._outbox.open_wide()
+        await roster.drain(AGENT_ENDS)
+        await self._outbox.put(MachineDisconnected(reason=AGENT_ENDS))
+        try:
+            async with asyncio.timeout(self._options.drain_flush_s):
+                await self._outbox.emptied.wait()
+        except TimeoutError:
+            log.warning(f"{len(self._outbox)} facts were not taken; the next agent of this name sends them")
+
+    async def _yield_to(self, error: ReplacedError) -> None:
+        """Another agent has the name. On the same machine it adopts the containers; from elsewhere it cannot."""
+        adopted = self._runtime.name == "docker" and error.boot_id == self._facts.boot_id
+        if self._roster is not None and not adopted:
+            await self._roster.destroy()
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel and await; a failure stays with its task group."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

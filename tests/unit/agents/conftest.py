@@ -1,0 +1,21 @@
+"""An agent's surroundings."""
+
+from pathlib import Path
+
+import pytest
+
+from muster.broker.memory import MemoryBroker
+from tests.unit.agents.loop import no_blocking
+from tests.unit.agents.scene import Scene
+
+__all__ = ["memory", "no_blocking", "scene"]
+
+
+@pytest.fixture
+def memory() -> MemoryBroker:
+    return MemoryBroker()
+
+
+@pytest.fixture
+def scene(memory: MemoryBroker, tmp_path: Path) -> Scene:
+    return Scene(memory, tmp_path)
