@@ -5,8 +5,8 @@
     async with Client() as client:
         result = await client.run(Path("workflow.yaml"), {"text": "…"})
 
-What is named in ``__all__`` is the public face; it is imported when it is first asked for, so that the command line
-starts quickly.
+What is named in ``__all__`` is the public face; it is imported when it is first asked for, so that the
+command line starts quickly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Names that are made here and nowhere else in the world: UUIDs of version 7, which sort by the time they were made.
+"""Names that are made here and nowhere else in the world: UUIDs of version 7, which sort by the time they
+were made.
 
 https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-7
 """

@@ -56,9 +56,9 @@ class Client:
     async def connect(self) -> Self:
         """Connect to the broker. Raises BrokerError if none answers or Muster was never started on it."""
         if self._broker is None:
-            from muster.broker.nats import NatsBroker
+            from muster.broker.connect import connect
 
-            self._broker = await NatsBroker.connect(self._settings, name="muster-client")
+            self._broker = await connect(self._settings, name="muster-client")
         # What is submitted from here on stands above what is there now: its reader need not look below.
         self._floor = (await self.broker.log.position()).last + 1
         return self
@@ -100,7 +100,8 @@ class Client:
         Nothing is sent if the workflow or its inputs are not valid. Where the outcome is not known (BrokerError), the
         same call with the same ``execution`` is safe: an execution is accepted once.
         """
-        async with await self._submitted(workflow, inputs, execution, labels, metadata) as watch:
+        launched = self.launch(workflow, inputs, execution=execution, labels=labels, metadata=metadata)
+        async with await launched as watch:
             return watch.view.id
 
     async def run(
@@ -126,23 +127,29 @@ class Client:
                 if step is not None:
                     callbacks.call(cast("Any", on_step_update), step)
 
-            submitted = self._submitted(workflow, inputs, execution, labels, metadata, listener=listen)
-            async with await submitted as watch:
+            launched = self.launch(
+                workflow, inputs, execution=execution, labels=labels, metadata=metadata, listener=listen
+            )
+            async with await launched as watch:
                 await _within(timeout, watch.until_finished(), watch.view.id)
                 result = result_of(watch.view)
             callbacks.call(cast("Any", on_execution_finish), result)
         return result
 
-    async def _submitted(
+    async def launch(
         self,
         workflow: Definition,
-        inputs: Mapping[str, Any] | None,
-        execution: str | None,
-        labels: Mapping[str, str] | None,
-        metadata: Mapping[str, Any] | None,
+        inputs: Mapping[str, Any] | None = None,
         *,
+        execution: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         listener: Listener | None = None,
     ) -> Watch:
+        """As submit, for programs that draw the execution as it goes: returns the watch that saw it accepted.
+
+        ``async with await client.launch(workflow) as watch: await watch.until_finished()``
+        """
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
         submission = Submission.of(workflow, inputs, execution or uuid7(), labels, metadata)

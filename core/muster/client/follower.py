@@ -25,7 +25,7 @@ from muster.model.transitions import STEP_TERMINAL, TERMINAL, Transition
 from muster.model.workflow import Workflow
 
 
-class TransitionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
     """One change of the execution's status, with its true time and what came with it."""
 
     number: int
@@ -41,7 +41,7 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     sequence: int = 0
 
 
-class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
+class Progress(msgspec.Struct, frozen=True):
     """How far a phase of an attempt has come."""
 
     phase: str
@@ -51,7 +51,7 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
     message: str = ""
 
 
-class StepView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step as it stands. ``finished`` is also true of a step that failed, was skipped or was cancelled."""
 
     path: str

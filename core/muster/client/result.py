@@ -10,7 +10,7 @@ from muster.client.follower import ExecutionView
 from muster.model.errors import ErrorInfo, MusterError, from_info
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """The end of an execution. ``error`` is set exactly where ``status`` is failed; ``reason`` says why cancelled."""
 
     execution: str

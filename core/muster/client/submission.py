@@ -44,7 +44,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             execution=check_execution(execution),
             workflow=checked,
             inputs=given,
-            filled=workflow_inputs.check(checked, given),
+            filled=workflow_inputs.accept(checked, given),
             labels=dict(labels or {}),
             metadata=_values("metadata", metadata),
         )

@@ -18,7 +18,7 @@ _OUTCOMES = {
 }
 
 
-class Moment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a step, and how long the thing that ended with it took."""
 
     time: datetime

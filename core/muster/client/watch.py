@@ -33,7 +33,7 @@ class Watch:
         self._next: asyncio.Task[list[Recorded]] | None = None
 
     async def __aenter__(self) -> Self:
-        self._next = asyncio.create_task(self._read(), name="muster-watch")
+        self._begin()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -46,10 +46,8 @@ class Watch:
     async def until(self, condition: Condition) -> None:
         """Read on until ``condition`` holds; raises what the log's reader raises."""
         while not condition():
-            if self._next is None:
-                self._next = asyncio.create_task(self._read(), name="muster-watch")
             # Not cancelled with the waiter: what was read is kept for the next one.
-            batch = await asyncio.shield(self._next)
+            batch = await asyncio.shield(self._begin())
             self._next = None
             for recorded in batch:
                 self._apply(recorded)
@@ -70,6 +68,11 @@ class Watch:
     async def until_finished(self) -> None:
         """Read on until the execution has ended."""
         await self.until(lambda: self.view.finished)
+
+    def _begin(self) -> asyncio.Task[list[Recorded]]:
+        if self._next is None:
+            self._next = asyncio.create_task(self._read(), name="muster-watch")
+        return self._next
 
     async def _read(self) -> list[Recorded]:
         async for batch in self._batches:

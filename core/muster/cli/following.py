@@ -1,0 +1,241 @@
+"""Following an execution to its end, on a terminal or into a file, with Ctrl-C answered."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Any, Final, Protocol, Self
+
+from muster.cli import failures
+from muster.cli.terminal import Terminal
+from muster.cli.words import doing, offset, value
+from muster.client.client import Client
+from muster.client.follower import ExecutionView, StepView
+from muster.client.result import Result, result_of
+from muster.client.timeline import moment
+from muster.client.watch import Watch
+from muster.model.envelope import Event, Recorded
+from muster.model.errors import ErrorInfo
+
+LAST_LINES: Final = 10
+
+
+class Display(Protocol):
+    """What shows an execution while it goes."""
+
+    def update(self, recorded: Recorded, step: StepView | None) -> None:
+        """An event was folded."""
+        ...
+
+    def pause(self) -> None:
+        """Something else is about to be written."""
+        ...
+
+    def resume(self) -> None:
+        """It was written."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+class Lines:
+    """One line for each thing that happened: for files, pipes and CI logs."""
+
+    def __init__(self, terminal: Terminal, view: ExecutionView) -> None:
+        self._terminal = terminal
+        self._view = view
+
+    def update(self, recorded: Recorded, step: StepView | None) -> None:
+        """Write what a person has a name for, and how steps end."""
+        event = recorded.event
+        happened = moment(event)
+        machine = step.machine or "" if step is not None else ""
+        if happened is not None:
+            self._write(event, happened.label, happened.detail, happened.machine or "")
+        elif step is not None and step.finished:
+            self._write(event, doing(step), step.error.message if step.error else "", "")
+        elif event.kind == "step.scheduled":
+            self._write(event, "Scheduled", "", machine)
+
+    def _write(self, event: Event, label: str, detail: str, machine: str) -> None:
+        line = f"{offset(self._view.queued_at, event.time):>9}  {event.step or '':<16}  {label}"
+        line += f"  {detail}" if detail else ""
+        self._terminal.say(f"{line}  [{machine}]" if machine else line)
+
+    def pause(self) -> None:
+        """Lines can always be written."""
+
+    def resume(self) -> None:
+        """As pause."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is held."""
+
+
+def display(terminal: Terminal, view: ExecutionView) -> Display:
+    """The board on a terminal, lines anywhere else."""
+    if not terminal.live:
+        return Lines(terminal, view)
+    from muster.cli.board import Board
+
+    return Board(terminal.console(), view)
+
+
+class Interrupts:
+    """Ctrl-C as something that can be awaited, while the block runs."""
+
+    def __init__(self) -> None:
+        self._hit = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._hit.set)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
+
+    async def next(self) -> None:
+        """Wait for the next one."""
+        await self._hit.wait()
+        self._hit.clear()
+
+
+async def follow_to_end(
+    terminal: Terminal, client: Client, watch: Watch, *, may_cancel: bool, seen: list[Recorded] | None = None
+) -> Result | None:
+    """Show the execution until it ends; None where it was left running."""
+    shown = display(terminal, watch.view)
+    for recorded in seen or []:
+        shown.update(recorded, watch.view.steps.get(recorded.event.step or ""))
+    watch.listener = shown.update
+    with Interrupts() as interrupts:
+        end = asyncio.create_task(watch.until_finished(), name="muster-end")
+        try:
+            async with shown:
+                while await _interrupted(end, interrupts):
+                    shown.pause()
+                    if not await _carry_on(terminal, client, watch.view, interrupts, may_cancel=may_cancel):
+                        return None
+                    shown.resume()
+        finally:
+            end.cancel()
+            await asyncio.gather(end, return_exceptions=True)
+    return result_of(watch.view)
+
+
+async def _interrupted(end: asyncio.Task[None], interrupts: Interrupts) -> bool:
+    hit = asyncio.create_task(interrupts.next(), name="muster-interrupt")
+    try:
+        await asyncio.wait({end, hit}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        hit.cancel()
+    if end.done():
+        end.result()
+        return False
+    return True
+
+
+async def _carry_on(
+    terminal: Terminal, client: Client, view: ExecutionView, interrupts: Interrupts, *, may_cancel: bool
+) -> bool:
+    """Ask whether to cancel, where there is somebody to ask. False: leave the execution running and go."""
+    if may_cancel and terminal.interactive:
+        answer = await _ask("Cancel the execution? [y/N, or Ctrl-C to leave it running] ", interrupts)
+        if answer is not None:
+            if answer.strip().lower() in {"y", "yes"}:
+                await client.cancel(view.id, "cancelled at the terminal")
+            return True
+    print(
+        f"\nThe execution {view.id} goes on.\n"
+        f"  Watch it:   muster watch {view.id}\n"
+        f"  Cancel it:  muster cancel {view.id}",
+        file=sys.stderr,
+    )
+    return False
+
+
+async def _ask(question: str, interrupts: Interrupts) -> str | None:
+    """What was answered, or None on another Ctrl-C."""
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        if not line.done():
+            line.set_result(sys.stdin.readline())
+
+    print(question, end="", flush=True)
+    hit = asyncio.create_task(interrupts.next(), name="muster-interrupt")
+    loop.add_reader(sys.stdin.fileno(), read)
+    try:
+        waiting: set[asyncio.Future[Any]] = {line, hit}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+        hit.cancel()
+    if not line.done():
+        line.cancel()
+        print()
+        return None
+    return line.result()
+
+
+async def conclude(terminal: Terminal, client: Client, view: ExecutionView, result: Result | None) -> int:
+    """Print how it ended; the exit code for it."""
+    if result is None:
+        if terminal.json:
+            terminal.emit({"execution": view.id, "status": view.status})
+        return failures.INTERRUPTED
+    if terminal.json:
+        terminal.emit(result)
+    elif result.succeeded:
+        terminal.say(f"succeeded  {view.id}")
+        for name, output in result.outputs.items():
+            terminal.say(f"  {name}: {value(output)}")
+    else:
+        await _explain(terminal, client, view, result)
+    return failures.OK if result.succeeded else failures.EXECUTION_FAILED
+
+
+async def _explain(terminal: Terminal, client: Client, view: ExecutionView, result: Result) -> None:
+    error = result.error
+    if error is None:
+        terminal.say(f"{result.status}  {view.id}{'  ' + result.reason if result.reason else ''}")
+        return
+    terminal.say(f"failed  {view.id}")
+    for line in error_lines(error, view.id):
+        terminal.say(f"  {line}")
+    if error.step is None:
+        return
+    lines = [item async for item in client.logs(view.id, error.step, attempt=error.attempt)][-LAST_LINES:]
+    if lines:
+        terminal.say(f"  The last lines of {error.step}:")
+    for _, _, printed in lines:
+        terminal.say(f"    | {printed.text}")
+
+
+def error_lines(error: ErrorInfo, execution: str) -> list[str]:
+    """The error by its name: what, where, what to do, and what caused it."""
+    places = (
+        ("phase", error.phase),
+        ("step", error.step),
+        ("attempt", error.attempt),
+        ("machine", error.machine),
+    )
+    where = ", ".join(f"{what} {name}" for what, name in places if name is not None)
+    found = [f"{error.name} ({error.code}){': ' + where if where else ''}", error.message]
+    if error.remedy:
+        remedy = error.remedy.replace("EXECUTION", execution).replace("STEP", error.step or "STEP")
+        found.append(f"What to do: {remedy}")
+    traceback = error.details.get("traceback")
+    if isinstance(traceback, str):
+        found += traceback.rstrip().splitlines()
+    if error.cause is not None:
+        first, *rest = error_lines(error.cause, execution)
+        found += [f"Caused by {first}", *(f"  {line}" for line in rest)]
+    return found

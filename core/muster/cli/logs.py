@@ -1,0 +1,53 @@
+"""``muster logs``: what the containers printed."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any, cast
+
+import click
+
+from muster.cli.terminal import Terminal, command, execute
+from muster.cli.words import clock
+from muster.client.client import Client
+from muster.model.commands import LogLine
+
+
+@command("logs", short_help="Print what an execution's steps printed.")
+@click.argument("execution")
+@click.argument("step", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on until the execution has ended.")
+@click.option("--attempt", type=click.IntRange(1), help="Only this attempt.")
+@click.option("--timestamps", "-t", is_flag=True, help="Put the time before each line.")
+def logs(
+    terminal: Terminal, execution: str, step: str | None, follow: bool, attempt: int | None, timestamps: bool
+) -> None:
+    """Print what the steps of EXECUTION printed, or STEP alone, as far as it is still kept.
+
+    Examples:
+      muster logs 0198f2c4-… -f
+      muster logs 0198f2c4-… count --attempt 2 -t
+    """
+
+    async def show() -> None:
+        async with Client(settings=terminal.settings) as client:
+            if step is not None:
+                await client.step(execution, step)
+            lines = client.logs(execution, step, attempt=attempt, follow=follow)
+            async with aclosing(cast("Any", lines)) as source:
+                async for path, number, line in source:
+                    _print(terminal, path, number, line, named=step is None, timestamps=timestamps)
+
+    execute(show())
+
+
+def _print(
+    terminal: Terminal, path: str, number: int, line: LogLine, *, named: bool, timestamps: bool
+) -> None:
+    if terminal.json:
+        terminal.emit(
+            {"step": path, "attempt": number, "time": line.time, "stream": line.stream, "text": line.text}
+        )
+        return
+    before = f"{clock(line.time, date=False)}  " if timestamps else ""
+    terminal.say(f"{before}{path + '  ' if named else ''}{line.text}")

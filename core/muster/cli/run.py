@@ -1,0 +1,71 @@
+"""``muster run``: submit and follow to the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from muster.cli.following import conclude, follow_to_end
+from muster.cli.submitting import read_submission, submit_options
+from muster.cli.terminal import Terminal, command, execute
+from muster.client.client import Client
+from muster.client.follower import StepView
+from muster.model.envelope import Recorded
+from muster.model.workflow import Workflow
+
+
+@command("run", short_help="Run a workflow and follow it to its end.")
+@submit_options
+@click.option("--detach", "-d", is_flag=True, help="Only submit and print the id.")
+@click.pass_context
+def run(
+    ctx: click.Context,
+    terminal: Terminal,
+    file: Path,
+    pairs: tuple[str, ...],
+    files: tuple[Path, ...],
+    labels: tuple[str, ...],
+    execution: str | None,
+    detach: bool,
+) -> None:
+    """Run the workflow in FILE, show each step as it goes, and print the outputs.
+
+    Ctrl-C asks whether to cancel; pressed again it leaves the execution running. Without a terminal it leaves it
+    running and says how to go on.
+
+    Examples:
+      muster run hello.yaml --input name=you
+      muster run count.yaml --input text=@book.txt --input parts=4
+      muster run count.yaml --inputs inputs.json --json
+      muster run nightly.yaml --detach
+    """
+    workflow, inputs, named = read_submission(file, pairs, files, labels)
+    ctx.exit(execute(_run(terminal, workflow, inputs, execution=execution, labels=named, detach=detach)))
+
+
+async def _run(
+    terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], *, detach: bool, **options: Any
+) -> int:
+    seen: list[Recorded] = []
+
+    def keep(recorded: Recorded, _: StepView | None) -> None:
+        seen.append(recorded)
+
+    async with Client(settings=terminal.settings) as client:
+        async with await client.launch(workflow, inputs, listener=keep, **options) as watch:
+            if detach:
+                return submitted(terminal, watch.view.id)
+            terminal.say(f"execution {watch.view.id}")
+            result = await follow_to_end(terminal, client, watch, may_cancel=True, seen=seen)
+        return await conclude(terminal, client, watch.view, result)
+
+
+def submitted(terminal: Terminal, execution: str) -> int:
+    """Print the id."""
+    if terminal.json:
+        terminal.emit({"execution": execution})
+    else:
+        terminal.say(execution)
+    return 0

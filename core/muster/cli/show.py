@@ -1,0 +1,145 @@
+"""``muster show``: everything about one execution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from muster.cli.following import error_lines
+from muster.cli.terminal import Terminal, command, execute
+from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, offset, value
+from muster.client.client import Client
+from muster.client.follower import ExecutionView
+from muster.client.timeline import Moment
+
+
+@command("show", short_help="Show everything about one execution.")
+@click.argument("execution")
+def show(terminal: Terminal, execution: str) -> None:
+    """Show EXECUTION: status, inputs, outputs, transitions, steps, what happened when, and errors with their remedy.
+
+    It is read from the log, so it is true now, whether or not projections run.
+
+    Examples:
+      muster show 0198f2c4-…
+      muster show 0198f2c4-… --json | jq .steps
+    """
+
+    async def fold() -> ExecutionView:
+        async with Client(settings=terminal.settings) as client:
+            return await client.state(execution)
+
+    view = execute(fold())
+    if terminal.json:
+        terminal.emit(as_object(view))
+        return
+    _print(terminal, view)
+
+
+def as_object(view: ExecutionView) -> dict[str, Any]:
+    """The execution as one JSON object."""
+    finished, total = view.progress
+    return {
+        "execution": view.id,
+        "workflow": view.workflow.name if view.workflow else None,
+        "status": view.status,
+        "progress": {"finished": finished, "total": total},
+        "queued_at": view.queued_at,
+        "ended_at": view.ended_at,
+        "ending": view.ending or None,
+        "reason": view.reason or None,
+        "rerun_of": view.rerun_of,
+        "labels": view.labels,
+        "metadata": view.metadata,
+        "inputs": view.inputs,
+        "outputs": view.outputs,
+        "error": view.error,
+        "transitions": view.transitions,
+        "steps": list(view.steps.values()),
+        "timeline": view.timeline,
+        "sequence": view.sequence,
+    }
+
+
+def _print(terminal: Terminal, view: ExecutionView) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console = terminal.console()
+
+    def table(title: str, *columns: str) -> Table:
+        made = Table(
+            box=None, padding=(0, 2, 0, 0), header_style="dim", title_justify="left", title_style="bold"
+        )
+        made.title = title
+        for column in columns:
+            made.add_column(column)
+        return made
+
+    console.print(_summary(view))
+    for title, values in (("Inputs", view.inputs), ("Outputs", view.outputs)):
+        if values:
+            console.print(Text(f"\n{title}", style="bold"))
+            for name, given in values.items():
+                console.print(Text(f"{name}: {_short(value(given))}"))
+    steps = table("\nSteps", "step", "status", "attempt", "machine", "took")
+    for step in view.steps.values():
+        steps.add_row(
+            step.path,
+            Text(doing(step), style=STATUS_STYLE.get(step.status, "")),
+            str(step.attempt or ""),
+            step.machine or "",
+            elapsed(step.scheduled_at, step.ended_at),
+        )
+    console.print(steps)
+    transitions = table("\nTransitions", "#", "at", "type", "from", "to", "step")
+    for row in view.transitions:
+        at = offset(view.queued_at, row.time)
+        transitions.add_row(str(row.number), at, row.type, row.before or "", row.after, row.step or "")
+    console.print(transitions)
+    console.print(Text("\nWhat happened", style="bold"))
+    for text in timeline_lines(view):
+        console.print(Text(text))
+    if view.error is not None:
+        console.print(Text("\nError", style="bold red"))
+        for text in error_lines(view.error, view.id):
+            console.print(Text(text))
+
+
+def _summary(view: ExecutionView) -> str:
+    finished, total = view.progress
+    took = elapsed(view.queued_at, view.ended_at)
+    name = view.workflow.name if view.workflow else ""
+    style = STATUS_STYLE.get(view.status, "default")
+    rows = [
+        f"[bold]{name}[/bold]  [{style}]{view.status}[/]  {finished}/{total} steps  {view.id}",
+        f"queued {clock(view.queued_at)}{', took ' + took if took else ''}",
+    ]
+    if view.reason:
+        rows.append(f"reason: {view.reason}")
+    if view.ending and not view.ended_at:
+        rows.append(f"ending: will be {view.ending} when nothing of it runs any more")
+    if view.labels:
+        rows.append("labels: " + ", ".join(f"{name}={label}" for name, label in view.labels.items()))
+    return "\n".join(rows)
+
+
+def timeline_lines(view: ExecutionView) -> list[str]:
+    """What happened to each step by Hyko's names, with where and when, counted from the execution's beginning."""
+    width = max((len(moment.step) for moment in view.timeline), default=0)
+    return [_moment_line(moment, view, width) for moment in view.timeline]
+
+
+def _moment_line(moment: Moment, view: ExecutionView, width: int) -> str:
+    label = moment.label if moment.attempt in {None, 1} else f"{moment.label} (attempt {moment.attempt})"
+    parts = [f"{offset(view.queued_at, moment.time):>9}", f"{moment.step:<{width}}", f"{label:<24}"]
+    parts.append(f"{moment.machine or '':<12}")
+    if moment.seconds:
+        parts.append(f"in {duration(moment.seconds)}")
+    parts.append(moment.detail)
+    return "  ".join(part for part in parts if part).rstrip()
+
+
+def _short(text: str, limit: int = 500) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters; --json shows all)"

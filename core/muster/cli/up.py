@@ -1,0 +1,93 @@
+"""``muster up``: everything on this machine, in one process."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import click
+
+from muster.cli.serving import Shutdown
+from muster.cli.stack import running
+from muster.cli.terminal import Terminal, command, execute
+from muster.cli.values import pairs_of
+
+
+@command("up", short_help="Start everything on this machine: broker, scheduler, agent, projections.")
+@click.option(
+    "--runtime",
+    type=click.Choice(["auto", "docker", "process"]),
+    default="auto",
+    show_default=True,
+    help="What steps run in; auto takes Docker where an engine answers.",
+)
+@click.option(
+    "--slots", type=click.IntRange(1), help="Attempts at once; by default it follows from the processors."
+)
+@click.option("--port", type=click.IntRange(1, 65535), help="The embedded broker's port; 4222 by default.")
+@click.option("--name", metavar="NAME", help="This machine's name; the host's by default.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, help="A label of this machine.")
+@click.option("--no-agent", is_flag=True, help="Run nothing here: broker, scheduler and projections only.")
+def up(
+    terminal: Terminal,
+    runtime: str,
+    slots: int | None,
+    port: int | None,
+    name: str | None,
+    labels: tuple[str, ...],
+    no_agent: bool,
+) -> None:
+    """Start a broker, a scheduler, an agent and the projections, and run them until Ctrl-C.
+
+    The broker keeps its store under --data-dir, so that what happened is still there at the next start. With --url the
+    broker there is used and none is started. Ctrl-C drains in order; a second one does not wait for that.
+
+    Examples:
+      muster up
+      muster up --runtime process --port 4333 --data-dir ./.muster
+      muster up --url nats://10.0.0.1:4222 --slots 2 --label gpu=true
+    """
+    agent: dict[str, Any] | None = None
+    if not no_agent:
+        agent = {"name": name or machine_name(), "runtime": runtime, "labels": pairs_of("label", labels)}
+        agent |= {} if slots is None else {"slots": slots}
+    execute(_up(terminal, agent, port))
+
+
+async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None) -> None:
+    settings = terminal.settings
+
+    def say(line: str) -> None:
+        if terminal.json:
+            terminal.emit({"ready": line})
+        else:
+            terminal.say(line)
+
+    own = terminal.url is None
+    with Shutdown() as shutdown:
+        async with running(settings, own_broker=own, port=port, agent=agent, say=say) as stack:
+            if terminal.json:
+                terminal.emit(
+                    {"url": stack.settings.url, "data_dir": settings.data_dir, "view": settings.view_path}
+                )
+            else:
+                where = "" if stack.settings.url == _default_url() else f" --url {stack.settings.url}"
+                terminal.say(
+                    f"Everything is up. In another terminal: muster{where} run FILE. Ctrl-C ends it."
+                )
+            await shutdown.asked.wait()
+            terminal.say("draining: what runs is ended in order; Ctrl-C again does not wait")
+
+
+def _default_url() -> str:
+    from muster.settings import load
+
+    return load().url
+
+
+def machine_name() -> str:
+    """The host's name made a legal machine name, or ``machine`` where nothing of it is left."""
+    import re
+
+    name = re.sub(r"[^a-z0-9_-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-_")[:63]
+    return name if name and name != "scheduler" else "machine"

@@ -1,0 +1,74 @@
+"""Inputs as they are given on the command line: ``--input k=v``, ``--input k=@path``, ``--inputs file.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from muster.model.errors import InvalidArgumentError, InvalidTypeError
+from muster.model.workflow import Workflow
+
+
+def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -> dict[str, Any]:
+    """The inputs of all files and then of all pairs; the later one of two for the same name counts."""
+    found: dict[str, Any] = {}
+    for path in files:
+        found |= _file(path)
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name:
+            raise InvalidArgumentError(
+                f"{pair!r} is not an input.", remedy="Write --input NAME=VALUE, or --input NAME=@FILE."
+            )
+        declared = workflow.inputs.get(name)
+        if text.startswith("@"):
+            text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
+        found[name] = _value(name, text, "any" if declared is None else declared.type)
+    return found
+
+
+def pairs_of(what: str, pairs: Iterable[str]) -> dict[str, str]:
+    """``k=v`` pairs as they are."""
+    found: dict[str, str] = {}
+    for pair in pairs:
+        name, separator, value = pair.partition("=")
+        if not separator or not name:
+            raise InvalidArgumentError(f"{pair!r} is not a {what}.", remedy=f"Write --{what} NAME=VALUE.")
+        found[name] = value
+    return found
+
+
+def _value(name: str, text: str, kind: str) -> Any:
+    if kind == "string":
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        if kind == "any":
+            return text
+        raise InvalidTypeError(
+            f"The input {name} must be of type {kind}, and {text[:60]!r} is not JSON.",
+            remedy=f"Write it as JSON, for example --input '{name}={_EXAMPLES.get(kind, '1')}'.",
+        ) from error
+
+
+_EXAMPLES = {"array": '["a", "b"]', "object": '{"a": 1}', "boolean": "true", "number": "1.5"}
+
+
+def _file(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise InvalidArgumentError(
+            f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."
+        ) from error
+    if not isinstance(found, dict):
+        raise InvalidArgumentError(
+            f"{path} does not hold an object.", remedy='Give the inputs as an object: {"name": value}.'
+        )
+    return found

@@ -1,0 +1,126 @@
+"""The words and numbers of the command line: what a status is called, how long a time is, how much an amount is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from muster.client.follower import Progress, StepView
+
+STATUS_STYLE: Final = {
+    "queued": "dim",
+    "pending": "dim",
+    "starting": "cyan",
+    "scheduled": "cyan",
+    "preparing": "cyan",
+    "running": "blue",
+    "waiting": "yellow",
+    "awaiting_input": "yellow",
+    "succeeded": "green",
+    "failed": "red",
+    "skipped": "dim",
+    "cancelled": "magenta",
+    "online": "green",
+    "offline": "red",
+    "draining": "yellow",
+}
+_SIGNS: Final = {
+    "pending": "·",
+    "waiting": "…",
+    "succeeded": "✓",
+    "failed": "✗",
+    "skipped": "–",
+    "cancelled": "■",
+}
+_PHASES: Final = {
+    "pull": "Pulling Image",
+    "start": "Starting Container",
+    "load": "Loading Function",
+    "run": "Running",
+}
+
+
+def sign(status: str) -> str:
+    """One character for a step's status."""
+    return _SIGNS.get(status, "▸")
+
+
+def doing(step: StepView, now: datetime | None = None) -> str:
+    """What the step does now: the phase by its name, or why it waits, or how it ended."""
+    if step.status == "failed" and step.error is not None:
+        return f"failed: {step.error.name}"
+    if step.status == "skipped":
+        return f"skipped ({step.reason})" if step.reason else "skipped"
+    if step.status == "waiting":
+        return f"waiting: {step.reason}{_due(step, now)}"
+    if step.phase is not None and not step.finished:
+        phase = _PHASES.get(step.phase, step.phase)
+        return f"{phase} (cached)" if step.phase == "pull" and step.cached else phase
+    return step.status
+
+
+def _due(step: StepView, now: datetime | None) -> str:
+    if now is None or step.due_at is None or step.due_at <= now:
+        return ""
+    return f", {duration((step.due_at - now).total_seconds())} left"
+
+
+def amount(progress: Progress) -> str:
+    """``12.3 of 45.0 MB``, ``3 of 10 files``, or the message that came with it."""
+    if progress.message:
+        return progress.message
+    scale = progress.unit in {"B", "bytes"}
+    now = size(progress.current) if scale else f"{progress.current:g}"
+    if progress.total is None:
+        return now if scale else f"{now} {progress.unit}".strip()
+    total = size(progress.total) if scale else f"{progress.total:g}"
+    return f"{now} of {total} {'' if scale else progress.unit}".strip()
+
+
+def size(count: float) -> str:
+    """Bytes, with the unit that leaves one to four digits."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """``0.123s``, ``4.2s``, ``3m 05s``, ``2h 07m``."""
+    if seconds < 1:
+        return f"{max(seconds, 0):.3f}s"
+    if seconds < 60:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m {rest:02d}s"
+    return f"{minutes // 60}h {minutes % 60:02d}m"
+
+
+def elapsed(start: datetime | None, end: datetime | None) -> str:
+    """How long it took, empty where it has not begun."""
+    return "" if start is None or end is None else duration((end - start).total_seconds())
+
+
+def offset(start: datetime | None, moment: datetime) -> str:
+    """A moment counted from the execution's beginning: ``+0.123s``."""
+    if start is None:
+        return ""
+    seconds = (moment - start).total_seconds()
+    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+
+
+def clock(moment: datetime | None, *, date: bool = True) -> str:
+    """A time in the reader's zone."""
+    if moment is None:
+        return ""
+    local = moment.astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S.%f")[: None if date else -3]
+
+
+def value(given: Any) -> str:
+    """A value as a person reads it: text as it is, all else as JSON."""
+    return given if isinstance(given, str) else msgspec.json.encode(given, enc_hook=str).decode()
