@@ -220,16 +220,12 @@ def _step_cancelled(state: State, event: Event, _: c.StepCancelled, __: int) -> 
 
 
 def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
-    if event.step is None or event.attempt is None:
-        return
-    ref = AttemptRef(event.execution, event.step, event.attempt)
-    attempt = state.held(data.machine, ref)
-    if attempt is None:
-        return
-    attempt.superseded = True
-    machine = state.machines[data.machine]
-    if not attempt.accepted and attempt.ordered_in < machine.session:
-        machine.release(ref)
+    found = _step(state, event)
+    if found is not None and found[1].attempt is not None and found[1].attempts == event.attempt:
+        found[1].attempt.superseded = True
+    attempt = _attempt(state, event, data.machine)
+    if attempt is not None:
+        attempt.superseded = True
 
 
 # ---- verdicts about machines
@@ -286,8 +282,6 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
         if attempt.accepted and ref not in listed:
             attempt.lost_id = event.id
             machine.release(ref)
-        elif not attempt.accepted and attempt.superseded:
-            machine.release(ref)
         state.touch(ref.execution, ref.step, event.id)
     state.queue_stirred = True
 
@@ -312,10 +306,10 @@ def _pulled(state: State, event: Event, data: c.ImagePulled, _: int) -> None:
 # ---- facts about attempts
 
 
-def _attempt(state: State, event: Event) -> Attempt | None:
+def _attempt(state: State, event: Event, machine: str | None = None) -> Attempt | None:
     if event.step is None or event.attempt is None:
         return None
-    return state.held(event.writer, AttemptRef(event.execution, event.step, event.attempt))
+    return state.held(machine or event.writer, AttemptRef(event.execution, event.step, event.attempt))
 
 
 def _accepted(state: State, event: Event, _: c.AttemptAccepted, __: int) -> None:
