@@ -1,0 +1,27 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of one run. ``only`` names what is wanted; nothing named means everything."""
+
+    only: frozenset[str] = field(default_factory=frozenset)
+    slots: int = 1000
+    fanout: int = 1000
+    chain: int = 50
+    chains: int = 3
+    submits: int = 50
+    containers: int = 20
+    containers_at_once: int = 20
+
+    def wants(self, *names: str) -> bool:
+        """Whether one of these is wanted."""
+        return not self.only or not self.only.isdisjoint(names)
+
+
+QUICK = {"fanout": 100, "chain": 10, "chains": 1, "submits": 10, "containers": 3, "containers_at_once": 4}
+"""Shows that everything works, in seconds; the figures compare with nothing."""
