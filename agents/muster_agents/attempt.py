@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from muster.model import outputs
 from muster.model.catalogue import (
     AttemptFailed,
     AttemptFinished,
@@ -237,8 +238,6 @@ class Attempt:
         for what, found in (("$MUSTER_OUTPUT", exited.document), ("stdout", exited.stdout)):
             if found is not None and len(found) > limit:
                 raise OutputError(f"The outputs in {what} are larger than {limit} bytes.")
-        from muster.model import outputs
-
         values = outputs.collect(self.order.outputs, exited.document, exited.stdout)
         if len(msgspec.json.encode(values)) > limit:
             raise OutputError(f"The outputs are larger than {limit} bytes.")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final, Literal
 
 import msgspec
 
-from muster.model.names import SCHEDULER, check_machine
+from muster.model.errors import InvalidArgumentError
+from muster.model.names import check_machine
 
 RuntimeKind = Literal["auto", "docker", "process", "noop"]
 RUNTIMES: Final[tuple[RuntimeKind, ...]] = ("auto", "docker", "process", "noop")
-NAME_LENGTH_MAX: Final = 63
 
 
 class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,15 +74,6 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
         for field in ("slots", "cpus", "memory"):
             value = getattr(self, field)
             if value is not None and value <= 0:
-                raise ValueError(f"{field} must be above 0, and is {value}")
+                raise InvalidArgumentError(f"{field} must be above 0, and is {value:g}.")
         if self.interval_s <= 0:
-            raise ValueError(f"interval_s must be above 0, and is {self.interval_s}")
-
-
-def legal_name(hostname: str) -> str:
-    """``hostname`` made a legal machine name."""
-    first, _, _ = hostname.lower().partition(".")
-    name = re.sub(r"[^a-z0-9_-]+", "-", first).strip("-_")[:NAME_LENGTH_MAX]
-    if name == SCHEDULER:
-        return f"{name}-machine"
-    return name or "machine"
+            raise InvalidArgumentError(f"interval_s must be above 0, and is {self.interval_s:g}.")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from muster import fault
-from muster.broker.interface import Appended, EventLog, Fence, Outcome, Refused, Unknown
+from muster.broker.interface import Appended, EventLog, Fence, Outcome, Refused
 from muster.model import subjects
 from muster.model.catalogue import AttemptRef, MachineConnected, MachineFacts
 from muster.model.envelope import Event, Recorded
@@ -131,17 +131,18 @@ class Session:
                 if refused.full
                 else f"the broker refuses this machine's facts ({refused.code}: {refused.reason}); they wait on disk"
             )
-        elif isinstance(unknown := outcomes[0], Unknown):
-            await self._pause(f"the broker does not answer ({unknown.reason}); the facts wait on disk")
 
     async def _reread(self, rest: Sequence[Event]) -> None:
-        """Settle by reading which of ``rest`` the log has."""
+        """Settle by reading which of ``rest`` the log has. Waits until the broker answers."""
         present = await self._patiently(self._present)
         highest = max(present, default=0)
         count = sum((event.n or 0) <= highest for event in rest)
         missing = [event for event in rest[:count] if event.n not in present]
         if missing:
             log.error(f"the log lost {len(missing)} facts in the middle of a write; they are sent again")
+        if not count:
+            await self._pause("the broker did not take this machine's facts; they wait on disk")
+            return
         try:
             self._outbox.renumber(count, missing)
         except OSError as error:

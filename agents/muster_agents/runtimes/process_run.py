@@ -13,9 +13,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -38,6 +37,7 @@ PASSED_ON: Final = ("PATH", "HOME", "LANG")
 """All that a step gets of the agent's own environment: the rest may hold secrets."""
 PIPES_TIMEOUT_S: Final = 1.0
 """A process that left the group may hold the pipes open for ever; what it prints is nobody's."""
+READ_BYTES: Final = 64 << 10
 PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -50,17 +50,33 @@ class _Ended(msgspec.Struct, frozen=True):
     memory_peak: int
 
 
-class _Pipe(asyncio.Protocol):
-    """One output of the process."""
+class _Pipe:
+    """One output of the process. Read by hand: a transport of uvloop closes its file twice, and by then another
+    thread may have opened something under that number.
+    """
 
-    def __init__(self, take: Callable[[bytes], None]) -> None:
+    def __init__(self, stream: IO[bytes], take: Callable[[bytes], None]) -> None:
+        self._stream = stream
         self._take = take
         self.ended = asyncio.Event()
+        os.set_blocking(stream.fileno(), False)
+        asyncio.get_running_loop().add_reader(stream.fileno(), self._read)
 
-    def data_received(self, data: bytes) -> None:
-        self._take(data)
+    def _read(self) -> None:
+        try:
+            data = os.read(self._stream.fileno(), READ_BYTES)
+        except BlockingIOError:
+            return
+        if data:
+            self._take(data)
+        else:
+            self.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
+    def close(self) -> None:
+        """Read no more."""
+        if not self._stream.closed:
+            asyncio.get_running_loop().remove_reader(self._stream.fileno())
+            self._stream.close()
         self.ended.set()
 
 
@@ -86,7 +102,7 @@ class ProcessRun:
         self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: asyncio.Future[_Ended] | None = None
-        self._pipes: list[tuple[asyncio.BaseTransport, _Pipe]] = []
+        self._pipes: list[_Pipe] = []
 
     async def pull(self) -> None:
         """There is no image."""
@@ -104,7 +120,7 @@ class ProcessRun:
         began = time.monotonic()
         await self._ears.report(ContainerStarting(image=spec.image))
         self._spawning = self._threads.submit(lambda: self._spawn(command))
-        await self._watch(await asyncio.shield(self._spawning))
+        self._watch(await asyncio.shield(self._spawning))
         seconds = round(time.monotonic() - began, 6)
         await self._ears.report(ContainerStarted(container=self._container, seconds=seconds))
 
@@ -114,7 +130,7 @@ class ProcessRun:
         ended = await asyncio.shield(self._ended)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PIPES_TIMEOUT_S):
-                for _, pipe in self._pipes:
+                for pipe in self._pipes:
                     await pipe.ended.wait()
         return Exit(
             container=self._container,
@@ -140,8 +156,8 @@ class ProcessRun:
     async def remove(self) -> None:
         """See ``Run.remove``."""
         await self.stop(0.0)
-        for transport, _ in self._pipes:
-            transport.close()
+        for pipe in self._pipes:
+            pipe.close()
         if self._spawning is not None:
             await self._threads.call(shutil.rmtree, self._folder, ignore_errors=True)
         self._gone(self)
@@ -167,6 +183,7 @@ class ProcessRun:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                bufsize=0,
                 start_new_session=True,
                 preexec_fn=_child(os.getpid(), order.resources.memory),  # noqa: PLW1509 - see _child
             )
@@ -191,11 +208,11 @@ class ProcessRun:
         if self._spawning is None or self._ended is not None:
             return
         try:
-            await self._watch(await asyncio.shield(self._spawning))
+            self._watch(await asyncio.shield(self._spawning))
         except ContainerStartingError:
             pass  # there is nothing to stop
 
-    async def _watch(self, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, process: subprocess.Popen[bytes]) -> None:
         if self._process is not None:
             return
         self._process = process
@@ -207,9 +224,9 @@ class ProcessRun:
         else:
             waiting = asyncio.ensure_future(asyncio.to_thread(_wait_unreaped, process.pid))
             waiting.add_done_callback(lambda _: self._on_exit(None))
-        for stream, take in ((process.stdout, self._stdout), (process.stderr, self._stderr)):
-            transport, pipe = await loop.connect_read_pipe(partial(_Pipe, take), stream)
-            self._pipes.append((transport, pipe))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._pipes = [_Pipe(process.stdout, self._stdout), _Pipe(process.stderr, self._stderr)]
 
     def _on_exit(self, pidfd: int | None) -> None:
         if pidfd is not None:

@@ -1,0 +1,76 @@
+"""``muster agent``: run attempts on this machine."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import click
+
+from muster.cli.serving import serve_one
+from muster.cli.terminal import Terminal, command, execute
+from muster.cli.up import machine_name
+from muster.cli.values import pairs_of
+from muster.model.errors import InvalidArgumentError
+from muster.model.quantities import size_bytes
+from muster.services import Service
+from muster_agents.options import RUNTIMES
+
+
+@command("agent", short_help="Run attempts on this machine.")
+@click.option("--name", metavar="NAME", help="The machine's name in the log; the host's by default.")
+@click.option(
+    "--label", "labels", metavar="K=V", multiple=True, help="What steps can ask for; may be repeated."
+)
+@click.option("--slots", type=click.IntRange(1), help="Attempts at once; twice the cpus by default.")
+@click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="docker",
+    show_default=True,
+    help="What attempts run in; process isolates nothing, noop runs nothing.",
+)
+@click.option("--cpus", type=float, help="Cores that steps may ask for; those of the machine by default.")
+@click.option("--memory", metavar="SIZE", help="Memory that steps may ask for, such as 16Gi.")
+def agent(
+    terminal: Terminal,
+    name: str | None,
+    labels: tuple[str, ...],
+    slots: int | None,
+    runtime: str,
+    cpus: float | None,
+    memory: str | None,
+) -> None:
+    """Run attempts on this machine until Ctrl-C, which ends them in order; a second one does not wait for that.
+
+    One agent at a time runs under a name: a second one takes its place, and the first is told so and stops. An agent
+    that was killed finds its containers again at the next start.
+
+    Examples:
+      muster agent
+      muster agent --name gpu-1 --label gpu=true --label zone=a --slots 4
+      muster agent --url nats://10.0.0.1:4222 --cpus 8 --memory 16Gi
+      muster agent --runtime process                  no container engine: for development only
+    """
+    from muster_agents.service import serve
+
+    given: dict[str, Any] = {
+        "slots": slots,
+        "cpus": cpus,
+        "memory": None if memory is None else _size(memory),
+    }
+    service: Service = partial(
+        serve,
+        name=name or machine_name(),
+        labels=pairs_of("label", labels),
+        runtime=runtime,
+        **{key: value for key, value in given.items() if value is not None},
+    )
+    execute(serve_one(terminal, "agent", service))
+
+
+def _size(text: str) -> int:
+    try:
+        return size_bytes(text)
+    except ValueError as error:
+        raise InvalidArgumentError(f"--memory: {error}.", remedy="Write it like 512Mi or 16Gi.") from error
