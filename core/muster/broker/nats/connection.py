@@ -34,11 +34,16 @@ PING_INTERVAL_S: Final = 5
 """A connection that is open but dead is noticed after three of these."""
 RECONNECT_WAIT_S: Final = (0.25, 1.0)
 """The wait before another attempt to reconnect, rising from the first to the second."""
+_STORED_BY_MUSTER: Final = b"NATS/1.0\r\nNats-Msg-Id: "
 _log = logging.getLogger(__name__)
 
 
 class _Client(Client):
-    """nats-py's client, which reconnects after an error line instead of closing for good."""
+    """nats-py's client, which reconnects after an error line instead of closing for good.
+
+    Headers of what Muster itself stored are not parsed: nobody reads them, and they are a third of the cost of
+    reading an event.
+    """
 
     async def _process_err(self, err_msg: str) -> None:
         error = nats.errors.Error(f"nats: {err_msg.strip(chr(39))}")
@@ -46,6 +51,11 @@ class _Client(Client):
             await self._error_cb(error)
         else:
             await self._process_op_err(error)
+
+    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        if not headers or headers.startswith(_STORED_BY_MUSTER):
+            return None
+        return await super()._process_headers(headers)
 
 
 class Connection:

@@ -12,9 +12,9 @@ raises LogChangedError. That alone would miss a stream that lost its end and gre
 looked, so a new stretch begins *at* the last message that was read, and the time at which the broker stored it must be
 the same as before. (It may also be gone, purged since: then nothing is compared.)
 
-A pull consumer was chosen over a push consumer: both cost the same (measured on NATS 2.15.1 with nats-py 2.16,
-450-byte messages: about 25,000/s on one core, nearly all of it nats-py's parser), and a pull consumer bounds memory
-by what was asked for, without flow-control messages.
+A pull consumer was chosen over a push consumer with flow control: it bounds memory by what was asked for, and both cost
+the same (measured on NATS 2.15.1 with nats-py 2.16, 450-byte events, in CPU of reader + broker per event: 7.4 + 4.1 us
+against 7.1 + 3.8 us; with the decoding of the event a reader takes in 80,000 to 95,000 a second on one core).
 """
 
 from __future__ import annotations
