@@ -10,7 +10,7 @@ from urllib.parse import quote
 from muster_projections.claim import swapping
 from muster_projections.failures import ViewMissingError, ViewOutdatedError
 from muster_projections.registry import chosen
-from muster_projections.store import signature, unreadable
+from muster_projections.store import closing_on_error, signature, unreadable
 
 BUSY_TIMEOUT_S: Final = 5.0
 
@@ -25,14 +25,11 @@ def read_only(path: Path) -> sqlite3.Connection:
     with swapping(path, alone=False):
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         try:
-            connection = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+            opened = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, check_same_thread=False)
+            with closing_on_error(opened) as connection:
+                # The first read opens the log beside the file; only then is this the file as it will stay.
+                found = connection.execute("SELECT projections FROM position").fetchone()
         except sqlite3.DatabaseError as error:
-            raise unreadable(path, error) from error
-        try:
-            # The first read opens the log beside the file; only then is this the file as it will stay.
-            found = connection.execute("SELECT projections FROM position").fetchone()
-        except sqlite3.DatabaseError as error:
-            connection.close()
             raise _unreadable(path, error) from error
     if found is None or found[0] != signature(chosen()):
         connection.close()

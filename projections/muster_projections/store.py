@@ -88,18 +88,14 @@ class Store:
         the view was folded by other projections, ViewUnreadableError where the file is no view.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, cached_statements=STATEMENTS)
-        store = cls(Database(connection), projections)
         try:
-            store._prepare(durable=durable)
-            store._check(path)
-            store._load()
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.DatabaseError):
-                raise unreadable(path, error) from error
-            raise
-        return store
+            with closing_on_error(_connect(path)) as connection:
+                store = cls(Database(connection), projections)
+                store._check(path)
+                store._prepare(durable=durable)
+                return store
+        except sqlite3.DatabaseError as error:
+            raise unreadable(path, error) from error
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -114,11 +110,15 @@ class Store:
         db.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
         db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        if not db.table_names():
+            self._create()
+        self.created, self.sequence = db.execute("SELECT created, sequence FROM position").fetchone()
+        self._ledger.load()
 
     def _check(self, path: Path) -> None:
+        """Refuse a file that is not ours before anything in it is changed."""
         names = set(self._db.table_names())
         if not names:
-            self._create()
             return
         if bookkeeping.POSITION.name not in names:
             raise ViewUnreadableError(path=str(path))
@@ -134,10 +134,6 @@ class Store:
                 "INSERT INTO position (stream, sequence, projections) VALUES (?, 0, ?)",
                 (STREAM, signature(self._projections)),
             )
-
-    def _load(self) -> None:
-        self.created, self.sequence = self._db.execute("SELECT created, sequence FROM position").fetchone()
-        self._ledger.load()
 
     def adopt(self, created: datetime) -> None:
         """Say which log the view is folded from. Only an empty view may be given another one."""
@@ -235,6 +231,20 @@ class Store:
     def close(self) -> None:
         """Close the file, if it is open; its log is folded into it where no reader holds it."""
         self._db.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, cached_statements=STATEMENTS)
+
+
+@contextmanager
+def closing_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """The connection, which is closed where the block fails."""
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 def unreadable(path: Path, error: sqlite3.DatabaseError) -> ViewError:
