@@ -14,6 +14,7 @@ from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
+from muster.client.client import position
 from muster.model import catalogue, subjects
 from muster.model.envelope import Recorded
 from muster.model.names import SCHEDULER
@@ -60,7 +61,7 @@ def list_(terminal: Terminal, status: str | None, workflow: str | None, limit: i
 async def _rows(terminal: Terminal, status: str | None, workflow: str | None, limit: int) -> list[Row]:
     broker = await connect(terminal.settings, "muster-list")
     try:
-        last = (await broker.log.position()).last
+        last = (await position(broker)).last
         view = await current_view(terminal.settings.view_path, last)
         if view is None:
             return await from_log(broker, status, workflow, limit)

@@ -13,6 +13,7 @@ from muster.cli.roster import Machine, fold
 from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import STATUS_STYLE, duration, size
+from muster.client.client import position
 from muster.model import subjects
 from muster.model.names import NO_EXECUTION
 
@@ -41,6 +42,7 @@ def machines(terminal: Terminal, wide: bool) -> None:
 async def _found(terminal: Terminal) -> list[Machine]:
     broker = await connect(terminal.settings, "muster-machines")
     try:
+        await position(broker)
         return await roll_call(broker)
     finally:
         await broker.close()

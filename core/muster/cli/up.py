@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -11,6 +12,8 @@ from muster.cli.serving import Shutdown
 from muster.cli.stack import running
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.values import pairs_of
+
+PORT: Final = 4222  # where every other command looks for the broker
 
 
 @command("up", short_help="Start everything on this machine: broker, scheduler, agent, projections.")
@@ -24,7 +27,7 @@ from muster.cli.values import pairs_of
 @click.option(
     "--slots", type=click.IntRange(1), help="Attempts at once; by default it follows from the processors."
 )
-@click.option("--port", type=click.IntRange(1, 65535), help="The embedded broker's port; 4222 by default.")
+@click.option("--port", type=click.IntRange(1, 65535), help=f"The embedded broker's port; {PORT} by default.")
 @click.option("--name", metavar="NAME", help="This machine's name; the host's by default.")
 @click.option("--label", "labels", metavar="K=V", multiple=True, help="A label of this machine.")
 @click.option("--no-agent", is_flag=True, help="Run nothing here: broker, scheduler and projections only.")
@@ -63,9 +66,9 @@ async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None
         else:
             terminal.say(line)
 
-    own = terminal.url is None
+    own = terminal.url is None and not os.environ.get("MUSTER_URL")
     with Shutdown() as shutdown:
-        async with running(settings, own_broker=own, port=port, agent=agent, say=say) as stack:
+        async with running(settings, own_broker=own, port=port or PORT, agent=agent, say=say) as stack:
             if terminal.json:
                 terminal.emit(
                     {"url": stack.settings.url, "data_dir": settings.data_dir, "view": settings.view_path}

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 
-from muster.broker.interface import Broker
+from muster.broker.interface import Broker, Position
 from muster.client.callbacks import Callbacks
 from muster.client.definition import Definition, workflow_of
 from muster.client.events import Filter
@@ -32,6 +32,8 @@ from muster.model.workflow import Workflow
 from muster.settings import Settings, load
 
 ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
+
+STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
 
 OnStep = Callable[[StepView], Awaitable[None] | None]
 OnFinish = Callable[[Result], Awaitable[None] | None]
@@ -59,8 +61,12 @@ class Client:
             from muster.broker.connect import connect
 
             self._broker = await connect(self._settings, name="muster-client")
-        # What is submitted from here on stands above what is there now: its reader need not look below.
-        self._floor = (await self.broker.log.position()).last + 1
+        try:
+            # What is submitted from here on stands above what is there now: its reader need not look below.
+            self._floor = (await position(self._broker)).last + 1
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def close(self) -> None:
@@ -283,6 +289,19 @@ class Client:
         async with aclosing(read_lines(self.broker.lines, execution, step, attempt, ended)) as lines:
             async for item in lines:
                 yield item
+
+
+async def position(broker: Broker) -> Position:
+    """Where the log ends. Raises BrokerError, which says so where Muster was never started on this broker."""
+    try:
+        return await broker.log.position()
+    except BrokerError as error:
+        if error.data.get("api_code") != STREAM_NOT_FOUND:
+            raise
+        raise BrokerError(
+            "This broker has no event log: Muster was never started on it.",
+            remedy="Start a scheduler on it, which makes one: muster scheduler (or muster up).",
+        ) from error
 
 
 _NO_SCHEDULER: Final = (

@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import msgspec
 
-from muster.model import validation
 from muster.model.workflow import Workflow
 
 Definition = Workflow | Mapping[str, Any] | Path | str | bytes
@@ -19,6 +18,8 @@ def workflow_of(definition: Definition) -> Workflow:
 
     Raises WorkflowInvalidError with every problem found, each with its place.
     """
+    from muster.model import validation  # brings the expression library, which only those who submit need
+
     if isinstance(definition, Path):
         return validation.load(definition.read_bytes(), name=str(definition))
     if isinstance(definition, str | bytes):

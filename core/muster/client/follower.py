@@ -3,8 +3,8 @@
 Theory of operation. The fold sees the events of one execution in log order and nothing else. Scheduler events decide:
 they carry the transitions and each step's outcome. Agent events only colour in what the current attempt is
 doing; one from an attempt that is no longer current goes to the timeline and changes nothing. What a crash may write
-twice changes nothing the second time: an agent's ``n`` and a transition's number only ever grow, and a step that
-ended has ended.
+twice changes nothing the second time: an agent's ``n`` only ever grows, and a scheduler's ids are derived from
+what they decide.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class ExecutionView:
         self.ending = ""
         self.cleared = False
         self._n: dict[str, int] = {}
+        self._ids: set[str] = set()
 
     @property
     def known(self) -> bool:
@@ -142,7 +143,9 @@ class ExecutionView:
 
     def _seen(self, event: Event) -> bool:
         if event.writer == SCHEDULER or event.n is None:
-            return False
+            seen = event.id in self._ids
+            self._ids.add(event.id)
+            return seen
         if event.n <= self._n.get(event.writer, 0):
             return True
         self._n[event.writer] = event.n

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from muster.broker.memory import MemoryBroker
+from muster.cli.machines import roll_call
+from muster.cli.roster import fold
+from muster.model import catalogue
+from muster.model.catalogue import AttemptRef, Body, Evidence, MachineFacts
+from muster.model.commands import Heartbeat
+from muster.model.envelope import Event
+from muster.model.names import SCHEDULER
+from tests.unit.client.story import T0, recorded
+
+EVIDENCE = Evidence(session=1, last_beat=3, last_beat_at=T0, interval_s=1, missed=3, watched_s=9)
+
+
+def told(number: int, data: Body, machine: str = "m1") -> Event:
+    writer = SCHEDULER if data.writer == "scheduler" else machine
+    return Event(
+        id=str(number),
+        writer=writer,
+        time=T0 + timedelta(seconds=number),
+        data=data,
+        machine=machine,
+        n=number,
+    )
+
+
+def connected(number: int = 1, machine: str = "m1") -> Event:
+    facts = MachineFacts(slots=4, labels={"gpu": "true"}, cpus=8, memory=16 << 30)
+    return told(number, catalogue.MachineConnected(instance="i", facts=facts, interval_s=3), machine)
+
+
+@pytest.mark.parametrize(
+    ("after", "status"),
+    [
+        ([], "online"),
+        ([catalogue.MachineDisconnected()], "disconnected"),
+        ([catalogue.MachineOffline(evidence=EVIDENCE)], "offline"),
+        ([catalogue.MachineOffline(evidence=EVIDENCE), catalogue.MachineOnline(evidence=EVIDENCE)], "online"),
+        ([catalogue.MachineDraining()], "draining"),
+        ([catalogue.MachineDraining(), catalogue.MachineDrained()], "drained"),
+    ],
+)
+def test_the_status_is_what_was_said_last(after: list[Body], status: str):
+    """A machine's status follows what it and the scheduler said of it."""
+    events = [connected(), *(told(number, data) for number, data in enumerate(after, 2))]
+    machine = fold(recorded(events))["m1"]
+    assert machine.status == status
+    assert (machine.slots, machine.labels) == (4, {"gpu": "true"})
+
+
+def test_a_removed_machine_is_forgotten():
+    """A removed machine is not listed until it connects again."""
+    events = [connected(), told(2, catalogue.MachineRemoved())]
+    assert fold(recorded(events)) == {}
+    assert list(fold(recorded([*events, connected(3)]))) == ["m1"]
+
+
+async def test_the_roll_call_hears_the_newest_beat():
+    """Each machine is listed with what its newest beat says, if the beat is of the present connection."""
+    broker = MemoryBroker()
+    await broker.prepare()
+    await broker.log.append([connected(1, "a")])
+    await broker.log.append([connected(2, "b")])
+    running = [AttemptRef("e1", "s", 1)]
+    for name, session in (("a", 1), ("b", 1)):
+        await broker.heartbeats.beat(
+            Heartbeat(name=name, sequence=1, session=session, interval_s=3, time=T0, running=running)
+        )
+    one, two = await roll_call(broker)
+    assert (one.name, one.running, one.last_beat) == ("a", running, T0)
+    assert (two.name, two.running, two.last_beat) == ("b", [], None)
+    await broker.close()

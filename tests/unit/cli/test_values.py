@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from muster.cli.values import inputs_of, pairs_of
+from muster.model.errors import InvalidArgumentError, InvalidTypeError
+from muster.model.workflow import Input, Step, Workflow
+
+WORKFLOW = Workflow(
+    name="w",
+    inputs={
+        "text": Input(type="string"),
+        "count": Input(type="integer"),
+        "free": Input(),
+        "many": Input(type="array"),
+    },
+    steps=[Step(id="s", image="i")],
+)
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("text=5", "5"),
+        ("text=a=b", "a=b"),
+        ("text=", ""),
+        ("count=5", 5),
+        ('many=["a"]', ["a"]),
+        ("free=5", 5),
+        ("free=five", "five"),
+        ("undeclared=true", True),
+    ],
+)
+def test_a_value_has_the_type_its_input_declares(pair: str, value: object):
+    """Text stays text where the input is a string; elsewhere it is read as JSON, and any falls back to text."""
+    assert inputs_of(WORKFLOW, [pair], []) == {pair.partition("=")[0]: value}
+
+
+def test_a_file_is_the_value(tmp_path: Path):
+    """`K=@FILE` takes the file's content."""
+    (tmp_path / "book.txt").write_text("once\nupon")
+    assert inputs_of(WORKFLOW, [f"text=@{tmp_path}/book.txt"], []) == {"text": "once\nupon"}
+
+
+@pytest.mark.parametrize("text", ['{"text": "a", "count": 1}', "text: a\ncount: 1\n"])
+def test_inputs_come_from_files_and_pairs_win(tmp_path: Path, text: str):
+    """Inputs are read from JSON or YAML, and a pair for the same name counts more."""
+    path = tmp_path / "inputs"
+    path.write_text(text)
+    assert inputs_of(WORKFLOW, ["count=2"], [path]) == {"text": "a", "count": 2}
+
+
+@pytest.mark.parametrize(
+    ("pair", "error"),
+    [("text", InvalidArgumentError), ("=5", InvalidArgumentError), ("count=five", InvalidTypeError)],
+)
+def test_a_bad_pair_is_refused(pair: str, error: type[Exception]):
+    """A pair without a name or a value, or with a value that does not fit, says how to write it."""
+    with pytest.raises(error, match="--input"):
+        inputs_of(WORKFLOW, [pair], [])
+
+
+@pytest.mark.parametrize("text", ["[1]", "a: [", "5"])
+def test_a_file_that_holds_no_object_is_refused(tmp_path: Path, text: str):
+    """A file of inputs must hold an object."""
+    path = tmp_path / "inputs"
+    path.write_text(text)
+    with pytest.raises(InvalidArgumentError):
+        inputs_of(WORKFLOW, [], [path])
+
+
+def test_labels_are_pairs():
+    """Labels are text, and one without a value is refused."""
+    assert pairs_of("label", ["a=1", "b="]) == {"a": "1", "b": ""}
+    with pytest.raises(InvalidArgumentError, match="label"):
+        pairs_of("label", ["a"])
