@@ -8,6 +8,7 @@ n*n/4; a string is copied at about 400 characters a unit; handing a value to CEL
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
@@ -112,7 +113,7 @@ def _weigh(source: str, value: Any, weight: Weight) -> None:
 @lru_cache(maxsize=4_096)
 def measure(source: str) -> Shape:
     """The shape of the expression. Raises ExpressionError for a regular expression that is not a short literal."""
-    found = list(tokens.scan(source))
+    found = tokens.listed(source)
     spans = list(_macros(found))
     return Shape(
         length=len(found),
@@ -128,11 +129,11 @@ def measure(source: str) -> Shape:
 
 def variables(source: str) -> set[str]:
     """The names the macros of the expression bind."""
-    found = list(tokens.scan(source))
+    found = tokens.listed(source)
     return {name for _, _, name in _macros(found)}
 
 
-def _macros(found: list[tokens.Token]) -> list[tuple[int, int, str]]:
+def _macros(found: Sequence[tokens.Token]) -> list[tuple[int, int, str]]:
     """Each macro: where it begins and ends, and the variable it binds."""
     return [
         (index, tokens.closing(found, index + 1), found[index + 2].text)
@@ -144,7 +145,7 @@ def _macros(found: list[tokens.Token]) -> list[tuple[int, int, str]]:
     ]
 
 
-def _growth(found: list[tokens.Token], spans: list[tuple[int, int, str]]) -> int:
+def _growth(found: Sequence[tokens.Token], spans: list[tuple[int, int, str]]) -> int:
     growth = 1
     for start, end, variable in spans:
         if found[start].text == "map":
@@ -152,11 +153,11 @@ def _growth(found: list[tokens.Token], spans: list[tuple[int, int, str]]) -> int
     return growth
 
 
-def _matches(found: list[tokens.Token], index: int) -> bool:
+def _matches(found: Sequence[tokens.Token], index: int) -> bool:
     return found[index].text == "matches" and found[index].kind == "name" and tokens.is_call(found, index)
 
 
-def _pattern(source: str, found: list[tokens.Token], index: int) -> int:
+def _pattern(source: str, found: Sequence[tokens.Token], index: int) -> int:
     """The last argument of matches; a pattern made at run time could be any."""
     end = tokens.closing(found, index + 1)
     last = found[end - 1]

@@ -52,6 +52,8 @@ def _syntax_error(source: str, text: str) -> ExpressionError:
     line, _, after = rest.partition(":")
     column, _, reason = after.partition(": ")
     reason = reason.split("\n")[0].removeprefix("Syntax error: ").split(" expecting ")[0] or "it is empty"
+    if reason.endswith("'<EOF>'"):
+        reason = "it ends too early" if source else "it is empty"
     where = f" at character {column}" if line == "1" and column.isdecimal() else ""
     return ExpressionError(f"the expression {source!r} is no CEL{where}: {reason}.", expression=source)
 

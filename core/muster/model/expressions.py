@@ -131,8 +131,8 @@ def _expression(text: str, start: int) -> tuple[Expression, int]:
         found.append(token)
     beginning = values.shown(window[:40].strip())
     raise ExpressionError(
-        f"the expression that begins with {beginning} has no }}}} within {EXPRESSION_BYTES_MAX} characters.",
-        remedy="Close it with }}, shorten it, or write $${{ for a literal ${{.",
+        f"the expression that begins with {beginning} has no end.",
+        remedy=f"Close it with }}}} within {EXPRESSION_BYTES_MAX} characters, or write $${{{{ for a literal ${{{{.",
         expression=window,
     )
 

@@ -6,9 +6,10 @@ from typing import Final
 
 # ---- files
 
-FILE_BYTES_MAX: Final = (
-    2**20
-)  # a definition travels in one event, beside its inputs, under max_payload (8 MB)
+FILE_BYTES_MAX: Final = 2**20  # 10,000 plain steps; a definition travels in one event
+DEFINITION_BYTES_MAX: Final = (
+    4 * 2**20
+)  # ... as JSON, which is longer than YAML; beside inputs it fits max_payload
 FILE_DEPTH_MAX: Final = 64  # far below Python's own recursion limit, which the folds and msgspec share
 FILE_NODES_MAX: Final = (
     200_000  # 10,000 steps of 20 keys and values; keeps checking a file under a few seconds

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 Kind = Literal["name", "string", "number", "operator"]
@@ -60,6 +61,12 @@ def scan(source: str, start: int = 0) -> Iterator[Token]:
     for match in _TOKEN.finditer(source, start):
         if (kind := match.lastgroup) != "space":
             yield Token(kind, match[0], match.start())  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1_024)
+def listed(source: str) -> tuple[Token, ...]:
+    """All tokens of an expression."""
+    return tuple(scan(source))
 
 
 def is_field(tokens: Sequence[Token], index: int) -> bool:

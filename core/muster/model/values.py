@@ -52,7 +52,7 @@ def defect(value: Any) -> str:
     waiting: list[tuple[Any, int]] = [(value, 1)]
     while waiting:
         item, depth = waiting.pop()
-        if depth > VALUE_DEPTH_MAX:
+        if depth > VALUE_DEPTH_MAX and isinstance(item, dict | list | tuple):
             return f"it is nested more than {VALUE_DEPTH_MAX} deep"
         if isinstance(item, dict):
             if wrong := next((key for key in item if not isinstance(key, str)), None):

@@ -1,0 +1,110 @@
+"""What is wrong with a workflow, and where: all of it, not just the first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import msgspec
+
+from muster.model.errors import MusterError, WorkflowInvalidError
+from muster.model.limits import PROBLEMS_MAX
+
+Path = tuple[str | int, ...]
+Position = tuple[int, int]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is wrong. ``error`` is the name of the error class it would be at run time."""
+
+    path: str
+    message: str
+    remedy: str
+    line: int | None = None
+    column: int | None = None
+    file: str = ""
+    error: str = "WorkflowInvalidError"
+
+    @property
+    def place(self) -> str:
+        """``file:line:column`` where there is a file, the path otherwise."""
+        if self.line is None:
+            return ": ".join(part for part in (self.file, self.path) if part)
+        return f"{self.file}:{self.line}:{self.column}"
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message} {self.remedy}".removeprefix(": ").strip()
+
+
+class Report:
+    """Collects problems; a part that is wrong already is not complained about again."""
+
+    def __init__(self, file: str = "", positions: Mapping[Path, Position] | None = None) -> None:
+        self.file = file
+        self._positions = positions or {}
+        self._found: dict[Path, Problem] = {}
+
+    def add(
+        self,
+        path: Path,
+        message: str,
+        remedy: str | None = None,
+        error: type[MusterError] = WorkflowInvalidError,
+    ) -> None:
+        """Note a problem, unless one is known of the same place or of what contains it."""
+        if self.full or self.known(path):
+            return
+        line, column = self.position(path)
+        self._found[path] = Problem(
+            path=written(path),
+            message=message,
+            remedy=error.remedy if remedy is None else remedy,
+            line=line,
+            column=column,
+            file=self.file,
+            error=error.__name__,
+        )
+
+    def add_error(self, path: Path, error: MusterError) -> None:
+        """As add, for an error that was raised."""
+        self.add(path, error.message, error.advice, type(error))
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many problems as anybody wants to read."""
+        return len(self._found) >= PROBLEMS_MAX
+
+    def known(self, path: Path) -> bool:
+        """Whether a problem of this place, or of what contains it, is known."""
+        return any(path[:length] in self._found for length in range(len(path) + 1))
+
+    def position(self, path: Path) -> tuple[int | None, int | None]:
+        """Line and column of the path, or of the nearest thing around it that was written."""
+        for length in range(len(path), -1, -1):
+            if found := self._positions.get(path[:length]):
+                return found
+        return None, None
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All problems in the order of the file."""
+        return sorted(self._found.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
+
+    def stop(self) -> None:
+        """Raise WorkflowInvalidError if anything is wrong."""
+        if self._found:
+            refuse(self.problems)
+
+
+def refuse(problems: Sequence[Problem]) -> NoReturn:
+    """Raise the error that says the first problem and holds all."""
+    first, more = problems[0], len(problems) - 1
+    others = f" (and {more} more)" if more else ""
+    message = f"{first.place}: {first.message}{others}".removeprefix(": ")
+    raise WorkflowInvalidError(message, remedy=first.remedy, problems=list(problems))
+
+
+def written(path: Path) -> str:
+    """The path as people write it: ``steps[0].image``."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".")

@@ -1,0 +1,216 @@
+"""Whether names, durations, sizes and numbers are ones that make sense."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from muster.model.errors import InvalidArgumentError, InvalidTypeError, NameInvalidError
+from muster.model.expressions import OPENING
+from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, SECONDS_MAX
+from muster.model.names import check_machine, check_name
+from muster.model.order import split
+from muster.model.problems import Path, Report
+from muster.model.quantities import seconds, size_bytes
+from muster.model.values import article, fits, shown, type_name
+from muster.model.workflow import Input, MachineSelector, Output, Retry, Step, Workflow
+
+_VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
+_MEMORY_MIN: Final = (
+    6 * 2**20
+)  # what Docker takes at least; a smaller number was surely meant in another unit
+_PLAIN: Final = (
+    "Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user and "
+    "inputs of a step, and in outputs of the workflow."
+)
+
+
+def check(workflow: Workflow, report: Report) -> None:
+    """Report what is out of range anywhere in the workflow."""
+    _name("workflow", workflow.name, ("name",), report)
+    for name, declared in workflow.inputs.items():
+        _value_name("input", name, ("inputs", name), report)
+        _default(f"the input {name}", declared, ("inputs", name, "default"), report)
+    for name in workflow.outputs:
+        _value_name("output", name, ("outputs", name), report)
+    if not workflow.steps:
+        report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
+    for at, step in enumerate(workflow.steps):
+        _step(step, ("steps", at), report)
+
+
+def _step(step: Step, path: Path, report: Report) -> None:
+    _name("step id", step.id, (*path, "id"), report)
+    _container(step, path, report)
+    for name, output in step.outputs.items():
+        _value_name("output", name, (*path, "outputs", name), report)
+        _default(f"the output {name}", output, (*path, "outputs", name, "default"), report)
+    _machine(step, (*path, "machine"), report)
+    _resources(step, (*path, "resources"), report)
+    _retry(step.retry, (*path, "retry"), report)
+    for phase in ("pull", "start", "load", "run"):
+        _seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
+    _seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
+
+
+# ---- names
+
+
+def _name(what: str, name: str, path: Path, report: Report) -> None:
+    _guarded(lambda: check_name(what, name), path, report)
+
+
+def _value_name(what: str, name: str, path: Path, report: Report) -> None:
+    if not _VALUE_NAME.match(name):
+        remedy = "Use 1 to 63 of a-z, A-Z, 0-9, _ and -, beginning with a letter or _."
+        report.add(path, f"the {what} {name!r} is not a legal name.", remedy, NameInvalidError)
+
+
+def _guarded(call: Callable[[], object], path: Path, report: Report) -> None:
+    try:
+        call()
+    except NameInvalidError as error:
+        message = f"{error.message[:1].lower()}{error.message[1:].rstrip('.')}."
+        report.add(path, message, error.advice, NameInvalidError)
+
+
+def _machine(step: Step, path: Path, report: Report) -> None:
+    selector = (
+        step.machine if isinstance(step.machine, MachineSelector) else MachineSelector(name=step.machine)
+    )
+    name = selector.name
+    place = (*path, "name") if isinstance(step.machine, MachineSelector) else path
+    if name is not None and OPENING in name:
+        report.add(place, "a machine's name cannot be an expression.", _PLAIN)
+    elif name is not None:
+        _guarded(lambda: check_machine(name), place, report)
+    for key, value in selector.labels.items():
+        if OPENING in value:
+            report.add((*path, "labels", key), "a label cannot be an expression.", _PLAIN)
+
+
+# ---- the container
+
+
+def _container(step: Step, path: Path, report: Report) -> None:
+    if not step.image.strip():
+        report.add((*path, "image"), "image is empty.", "Write an image such as busybox:1.")
+    elif OPENING not in step.image and re.search(r"\s", step.image):
+        report.add((*path, "image"), f"the image {shown(step.image)} contains a space.", "Remove it.")
+    if step.command == "":
+        report.add((*path, "command"), "command is empty.", "Write a command, or remove the line.")
+    if step.entrypoint in ("", []):
+        report.add((*path, "entrypoint"), "entrypoint is empty.", "Write a program, or remove the line.")
+    elif isinstance(step.entrypoint, str):
+        try:
+            split(step.entrypoint)
+        except ValueError:
+            report.add((*path, "entrypoint"), "a quotation mark of entrypoint is never closed.", "Close it.")
+    if step.working_dir is not None and not step.working_dir.startswith(("/", OPENING)):
+        message = f"working_dir {shown(step.working_dir)} is not absolute."
+        report.add((*path, "working_dir"), message, "Begin it with /.")
+    for name in step.environment:
+        if not name or "=" in name or "\0" in name:
+            message = f"{shown(name)} cannot name an environment variable."
+            report.add((*path, "environment", name), message, "Use letters, digits and _.")
+    _arguments(step, path, report)
+
+
+def _arguments(step: Step, path: Path, report: Report) -> None:
+    parts: dict[Path, Any] = {("environment", name): value for name, value in step.environment.items()}
+    for field in ("command", "entrypoint"):
+        value = getattr(step, field)
+        parts |= (
+            {(field, at): part for at, part in enumerate(value)}
+            if isinstance(value, list)
+            else {(field,): value}
+        )
+    for place, value in parts.items():
+        if isinstance(value, str) and len(value.encode(errors="replace")) >= ARGUMENT_BYTES_MAX:
+            message = f"{place[-1]} is longer than the {ARGUMENT_BYTES_MAX} bytes Linux takes."
+            remedy = "Pass it under inputs instead: the container reads them from the file $MUSTER_INPUT."
+            report.add((*path, *place), message, remedy, InvalidArgumentError)
+
+
+# ---- values
+
+
+def _default(what: str, declared: Input | Output, path: Path, report: Report) -> None:
+    value = declared.default
+    if value is UNSET or (value is None and not declared.required):
+        return
+    if not fits(value, declared.type):
+        message = (
+            f"the default of {what} must be {article(declared.type)}, "
+            f"not {article(type_name(value))}: {shown(value)}."
+        )
+        report.add(path, message, "Correct the default or the type.", InvalidTypeError)
+    elif isinstance(value, str) and OPENING in value:
+        report.add(path, f"the default of {what} cannot be an expression.", _PLAIN)
+
+
+# ---- numbers
+
+
+def _resources(step: Step, path: Path, report: Report) -> None:
+    asked = step.resources
+    _at_least(0, asked.cpus, (*path, "cpus"), report)
+    _at_least(0, asked.gpus, (*path, "gpus"), report)
+    _at_least(1, asked.slots, (*path, "slots"), report)
+    try:
+        memory = size_bytes(asked.memory)
+    except ValueError as error:
+        report.add((*path, "memory"), _sentence("memory", error), "Write it like 64Mi, 512M or 1Gi.")
+        return
+    if 0 < memory < _MEMORY_MIN:
+        message = f"memory is {memory} bytes, and no container starts with less than 6Mi."
+        report.add((*path, "memory"), message, "Write the unit: 512Mi, 4Gi.")
+
+
+def _retry(retry: Retry, path: Path, report: Report) -> None:
+    counts: Mapping[Path, int] = {
+        ("max_attempts",): retry.max_attempts,
+        **{("phases", phase): count for phase, count in retry.phases.items()},
+    }
+    for place, count in counts.items():
+        if _at_least(1, count, (*path, *place), report) and count > ATTEMPTS_MAX:
+            message = f"{place[-1]} is {count}, more than {ATTEMPTS_MAX}."
+            report.add((*path, *place), message, "Use fewer attempts and a longer backoff.")
+    backoff = retry.backoff
+    _at_least(1, backoff.factor, (*path, "backoff", "factor"), report)
+    initial = _seconds(backoff.initial, (*path, "backoff", "initial"), report, zero=True)
+    longest = _seconds(backoff.max, (*path, "backoff", "max"), report, zero=True)
+    if initial is not None and longest is not None and initial > longest:
+        message = f"the first backoff ({backoff.initial}) is longer than the longest ({backoff.max})."
+        report.add((*path, "backoff"), message, "Raise max, or lower initial.")
+
+
+def _at_least(least: int, value: float, path: Path, report: Report) -> bool:
+    if math.isfinite(value) and value >= least:
+        return True
+    report.add(path, f"{path[-1]} is {value}, less than {least}.", f"Write {least} or more.")
+    return False
+
+
+def _seconds(duration: str | float, path: Path, report: Report, *, zero: bool) -> float | None:
+    try:
+        found = seconds(duration)
+    except ValueError as error:
+        report.add(path, _sentence(str(path[-1]), error), "Write it like 500ms, 10s, 5m or 1h.")
+        return None
+    if found > SECONDS_MAX or not math.isfinite(found):
+        report.add(path, f"{path[-1]} is longer than a year.", "Write a shorter time, with its unit.")
+        return None
+    if not zero and found == 0:
+        report.add(path, f"{path[-1]} is 0, and nothing is done in no time.", "Write a time such as 30s.")
+        return None
+    return found
+
+
+def _sentence(field: str, error: ValueError) -> str:
+    """What quantities say, without the forms, which are the remedy."""
+    return f"{field}: {str(error).split('; ')[0]}."

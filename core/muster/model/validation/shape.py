@@ -1,0 +1,211 @@
+"""Whether a workflow has the shape its types demand: keys, and types of values.
+
+The types are msgspec's; the walk is ours, because msgspec ends at the first error and takes unknown keys. What is
+wrong is replaced by a stand-in of the right type, so that the other checks can go on and name the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from muster.model.inputs import meant
+from muster.model.problems import Path, Report
+from muster.model.values import article, shown, type_name
+from muster.model.workflow import Workflow
+
+_OTHER_WORDS: Final = {
+    "args": "command",
+    "cmd": "command",
+    "cpu": "cpus",
+    "container": "image",
+    "depends_on": "needs",
+    "env": "environment",
+    "gpu": "gpus",
+    "mem": "memory",
+    "mem_limit": "memory",
+    "network": "network_mode",
+    "requires": "needs",
+    "retries": "retry",
+    "run": "command",
+    "script": "command",
+    "tasks": "steps",
+    "timeout": "timeouts",
+    "workdir": "working_dir",
+}
+_SIMPLE: Final[tuple[tuple[type[inspect.Type], str, tuple[str, ...], Any], ...]] = (
+    # type, what people call it, the JSON types it takes, the stand-in
+    (inspect.StrType, "string", ("string",), ""),
+    (inspect.BoolType, "boolean", ("boolean",), False),
+    (inspect.IntType, "integer", ("integer",), 1),
+    (inspect.FloatType, "number", ("integer", "number"), 1.0),
+    (inspect.NoneType, "null", ("null",), None),
+    (inspect.ListType, "list", ("array",), []),
+    (inspect.DictType, "mapping", ("object",), {}),
+    (inspect.StructType, "mapping", ("object",), {}),
+)
+_SPOKEN: Final = {"array": "list", "object": "mapping"}
+
+
+def repaired(data: Any, report: Report) -> Workflow:
+    """The workflow in ``data``, with a stand-in for everything that is wrong; the report says what that is."""
+    whole = _checked(_type(), data, (), report)
+    try:
+        return msgspec.convert(whole, Workflow)
+    except msgspec.ValidationError as error:
+        report.add((), f"{error}.")
+        return Workflow(name="", steps=[])
+
+
+@cache
+def _type() -> inspect.Type:
+    return inspect.type_info(Workflow)
+
+
+def _checked(kind: inspect.Type, value: Any, path: Path, report: Report) -> Any:
+    if isinstance(kind, inspect.Metadata):
+        kind = kind.type
+    if isinstance(kind, inspect.UnionType):
+        return _one_of(kind, value, path, report)
+    if isinstance(kind, inspect.LiteralType):
+        return _word(kind, value, path, report)
+    if isinstance(kind, inspect.AnyType):
+        return value
+    if not _takes(kind, value):
+        _wrong_type(_name(kind), value, path, report)
+        return _stand_in(kind)
+    if isinstance(kind, inspect.StructType):
+        return _struct(kind, value, path, report)
+    if isinstance(kind, inspect.ListType):
+        return [_checked(kind.item_type, item, (*path, at), report) for at, item in enumerate(value)]
+    if isinstance(kind, inspect.DictType):
+        return _mapping(kind, value, path, report)
+    return value
+
+
+def _struct(kind: inspect.StructType, value: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
+    fields = {field.encode_name: field for field in kind.fields}
+    for key in value:
+        if key not in fields:
+            report.add((*path, key), f"{_place(path, value)} has no key {key}.", _suggested(key, fields))
+    found: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name in value:
+            found[name] = _checked(field.type, value[name], (*path, name), report)
+        elif field.required:
+            report.add(
+                (*path, name), f"{_place(path, value)} has no {name}.", f"Add {name}: {_example(name)}."
+            )
+            found[name] = _stand_in(field.type)
+    return found
+
+
+def _mapping(kind: inspect.DictType, value: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, part in value.items():
+        checked = _checked(kind.value_type, part, (*path, key), report)
+        if isinstance(kind.key_type, inspect.LiteralType):
+            before = report.known((*path, key))
+            _word(kind.key_type, key, (*path, key), report)
+            if not before and report.known((*path, key)):
+                continue
+        found[key] = checked
+    return found
+
+
+def _one_of(kind: inspect.UnionType, value: Any, path: Path, report: Report) -> Any:
+    choices = kind.types
+    for choice in choices:
+        if isinstance(choice, inspect.AnyType) or _takes(choice, value):
+            return _checked(choice, value, path, report)
+    named = [_name(choice) for choice in choices if not isinstance(choice, inspect.NoneType)]
+    _wrong_type(" or ".join(dict.fromkeys(named)), value, path, report)
+    return _stand_in(choices[-1])
+
+
+def _word(kind: inspect.LiteralType, value: Any, path: Path, report: Report) -> Any:
+    words = [str(word) for word in kind.values]
+    if value in kind.values and isinstance(value, str):
+        return value
+    remedy = meant(value, words) or f"Write one of {', '.join(words)}."
+    report.add(path, f"{_leaf(path)} cannot be {shown(value)}.", remedy)
+    return words[0]
+
+
+def _takes(kind: inspect.Type, value: Any) -> bool:
+    found = type_name(value)
+    return any(isinstance(kind, type_) and found in takes for type_, _, takes, _ in _SIMPLE)
+
+
+def _name(kind: inspect.Type) -> str:
+    return next((name for type_, name, _, _ in _SIMPLE if isinstance(kind, type_)), "value")
+
+
+def _stand_in(kind: inspect.Type) -> Any:
+    if isinstance(kind, inspect.StructType):
+        return {field.encode_name: _stand_in(field.type) for field in kind.fields if field.required}
+    return next((value for type_, _, _, value in _SIMPLE if isinstance(kind, type_)), None)
+
+
+def _wrong_type(expected: str, value: Any, path: Path, report: Report) -> None:
+    found = type_name(value)
+    message = f"{_leaf(path)} must be {article(expected)}, not {_spoken(value)}."
+    if found == "null":
+        remedy = f"Write {article(expected)}, or remove the line."
+    elif expected == "boolean":
+        remedy = "Write true or false."
+    elif "string" in expected and found in ("boolean", "integer", "number"):
+        remedy = "Put it in quotes."
+    elif expected == "list":
+        remedy = "Write it as a list: [a, b]."
+    elif expected == "mapping":
+        remedy = "Write it as KEY: VALUE."
+    else:
+        remedy = f"Write {article(expected)}."
+    report.add(path, message, remedy)
+
+
+def _spoken(value: Any) -> str:
+    found = type_name(value)
+    if found in ("null", "array", "object"):
+        return "null" if found == "null" else article(_SPOKEN[found])
+    return f"the {found} {shown(value)}"
+
+
+def _place(path: Path, value: Mapping[str, Any]) -> str:
+    """What people call the thing at ``path``."""
+    if not path:
+        return "the workflow"
+    if len(path) == 2 and path[0] == "steps" and isinstance(path[1], int):
+        named = value.get("id")
+        return f"the step {named}" if isinstance(named, str) else f"step {path[1] + 1}"
+    if len(path) == 2 and path[0] == "inputs":
+        return f"the input {path[1]}"
+    if len(path) == 4 and path[2] == "outputs":
+        return f"the output {path[3]}"
+    return _leaf(path)
+
+
+def _leaf(path: Path) -> str:
+    """The last key of the path, with the position where that is a list's item."""
+    if not path:
+        return "the workflow"
+    if isinstance(path[-1], int):
+        return f"item {path[-1] + 1} of {_leaf(path[:-1])}"
+    return str(path[-1])
+
+
+def _suggested(key: str, fields: Mapping[str, Any]) -> str:
+    other = _OTHER_WORDS.get(key)
+    if other in fields:
+        return f"Did you mean {other}?"
+    return meant(key, fields) or f"It can have {', '.join(fields)}."
+
+
+def _example(name: str) -> str:
+    examples = {"name": "a-name", "id": "a-name", "image": "busybox:1", "steps": "and a list under it"}
+    return examples.get(name, "a value")
