@@ -91,11 +91,11 @@ def _check_one(expression: Expression, place: Path, known: _Known, report: Repor
 def _check_reference(reference: Reference, known: _Known) -> None:
     if reference.root == "inputs":
         if reference.path and reference.path[0] not in known.inputs:
-        asked = reference.path[1]
-        message = f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs only."
-            raise InputMissingError(
-                message, remedy=_meant(reference.path[0], known.inputs, "Declare it under inputs.")
+            name = reference.path[0]
+            message = (
+                f"the expression {reference.source!r} refers to the input {name}, which is not declared."
             )
+            raise InputMissingError(message, remedy=_meant(name, known.inputs, "Declare it under inputs."))
     elif reference.root == "execution":
         if not reference.path or reference.path[0] not in _FACTS:
             message = f"the expression {reference.source!r} asks for what is not known of an execution."
@@ -116,7 +116,8 @@ def _check_step(reference: Reference, known: _Known) -> None:
         message = f"the expression {source!r} refers to the step {name}, which does not exist."
         raise SourceNodeMissingError(message, remedy=_meant(name, known.steps, SourceNodeMissingError.remedy))
     if len(reference.path) > 1 and reference.path[1] != "outputs":
-        message = f"the expression {source!r} asks for {reference.path[1]} of the step {name}; a step has outputs only."
+        asked = reference.path[1]
+        message = f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs only."
         raise ValueMissingError(message, remedy=f"Write steps.{name}.outputs.NAME.")
     if len(reference.path) > 2 and reference.path[2] not in step.outputs:
         output = reference.path[2]
