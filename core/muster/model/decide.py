@@ -67,6 +67,7 @@ def _due(round_: Round) -> None:
     state = round_.state
     while state.timers and state.timers[0][0] <= round_.now:
         due_at, _, what, execution_id, path = heapq.heappop(state.timers)
+        state.queue_stirred = state.queue_stirred or what == "placement"
         execution = state.executions.get(execution_id)
         if execution is None:
             continue
@@ -74,8 +75,6 @@ def _due(round_: Round) -> None:
             step = execution.steps[path]
             if step.status == "waiting" and step.due_at == due_at and execution.ending is None:
                 enqueue(state, execution, step)
-        elif what == "placement":
-            state.queue_stirred = True
         else:
             for each in execution.steps:
                 state.touch(execution_id, each, f"timer:{what}:{due_at.isoformat()}")
@@ -309,7 +308,7 @@ def _consider(round_: Round, wanted: Requirement, slots: Sequence[Slot]) -> None
         if hopeless.due_at is not None and hopeless.due_at > round_.now:
             if step.placement_due != hopeless.due_at:
                 step.placement_due = hopeless.due_at
-                state.arm(hopeless.due_at, "placement", execution_id, path)
+                state.arm(hopeless.due_at, "placement", "", "")
             return
         cause = f"timer:placement:{hopeless.due_at.isoformat()}" if hopeless.due_at else step.ready_id
         _fail(round_, execution, step, hopeless.error.info(step=path), cause or execution.queued_id)

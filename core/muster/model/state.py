@@ -15,7 +15,8 @@ from muster.model.policy import Policy
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
 Timer = tuple[datetime, int, str, str, str]
-"""Due time, order of arming, what (retry, placement, ending), execution, step."""
+"""Due time, order of arming, what (retry, placement, ending), execution, step. A placement timer is nobody's own: it
+has the whole queue looked at."""
 
 
 class State:
@@ -48,7 +49,7 @@ class State:
         """Have ``decide`` look again at ``due_at``."""
         self._armed += 1
         if self._armed % TIMERS_SWEPT == 0:
-            self.timers = [timer for timer in self.timers if timer[3] in self.executions]
+            self.timers = [timer for timer in self.timers if timer[3] in self.executions or not timer[3]]
             heapq.heapify(self.timers)
         heapq.heappush(self.timers, (due_at, self._armed, what, execution, step))
 

@@ -52,6 +52,9 @@ def perform(definitions: list[dict[str, Any]], seed: int) -> Play:
         if not play.state.executions:
             break
         _settle(play)
+    for machine in MACHINES:
+        if machine not in play.state.machines:
+            play.connect(machine, slots=2)
     return play
 
 
@@ -99,6 +102,7 @@ def _settle(play: Play) -> None:
         if known is None or not known.online:
             held = [ref for ref, (where, _) in play.orders.items() if where == machine]
             play.connect(machine, slots=2, attempts=held)
+        play.greet(machine)
     for ref in play.refs():
         play.begin(ref)
         play.finish(ref)
@@ -113,9 +117,28 @@ def picture(state: State) -> bytes:
         for name, machine in sorted(state.machines.items())
     }
     executions = {
-        execution.id: [execution.number, execution.transitions, execution.status, execution.ending, execution.open]
-        + [str((path, step.status, step.started, step.unmet, step.attempt, step.used, step.due_at, step.outputs))
-           for path, step in execution.steps.items()]
+        execution.id: [
+            execution.number,
+            execution.transitions,
+            execution.status,
+            execution.ending,
+            execution.open,
+        ]
+        + [
+            str(
+                (
+                    path,
+                    step.status,
+                    step.started,
+                    step.unmet,
+                    step.attempt,
+                    step.used,
+                    step.due_at,
+                    step.outputs,
+                )
+            )
+            for path, step in execution.steps.items()
+        ]
         for execution in state.executions.values()
     }
     return msgspec.json.encode([machines, executions, sorted(state.ended), state.number], order="sorted")
@@ -127,8 +150,10 @@ def test_every_execution_ends_and_no_slot_stays_taken(definitions: list[dict[str
     """Whatever fails and whoever is lost, every execution ends and gives back what it held."""
     play = perform(definitions, seed)
     assert not play.state.executions
-    for ref in play.refs():
-        play.finish(ref)
+    for machine in MACHINES:
+        if not play.state.machines[machine].online:
+            play.connect(machine, slots=2, attempts=list(play.state.machines[machine].held))
+    play.obey()
     assert all(machine.slots_used == 0 for machine in play.state.machines.values())
 
 
@@ -142,7 +167,9 @@ def test_each_step_has_exactly_one_outcome_and_transitions_are_legal(
     for number, definition in enumerate(definitions):
         for step in definition["steps"]:
             kinds = play.kinds(f"x{number}", step["id"])
-            outcomes = [k for k in kinds if k in {"step.succeeded", "step.failed", "step.skipped", "step.cancelled"}]
+            outcomes = [
+                k for k in kinds if k in {"step.succeeded", "step.failed", "step.skipped", "step.cancelled"}
+            ]
             assert len(outcomes) == 1, kinds
         transitions = [
             r.event.data.transition
@@ -189,6 +216,7 @@ def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], se
     for machine in successor.state.machines.values():
         for ref in machine.held:
             successor.orders[ref] = (machine.name, None)  # type: ignore[assignment]
+    successor.read_to = cut
     successor.round()
     assert successor.round().events == []
     for _ in range(200):
