@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -31,6 +29,7 @@ from muster_agents.runtimes.environment import (
     wants_stdout,
 )
 from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.spawning import spawn
 from muster_agents.runtimes.threads import Threads
 
 PASSED_ON: Final = ("PATH", "HOME", "LANG")
@@ -38,10 +37,6 @@ PASSED_ON: Final = ("PATH", "HOME", "LANG")
 PIPES_TIMEOUT_S: Final = 1.0
 """A process that left the group may hold the pipes open for ever; what it prints is nobody's."""
 READ_BYTES: Final = 64 << 10
-PR_SET_PDEATHSIG: Final = 1
-
-_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_prctl = _libc.prctl if _libc is not None else None  # looked up here: after a fork there is no looking up
 
 
 class _Ended(msgspec.Struct, frozen=True):
@@ -175,24 +170,9 @@ class ProcessRun:
         if order.inputs:
             (folder / "in" / INPUTS).write_bytes(document(order))
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        try:
-            return subprocess.Popen(
-                command,
-                cwd=order.container.working_dir or folder,
-                env=inherited | variables(order, str(folder)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-                preexec_fn=_child(os.getpid(), order.resources.memory),  # noqa: PLW1509 - see _child
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            what = getattr(error, "filename", None) or command[0]
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ContainerStartingError(
-                f"The command could not be started: {what}: {reason}.", retriable=False
-            ) from error
+        environment = inherited | variables(order, str(folder))
+        place = folder / (order.container.working_dir or "")
+        return spawn(command, environment, place, order.resources.memory)
 
     def _document(self) -> bytes | None:
         try:
@@ -259,23 +239,6 @@ class ProcessRun:
 
     def _stderr(self, chunk: bytes) -> None:
         self._ears.print("stderr", chunk)
-
-
-def _child(parent: int, memory: int) -> Callable[[], None]:
-    """What the new process does before it becomes the command.
-
-    It only makes system calls: in a fork, locks of other threads may be held for ever.
-    """
-
-    def prepare() -> None:
-        if _prctl is not None:
-            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-        if memory:
-            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-
-    return prepare
 
 
 def _wait_unreaped(pid: int) -> None:

@@ -1,0 +1,103 @@
+"""Starting a process that dies with its agent, quickly.
+
+``setpriv`` (util-linux) asks the kernel to kill the process when its parent ends, then becomes the command: measured
+1.6 ms with it, since the interpreter can use vfork; 3 to 8 ms where Python has to fork to ask by itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from muster.model.errors import ContainerStartingError
+
+PR_SET_PDEATHSIG: Final = 1
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_prctl = _libc.prctl if _libc is not None else None  # looked up here: after a fork there is no looking up
+
+
+def spawn(
+    command: list[str], environment: Mapping[str, str], folder: Path, memory: int
+) -> subprocess.Popen[bytes]:
+    """Start ``command`` as a session of its own. For a thread that outlives the process: the kernel watches that one.
+
+    ``memory`` bounds the address space, if it is not 0. Raises ContainerStartingError.
+    """
+    check(command[0], environment.get("PATH", os.defpath), folder)
+    setpriv = _setpriv()
+    try:
+        process = subprocess.Popen(
+            [*setpriv, *command],
+            bufsize=0,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=None if setpriv else _die_with(os.getpid()),  # noqa: PLW1509 - see _die_with
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise _failure(command[0], getattr(error, "strerror", None) or str(error)) from error
+    if memory and hasattr(resource, "prlimit"):
+        try:
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
+        except ProcessLookupError:
+            pass  # it is over already
+    return process
+
+
+def check(program: str, path: str, folder: Path) -> None:
+    """Raise ContainerStartingError where ``program`` cannot be run, before anything is started."""
+    if not folder.is_dir():
+        raise _failure(program, f"the working directory {folder} does not exist")
+    if "/" not in program:
+        if shutil.which(program, path=path) is None:
+            raise _failure(program, f"not found in {path}")
+        return
+    place = folder / program
+    if not place.exists():
+        raise _failure(program, "no such file")
+    if place.is_dir() or not os.access(place, os.X_OK):
+        raise _failure(program, "not executable")
+
+
+def _failure(program: str, reason: str) -> ContainerStartingError:
+    return ContainerStartingError(
+        f"The command {program!r} could not be started: {reason}.",
+        remedy="Check command, entrypoint and working_dir of the step against what this machine has.",
+        retriable=False,
+    )
+
+
+@functools.cache
+def _setpriv() -> list[str]:
+    found = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [] if found is None else [found, "--pdeathsig", "KILL", "--"]
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """What the new process does before it becomes the command.
+
+    It only makes system calls: in a fork, locks of other threads may be held for ever.
+    """
+    if _prctl is None:
+        return None
+    prctl = _prctl
+
+    def prepare() -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
