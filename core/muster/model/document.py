@@ -137,9 +137,7 @@ class _Reader:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in said and error.context_mark is not None:
             mark = error.context_mark  # where the quotation began, not where the file ends
-        if mark is None:
-            _refuse(self.name, (1, 1), f"this is no YAML: {said}.", "Correct it.")
-        line, column = mark.line, mark.column
+        line, column = getattr(mark, "line", 0), getattr(mark, "column", 0)
         lines = self.text.splitlines()
         character = lines[line][column : column + 1] if line < len(lines) else ""
         fitting = (row for row in _SENTENCES if row[0] in said and row[1] in character)
