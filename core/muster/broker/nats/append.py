@@ -158,6 +158,11 @@ class Appender:
             _fill(outcomes, len(messages), Unknown(error.message))
         return _in_order(outcomes)
 
+    async def learn(self) -> None:
+        """Ask whether the stream has replicas; the first append does it where nobody did before. Raises BrokerError."""
+        info = await api.call(self._connection, f"STREAM.INFO.{EVENTS}")
+        self._replicated = info["config"]["num_replicas"] > 1
+
     async def drain(self) -> None:
         """Wait until nothing is under way; every write ends by its deadline."""
         async with self._turn:
@@ -168,8 +173,9 @@ class Appender:
 
     async def _write(self, messages: Sequence[Message], fence: Fence | None, outcomes: list[Outcome]) -> None:
         async with self._turn:
-            replicated = await self._is_replicated()
-            if replicated or len(messages) >= BATCH_MIN:
+            if self._replicated is None:
+                await self.learn()
+            if self._replicated or len(messages) >= BATCH_MIN:
                 await self._in_batches(messages, fence, outcomes)
                 return
             call = await self._send(messages, fence)
@@ -180,12 +186,6 @@ class Appender:
             outcomes.extend(call.outcomes())
         if any(isinstance(ack, _PubAck) and ack.error and ack.error.err_code in NOT_NOW for ack in call.acks):
             self._replicated = None  # the stream has got replicas since it was asked
-
-    async def _is_replicated(self) -> bool:
-        if self._replicated is None:
-            info = await api.call(self._connection, f"STREAM.INFO.{EVENTS}")
-            self._replicated = info["config"]["num_replicas"] > 1
-        return self._replicated
 
     # ---- pipelined
 

@@ -48,6 +48,7 @@ class NatsBroker:
     async def prepare(self) -> None:
         """Create the streams that are missing and check those that are there. Raises BrokerUnsuitableError."""
         await streams.prepare(self._connection)
+        await self.log.learn()
         if self._keeper is None:
             self._keeper = asyncio.create_task(self._keep_heartbeats(), name="muster-heartbeat-stream")
 

@@ -27,6 +27,10 @@ class NatsLog:
         """See ``EventLog.append``."""
         return await self._appender.append(admission.messages(events, fence), fence)
 
+    async def learn(self) -> None:
+        """Ask now what the first append would have to ask."""
+        await self._appender.learn()
+
     async def drain(self) -> None:
         """Wait until no append is under way."""
         await self._appender.drain()

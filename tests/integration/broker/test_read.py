@@ -1,0 +1,228 @@
+"""Reading the log: the same promises in memory and on NATS, with one replica and with three."""
+
+import asyncio
+import contextlib
+import time
+
+import msgspec
+import pytest
+
+from muster.broker.interface import Fence
+from muster.model import subjects
+from muster.model.catalogue import Unknown
+from muster.model.envelope import decode, encode
+from tests.fixtures.site import Site, decision, decisions, fact, ids, lead, sequences, take
+
+
+async def test_an_empty_log(site: Site):
+    """An empty log has a position, no newest event, and nothing to read."""
+    broker = await site.connect()
+    position = await broker.log.position()
+    assert (position.first, position.last) == (0, 0)
+    assert await broker.log.last(subjects.LEADER) is None
+    assert await ids(broker) == []
+
+
+async def test_position_moves_and_its_stream_does_not(site: Site):
+    """The last sequence follows what is written, and the creation time stays."""
+    broker = await site.connect()
+    before = await broker.log.position()
+    await broker.log.append(decisions("a", 3))
+    after = await broker.log.position()
+    assert (after.first, after.last) == (1, 3)
+    assert after.created == before.created
+
+
+async def test_read_from_and_to(site: Site):
+    """A reading covers the sequences asked for, both ends included, and ends by itself."""
+    broker = await site.connect()
+    await broker.log.append(decisions("a", 20))
+    assert await ids(broker, start=5, stop=8) == ["a-4", "a-5", "a-6", "a-7"]
+    assert await ids(broker, start=19) == ["a-18", "a-19"]
+    assert await ids(broker, start=3, stop=99) == [f"a-{number}" for number in range(2, 20)]
+    assert await ids(broker, start=21) == []
+    assert await ids(broker, start=8, stop=7) == []
+
+
+async def test_read_with_filters(site: Site):
+    """Filters choose by writer, by execution and by kind, alone and together, and end though the rest is longer."""
+    broker = await site.connect()
+    fence = await lead(broker)
+    await broker.log.append([decision("d1", "x1"), decision("d2", "x2")], fence)
+    await broker.log.append([fact("f1", "gpu-1", "x1"), fact("f2", "gpu-2", "x2")])
+    await broker.log.append(decisions("tail", 3), fence)
+    assert await ids(broker, subjects=[subjects.events(execution="x2")]) == ["d2", "f2"]
+    assert await ids(broker, subjects=[subjects.events(writer="gpu-1")]) == ["f1"]
+    assert await ids(broker, subjects=[subjects.events(noun="attempt")]) == ["f1", "f2"]
+    assert await ids(broker, subjects=[subjects.events(verb="elected")]) == ["leader"]
+    assert await ids(broker, subjects=[subjects.LEADER, subjects.events(writer="gpu-2")]) == ["leader", "f2"]
+    assert await ids(broker, subjects=[subjects.events(writer="gpu-9")]) == []
+    assert await ids(broker, subjects=[subjects.events(execution="x1")], stop=2) == ["d1"]
+
+
+async def test_a_reading_ends_where_the_log_ended(site: Site):
+    """What is appended while a reading goes on is not part of it."""
+    broker = await site.connect(read_batch=10)
+    await broker.log.append(decisions("a", 30))
+    found = []
+    async for batch in broker.log.read():
+        assert len(batch) <= 10
+        found += batch
+        await broker.log.append(decisions(f"late-{found[-1].sequence}", 5))
+    assert [recorded.sequence for recorded in found] == list(range(1, 31))
+
+
+async def test_last_with_wildcards(site: Site):
+    """The newest event is found by its full subject and by any pattern of tokens."""
+    broker = await site.connect()
+    await broker.log.append([fact("f1", "gpu-1", "x1"), fact("f2", "gpu-1", "x2"), fact("f3", "gpu-2", "x1")])
+
+    async def last(subject: str) -> str | None:
+        found = await broker.log.last(subject)
+        return found and found.event.id
+
+    assert await last("muster.events.gpu-1.x1.attempt.started") == "f1"
+    assert await last(subjects.events(writer="gpu-1")) == "f2"
+    assert await last(subjects.events(execution="x1")) == "f3"
+    assert await last(subjects.EVENTS) == "f3"
+    assert await last(subjects.events(writer="gpu-3")) is None
+
+
+async def test_follow_goes_on_with_what_comes(site: Site):
+    """A follower gets what is there and then what is written, by whomever, each event once and in order."""
+    broker, other = await site.connect("a"), await site.connect("b")
+    await broker.log.append(decisions("a", 5))
+    async with contextlib.aclosing(broker.log.follow(2)) as following:
+        assert [r.event.id for r in await take(following, 4)] == ["a-1", "a-2", "a-3", "a-4"]
+        await other.log.append(decisions("b", 100))
+        found = await take(following, 100)
+    assert [r.sequence for r in found] == list(range(6, 106))
+
+
+async def test_follow_with_a_filter(site: Site):
+    """A follower with a filter sees nothing of the rest, whatever amount of it there is."""
+    broker = await site.connect()
+    async with contextlib.aclosing(
+        broker.log.follow(subjects=[subjects.events(writer="gpu-1")])
+    ) as following:
+        await broker.log.append(decisions("a", 50))
+        await broker.log.append([fact("f1", "gpu-1")])
+        assert [r.event.id for r in await take(following, 1)] == ["f1"]
+
+
+async def test_follow_hands_over_what_is_ready(site: Site):
+    """One batch holds at most the configured number, and many events do not come one by one."""
+    broker = await site.connect(read_batch=100)
+    await broker.log.append(decisions("a", 1000))
+    sizes = []
+    async with contextlib.aclosing(broker.log.follow()) as following:
+        while sum(sizes) < 1000:
+            sizes.append(len(await anext(following)))
+    assert max(sizes) <= 100
+    assert len(sizes) < 300
+
+
+async def test_an_event_reaches_a_follower_at_once(site: Site):
+    """An event that is written is with a follower far sooner than anything could have been polled."""
+    broker, other = await site.connect("a"), await site.connect("b")
+    delays = []
+    async with contextlib.aclosing(other.log.follow()) as following:
+        for number in range(30):
+            began = time.perf_counter()
+            await broker.log.append([decision(f"d{number}")])
+            await take(following, 1)
+            delays.append(time.perf_counter() - began)
+    assert sorted(delays)[15] < 0.05
+
+
+async def test_two_followers_do_not_disturb_each_other(site: Site):
+    """A follower that takes nothing does not hold up another on the same connection."""
+    broker = await site.connect()
+    async with (
+        contextlib.aclosing(broker.log.follow()) as idle,
+        contextlib.aclosing(broker.log.follow()) as busy,
+    ):
+        await broker.log.append([decision("d")])
+        await take(idle, 1)
+        await broker.log.append(decisions("a", 3000))
+        assert len(await take(busy, 3001)) == 3001
+        assert len(await take(idle, 3000)) == 3000
+
+
+async def test_a_follower_outlives_its_connection(site: Site):
+    """What was written while the connection was away comes when it is back: nothing is missed, nothing comes twice."""
+    writer = await site.connect("writer")
+    reader, network = await site.weak()
+    await writer.log.append(decisions("a", 3))
+    async with contextlib.aclosing(reader.log.follow()) as following:
+        await take(following, 3)
+        await network.cut()
+        assert not reader.connected
+        await writer.log.append(decisions("b", 40))
+        await network.restore()
+        await writer.log.append(decisions("c", 2))
+        found = await take(following, 42)
+    assert [r.sequence for r in found] == list(range(4, 46))
+    assert reader.reconnects == 1
+
+
+async def test_closing_ends_followers(site: Site):
+    """A follower that waits ends when the connection is closed."""
+    broker = await site.connect()
+    await broker.log.append([decision("d")])
+    following = broker.log.follow()
+    await take(following, 1)
+    waiting = asyncio.ensure_future(anext(following, None))
+    await asyncio.sleep(0)
+    await broker.close()
+    async with asyncio.timeout(5):
+        assert await waiting is None
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"rubbish\n\xff",
+        b"{}",
+        b'{"specversion":"1.0"}',
+        b"",
+        b'{"id":"a","source":"s","type":"x","time":"never"}',
+    ],
+)
+async def test_rubbish_does_not_stop_a_reader(site: Site, payload: bytes):
+    """A line that cannot be read comes as an unreadable event in its place, and what follows comes too."""
+    broker = await site.connect()
+    await broker.log.append([decision("before")])
+    await site.put("muster.events.gpu-1.x7.step.odd", payload)
+    await broker.log.append([decision("behind")])
+    before, odd, behind = [r async for batch in broker.log.read() for r in batch]
+    assert (before.event.id, behind.event.id) == ("before", "behind")
+    event = odd.event
+    assert (event.id, event.kind, event.writer, event.execution) == (
+        "unreadable:2",
+        "unreadable.event",
+        "gpu-1",
+        "x7",
+    )
+    assert isinstance(event.data, Unknown)
+    assert msgspec.json.decode(event.data.raw) == payload.decode("utf-8", "replace")
+    again = decode(encode(event))
+    assert (again.id, again.kind, again.time) == (event.id, event.kind, event.time)
+
+
+async def test_a_kind_from_the_future_is_handed_over(site: Site):
+    """An event of a kind this release does not know is an event like others, with its data as it came."""
+    broker = await site.connect()
+    line = encode(decision("d")).replace(b"step.skipped.v1", b"step.dreamt.v3")
+    await site.put("muster.events.scheduler.x1.step.dreamt", line)
+    [recorded] = [r async for batch in broker.log.read() for r in batch]
+    assert recorded.event.kind == "step.dreamt"
+    assert encode(recorded.event) == line
+
+
+async def test_sequence_zero_means_the_subject_is_empty(site: Site):
+    """A fence at 0 holds until the first event is on its subject."""
+    broker = await site.connect()
+    fence = Fence(subjects.connected("gpu-1"), 0)
+    sequences(await broker.log.append([fact("f1", "gpu-1")], fence))
+    sequences(await broker.log.append([fact("f2", "gpu-1")], fence))
