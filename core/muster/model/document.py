@@ -137,7 +137,7 @@ class _Reader:
         mark = error.problem_mark or error.context_mark
         if "end of stream" in said and error.context_mark is not None:
             mark = error.context_mark  # where the quotation began, not where the file ends
-        line, column = getattr(mark, "line", 0), getattr(mark, "column", 0)
+        line, column = (mark.line, mark.column) if mark is not None else (0, 0)
         lines = self.text.splitlines()
         character = lines[line][column : column + 1] if line < len(lines) else ""
         fitting = (row for row in _SENTENCES if row[0] in said and row[1] in character)
@@ -145,6 +145,7 @@ class _Reader:
         _refuse(self.name, (line + 1, column + 1), f"{message.replace('{}', character)}.", remedy)
 
     def _take(self, event: yaml.Event) -> None:
+        assert event.start_mark is not None  # a parser's events have one
         position = (event.start_mark.line + 1, event.start_mark.column + 1)
         if isinstance(event, yaml.NodeEvent):
             self._check_node(event, position)
