@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -39,7 +39,7 @@ class Desk:
             self._thread.shutdown(wait=False)
 
 
-async def ahead(batches: AsyncIterator[T], stop: asyncio.Event | None = None) -> AsyncIterator[T]:
+async def ahead(batches: AsyncIterator[T], stop: asyncio.Event | None = None) -> AsyncGenerator[T, None]:
     """The batches, each read while the one before it is dealt with, until ``stop`` is set.
 
     A batch that had come by then is still handed over.

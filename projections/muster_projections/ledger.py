@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlite_utils import Database
 
-from muster.model.catalogue import Unknown
+from muster.model.catalogue import Body, Unknown
 from muster.model.envelope import Event, Recorded
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster_projections.bookkeeping import CLEARED, POISON, UNKNOWN, WRITERS
@@ -57,15 +57,14 @@ class Ledger:
     def counts(self, recorded: Recorded) -> bool:
         """Whether the event changes anything; what must be remembered of it is remembered."""
         event = recorded.event
-        scheduler = event.writer == SCHEDULER
-        if not scheduler and event.n is not None and self._repeated(event, event.n):
+        if event.n is not None and event.writer != SCHEDULER and self._repeated(event, event.n):
             return False
         data = event.data
-        if type(data) is Unknown:
+        if isinstance(data, Unknown):
             self._count(data, recorded.sequence)
             return False
-        if (data.writer == SCHEDULER) is not scheduler:  # type: ignore[union-attr]  # checked just above
-            self.poison(recorded, EVERY, f"{event.writer} may not write {data.kind}")
+        if (wrong := _wrong(event, data)) is not None:
+            self.poison(recorded, EVERY, wrong)
             return False
         return event.execution == NO_EXECUTION or self._kept(recorded)
 
@@ -105,3 +104,13 @@ class Ledger:
         words = (projection, event.execution, event.data.kind, error[:ERROR_LENGTH_MAX])
         clean = (word.encode(errors="replace").decode() for word in words)
         self._changes.add(Insert(POISON.name, (recorded.sequence, *clean)))
+
+
+def _wrong(event: Event, data: Body) -> str | None:
+    """Why the event cannot be what it says it is."""
+    scheduler = event.writer == SCHEDULER
+    if (data.writer == SCHEDULER) is not scheduler:
+        return f"{event.writer} may not write {data.kind}"
+    if not scheduler and event.n is None and data.kind != CONNECTED:
+        return f"{data.kind} of {event.writer} has no outbox number"
+    return None

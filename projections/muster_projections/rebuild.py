@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -90,9 +91,10 @@ async def _fold(desk: Desk, broker: Broker, store: Store, progress: Callable[[Pr
     await desk.run(store.adopt, position.created)
     for _ in range(ROUNDS_MAX):
         if position.last > store.sequence:
-            async for batch in ahead(broker.log.read(store.sequence + 1, stop=position.last)):
-                events += await desk.run(store.write, batch)
-                progress(Progress(events, store.sequence, position.last))
+            async with aclosing(ahead(broker.log.read(store.sequence + 1, stop=position.last))) as batches:
+                async for batch in batches:
+                    events += await desk.run(store.write, batch)
+                    progress(Progress(events, store.sequence, position.last))
             # The last events of the log may be erased ones; the view reflects them all the same.
             await desk.run(store.move, position.last)
         now = await broker.log.position()

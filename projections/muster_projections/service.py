@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 from muster.broker.interface import Broker, Position
@@ -41,8 +41,9 @@ async def serve(
         await desk.run(store.adopt, position.created)
         ready(f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}")
         # The next batch is read while one is written, and written as soon as that is done: nothing waits for more.
-        async for batch in ahead(broker.log.follow(store.sequence + 1), stop):
-            await desk.run(store.write, batch)
+        async with aclosing(ahead(broker.log.follow(store.sequence + 1), stop)) as batches:
+            async for batch in batches:
+                await desk.run(store.write, batch)
 
 
 async def _opened(desk: Desk, broker: Broker, path: Path) -> Store:

@@ -80,6 +80,15 @@ def test_an_agent_cannot_decide(tmp_path):
     assert rows(tmp_path / "once.db", "attempts") == []
 
 
+def test_a_fact_without_a_number_does_not_count(tmp_path):
+    """A fact that cannot be told from its repetition is recorded as poison."""
+    log = History()
+    log.append(
+        Event(id="g:1", writer="gpu-1", time=log.now, data=c.AttemptAccepted(), execution="x1", step="a")
+    )
+    assert _alike(tmp_path, log, POISON.name)[0]["error"] == "attempt.accepted of gpu-1 has no outbox number"
+
+
 def test_what_is_heard_of_an_erased_execution_changes_nothing(tmp_path):
     """A fact that comes after execution.cleared makes no row, also where it comes in a later batch."""
     log = History()

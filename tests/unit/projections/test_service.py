@@ -1,0 +1,188 @@
+"""The service on the broker in memory: follows, stops, comes back, and refuses what it must not fold."""
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+import pytest
+
+from muster.broker.memory import MemoryBroker
+from muster.model import subjects
+from muster.model.envelope import encode
+from muster.model.errors import LogChangedError
+from muster.settings import load
+from muster_projections.failures import ViewBusyError
+from muster_projections.service import serve
+from tests.fixtures.histories import History, history
+from tests.fixtures.views import digest, folded, reached, sequence
+
+LOG = history(7, executions=10, mishaps=0.5)
+
+
+@pytest.fixture
+def memory() -> MemoryBroker:
+    return MemoryBroker()
+
+
+@asynccontextmanager
+async def serving(broker: MemoryBroker, view: Path | None = None) -> AsyncIterator[list[str]]:
+    """The service, from its readiness to its end; what it said is given."""
+    stop, said, ready = asyncio.Event(), list[str](), asyncio.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        ready.set()
+
+    task = asyncio.create_task(serve(broker, load(), stop=stop, ready=say, view=view))
+    waiting = asyncio.create_task(ready.wait())
+    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    try:
+        if ready.is_set():
+            yield said
+        stop.set()
+        await asyncio.wait_for(task, 10)
+        if not ready.is_set():
+            raise AssertionError("it ended without being ready")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def written(broker: MemoryBroker, log: History, begin: int = 0, end: int | None = None) -> None:
+    """Put a part of the history into the log, repetitions included."""
+    for recorded in log.events[begin:end]:
+        broker.store.put(subjects.event(recorded.event), encode(recorded.event))
+    await asyncio.sleep(0)
+
+
+async def test_the_view_follows_the_log(memory, tmp_path):
+    """What stands in the log is folded, and what is appended meanwhile as well."""
+    await written(memory, LOG, 0, 100)
+    async with serving(memory) as said:
+        await written(memory, LOG, 100)
+        await reached(load().view_path, LOG.sequence)
+        assert said == [f"the projections keep {load().view_path}, which is at sequence 0 of 100"]
+    expected = await folded(tmp_path / "expected.db", LOG.events)
+    assert await digest(load().view_path) == await digest(expected)
+
+
+async def test_it_goes_on_where_it_ended(memory, tmp_path):
+    """Stopped and started again, it reads on from its position."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+    await written(memory, LOG, 100)
+    async with serving(memory, view) as said:
+        assert f"at sequence 100 of {LOG.sequence}" in said[0]
+        await reached(view, LOG.sequence)
+    assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
+
+
+async def test_a_lost_connection_is_waited_out(memory, tmp_path):
+    """While the broker is away nothing is folded, and nothing is missed afterwards."""
+    view = tmp_path / "view.db"
+    async with serving(memory, view):
+        await written(memory, LOG, 0, 50)
+        await reached(view, 50)
+        memory.disconnect()
+        other = MemoryBroker(memory.store)
+        await written(other, LOG, 50)
+        await asyncio.sleep(0.05)
+        assert await sequence(view) == 50
+        memory.reconnect()
+        await reached(view, LOG.sequence)
+
+
+async def test_a_second_projector_is_refused(memory, tmp_path):
+    """One process keeps a view; the error says who does and what to do."""
+    view = tmp_path / "view.db"
+    async with serving(memory, view):
+        with pytest.raises(ViewBusyError, match="Stop it first"):
+            async with serving(memory, view):
+                pass
+        async with serving(memory, tmp_path / "other.db"):
+            pass
+
+
+async def test_another_log_is_refused(memory, tmp_path):
+    """A view must not be continued from a stream that was made anew, however long that is."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+    memory.store.wipe()
+    await written(memory, LOG)
+    with pytest.raises(LogChangedError, match="muster projections rebuild"):
+        async with serving(memory, view):
+            pass
+    assert await sequence(view) == 100
+
+
+async def test_a_shortened_log_is_refused(memory, tmp_path):
+    """A log that ends before the view does has lost what the view reflects."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+    memory.store.lose_from(90)
+    with pytest.raises(LogChangedError, match="ends at 89"):
+        async with serving(memory, view):
+            pass
+
+
+async def test_a_log_that_changes_meanwhile_is_noticed(memory, tmp_path):
+    """The stream is made anew while it is followed: the service ends with the error instead of folding on."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    with pytest.raises(LogChangedError):
+        async with serving(memory, view):
+            await reached(view, 100)
+            memory.store.wipe()
+            await asyncio.sleep(0.05)
+    assert await sequence(view) == 100
+
+
+async def test_an_outdated_view_is_rebuilt_by_itself(memory, tmp_path):
+    """A view of another release is folded anew; nobody has to know."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG)
+    await folded(view, LOG.events[:50])
+    with closing(sqlite3.connect(view)) as connection:
+        connection.execute("UPDATE position SET projections = '{}'")
+        connection.commit()
+    async with serving(memory, view):
+        assert await sequence(view) == LOG.sequence
+    assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
+
+
+async def test_rubbish_in_the_stream_is_passed_over(memory, tmp_path):
+    """What is no event at all is counted; the events around it are folded."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 10)
+    memory.store.put("muster.events.gpu-1.-.machine.exploded", b"boo")
+    await written(memory, LOG, 10)
+    async with serving(memory, view):
+        await reached(view, LOG.sequence + 1)
+    with closing(sqlite3.connect(view)) as connection:
+        assert connection.execute("SELECT kind, count FROM unknown").fetchall() == [("unreadable.event", 1)]
+
+
+async def test_a_cancelled_service_leaves_the_view_whole(memory, tmp_path):
+    """Without a chance to drain, rows and position still belong together, and the lock is free."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG)
+
+    def ready(_: str) -> None:
+        task.cancel()
+
+    task = asyncio.create_task(serve(memory, load(), stop=asyncio.Event(), ready=ready, view=view))
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    async with serving(memory, view):
+        await reached(view, LOG.sequence)
+    assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
