@@ -15,6 +15,7 @@ POSITION: Final = Table(
         Column(name="created", type="TEXT", doc="When the stream was created: another time is another log."),
         Column(name="sequence", type="INTEGER", doc="The view reflects every event up to this one."),
         Column(name="at", type="TEXT", doc="The time of the last event folded."),
+        Column(name="event_id", type="TEXT", doc="The id of the event at that sequence, if it is known."),
         Column(
             name="projections", type="JSON", doc="The version of each projection the view was folded with."
         ),

@@ -37,7 +37,8 @@ async def serve(
         await desk.enter(claimed(path))
         store = await _opened(desk, broker, path)
         await desk.enter(closing(store))
-        agree(store, position := await broker.log.position())
+        position = await broker.log.position()
+        await agree(broker, store, position)
         await desk.run(store.adopt, position.created)
         ready(f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}")
         # The next batch is read while one is written, and written as soon as that is done: nothing waits for more.
@@ -54,7 +55,7 @@ async def _opened(desk: Desk, broker: Broker, path: Path) -> Store:
         return await desk.run(Store.open, path, chosen())
 
 
-def agree(store: Store, position: Position) -> None:
+async def agree(broker: Broker, store: Store, position: Position) -> None:
     """Raise LogChangedError unless the broker's log is the one the view was folded from, and no shorter."""
     if store.sequence == 0:
         return
@@ -67,3 +68,10 @@ def agree(store: Store, position: Position) -> None:
         raise LogChangedError(
             f"The view has folded the log up to {store.sequence}; this broker's ends at {position.last}."
         )
+    # A log that lost its end and grew again is long enough, but another event stands where the view ends.
+    async for batch in broker.log.read(store.sequence, stop=store.sequence):
+        found = batch[0].event.id
+        if store.event_id not in {None, found}:
+            raise LogChangedError(
+                f"The view was folded up to the event {store.event_id} at {store.sequence}; now {found} stands there."
+            )

@@ -78,6 +78,7 @@ class Store:
         self._changes: Final = Changes(tables(projections))
         self._ledger: Final = Ledger(db, self._changes)
         self.created: str | None = None
+        self.event_id: str | None = None
         self.sequence = 0
 
     @classmethod
@@ -112,7 +113,8 @@ class Store:
         db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if not db.table_names():
             self._create()
-        self.created, self.sequence = db.execute("SELECT created, sequence FROM position").fetchone()
+        found = db.execute("SELECT created, sequence, event_id FROM position").fetchone()
+        self.created, self.sequence, self.event_id = found
         self._ledger.load()
 
     def _check(self, path: Path) -> None:
@@ -178,7 +180,7 @@ class Store:
             self._changes.clear()
             self._ledger.load()
             raise
-        self.sequence = events[-1].sequence
+        self.sequence, self.event_id = events[-1].sequence, events[-1].event.id
 
     def _fold(self, recorded: Recorded) -> None:
         for projection in self._by_kind.get(recorded.event.data.kind, ()):
@@ -197,7 +199,8 @@ class Store:
         self._changes.clear()
 
     def _move(self, last: Recorded) -> None:
-        self._db.execute("UPDATE position SET sequence = ?, at = ?", (last.sequence, moment(last.event.time)))
+        values = (last.sequence, moment(last.event.time), last.event.id)
+        self._db.execute("UPDATE position SET sequence = ?, at = ?, event_id = ?", values)
 
     def _write_alone(self, recorded: Recorded) -> None:
         try:
@@ -225,8 +228,8 @@ class Store:
     def move(self, sequence: int) -> None:
         """Say that there is nothing more to fold up to ``sequence``."""
         if sequence > self.sequence:
-            self._db.execute("UPDATE position SET sequence = ?", (sequence,))
-            self.sequence = sequence
+            self._db.execute("UPDATE position SET sequence = ?, event_id = NULL", (sequence,))
+            self.sequence, self.event_id = sequence, None
 
     def close(self) -> None:
         """Close the file, if it is open; its log is folded into it where no reader holds it."""

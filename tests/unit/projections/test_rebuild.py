@@ -12,6 +12,7 @@ from muster.settings import load
 from muster_projections import exchange
 from muster_projections import rebuild as module
 from muster_projections.claim import claimed
+from muster_projections.desk import Desk
 from muster_projections.failures import ViewBusyError
 from muster_projections.rebuild import Progress, rebuild
 from tests.fixtures.histories import history
@@ -88,8 +89,10 @@ async def test_progress_tells_how_far_it_is(memory, tmp_path):
 async def test_a_kept_view_is_not_exchanged(memory, tmp_path):
     """While a projector keeps the view the rebuild is refused and says what to do."""
     view = await folded(tmp_path / "view.db", LOG.events[:10])
-    with claimed(view), pytest.raises(ViewBusyError, match="--view FILE"):
-        await rebuild(memory, load(), view=view)
+    async with Desk() as projector:
+        await projector.enter(claimed(view))
+        with pytest.raises(ViewBusyError, match="--view FILE"):
+            await rebuild(memory, load(), view=view)
     assert await sequence(view) == 10
 
 

@@ -135,6 +135,19 @@ async def test_a_shortened_log_is_refused(memory, tmp_path):
             pass
 
 
+async def test_a_log_that_lost_its_end_and_grew_again_is_refused(memory, tmp_path):
+    """Long enough and of the same creation, but another event stands where the view ends."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+    memory.store.lose_from(90)
+    await written(memory, LOG, 100)
+    with pytest.raises(LogChangedError, match="at 100; now"):
+        async with serving(memory, view):
+            pass
+
+
 async def test_a_log_that_changes_meanwhile_is_noticed(memory, tmp_path):
     """The stream is made anew while it is followed: the service ends with the error instead of folding on."""
     view = tmp_path / "view.db"
