@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.client import Client, RawCredentials, Server
+from nats.aio.client import Client, RawCredentials, Server, Srv
 
 from muster.broker.nats.replies import Answer, Replies
 from muster.model.errors import BrokerError
@@ -51,6 +51,21 @@ class _Client(Client):
             await self._error_cb(error)
         else:
             await self._process_op_err(error)
+
+    def forget_unsent(self) -> None:
+        """Throw away what could not be written, and let go whoever waits for its writing."""
+        self._pending.clear()
+        self._pending_data_size = 0
+        while self._flush_queue is not None and not self._flush_queue.empty():
+            waiting = self._flush_queue.get_nowait()
+            if not waiting.done():
+                waiting.set_result(None)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        # The transport of an attempt that failed after the connection stood is left open by nats-py.
+        if self._transport:
+            self._transport.close()
+        await super()._connect_to_server(s)
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers or headers.startswith(_STORED_BY_MUSTER):
@@ -179,8 +194,7 @@ class Connection:
 
     async def _lost(self) -> None:
         self._back.clear()
-        self.nc._pending.clear()
-        self.nc._pending_data_size = 0
+        self.nc.forget_unsent()
         if not self.closed:
             _log.warning(f"the connection to the broker at {self.settings.url} is lost; reconnecting")
         self.replies.lose()
