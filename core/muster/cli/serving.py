@@ -44,8 +44,8 @@ async def connect(settings: Settings, name: str) -> Broker:
     return await connect_to(settings, name=name)
 
 
-async def serve_one(terminal: Terminal, name: str, service: Service, **options: Any) -> None:
-    """Run one service on a connection of its own until it is asked to stop."""
+async def serve_one(terminal: Terminal, name: str, service: Service, /, **options: Any) -> None:
+    """Run one service on a connection of its own until it is asked to stop; ``options`` may hold a ``name`` too."""
     settings = terminal.settings
     broker = await connect(settings, f"muster-{name}")
     try:
