@@ -193,7 +193,7 @@ def command_line() -> Iterator[str]:
     yield from ("| exit code | meaning |", "|---|---|")
     for code, meaning in failures.EXIT_CODES.items():
         yield f"| {code} | {meaning} |"
-    with click.Context(cli, info_name="muster") as context:
+    with click.Context(cli, info_name="muster", **cli.context_settings) as context:
         yield from _command(cli, context, 2)
 
 

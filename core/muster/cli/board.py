@@ -24,14 +24,19 @@ _RANK: Final = {"running": 0, "preparing": 1, "waiting": 2, "scheduled": 3, "fai
 class Board:
     """Draws while its block runs, and leaves the last picture standing."""
 
-    def __init__(self, console: Console, view: ExecutionView) -> None:
+    def __init__(self, console: Console) -> None:
         self._console = console
-        self._view = view
+        self._view = ExecutionView("")
         self._live = self._new()
         self._task: asyncio.Task[None] | None = None
 
     def update(self, recorded: Recorded, step: StepView | None) -> None:
         """Nothing: what changed is seen at the next drawing."""
+
+    def shows(self, view: ExecutionView) -> Self:
+        """Draw this execution."""
+        self._view = view
+        return self
 
     async def __aenter__(self) -> Self:
         self.resume()

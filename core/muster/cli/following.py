@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from datetime import datetime
 from typing import Any, Final, Protocol, Self
 
 from muster.cli import failures
@@ -22,10 +23,14 @@ LAST_LINES: Final = 10
 
 
 class Display(Protocol):
-    """What shows an execution while it goes."""
+    """What shows an execution while it goes. ``update`` is called for every event from the first on."""
 
     def update(self, recorded: Recorded, step: StepView | None) -> None:
         """An event was folded."""
+        ...
+
+    def shows(self, view: ExecutionView) -> Self:
+        """The execution that is shown from here on."""
         ...
 
     def pause(self) -> None:
@@ -44,16 +49,19 @@ class Display(Protocol):
 class Lines:
     """One line for each thing that happened: for files, pipes and CI logs."""
 
-    def __init__(self, terminal: Terminal, view: ExecutionView) -> None:
+    def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
-        self._view = view
+        self._start: datetime | None = None
 
     def update(self, recorded: Recorded, step: StepView | None) -> None:
         """Write what a person has a name for, and how steps end."""
         event = recorded.event
         happened = moment(event)
         machine = step.machine or "" if step is not None else ""
-        if happened is not None:
+        if event.kind == "execution.queued":
+            self._start = event.time
+            self._terminal.say(f"execution {event.execution}")
+        elif happened is not None:
             self._write(event, happened.label, happened.detail, happened.machine or "")
         elif step is not None and step.finished:
             self._write(event, doing(step), step.error.message if step.error else "", "")
@@ -61,9 +69,13 @@ class Lines:
             self._write(event, "Scheduled", "", machine)
 
     def _write(self, event: Event, label: str, detail: str, machine: str) -> None:
-        line = f"{offset(self._view.queued_at, event.time):>9}  {event.step or '':<16}  {label}"
+        line = f"{offset(self._start, event.time):>9}  {event.step or '':<16}  {label}"
         line += f"  {detail}" if detail else ""
         self._terminal.say(f"{line}  [{machine}]" if machine else line)
+
+    def shows(self, view: ExecutionView) -> Self:  # noqa: ARG002 - the events say it all
+        """Nothing more is needed."""
+        return self
 
     def pause(self) -> None:
         """Lines can always be written."""
@@ -78,13 +90,13 @@ class Lines:
         """Nothing is held."""
 
 
-def display(terminal: Terminal, view: ExecutionView) -> Display:
+def display(terminal: Terminal) -> Display:
     """The board on a terminal, lines anywhere else."""
     if not terminal.live:
-        return Lines(terminal, view)
+        return Lines(terminal)
     from muster.cli.board import Board
 
-    return Board(terminal.console(), view)
+    return Board(terminal.console())
 
 
 class Interrupts:
@@ -107,17 +119,14 @@ class Interrupts:
 
 
 async def follow_to_end(
-    terminal: Terminal, client: Client, watch: Watch, *, may_cancel: bool, seen: list[Recorded] | None = None
+    terminal: Terminal, client: Client, watch: Watch, shown: Display, *, may_cancel: bool
 ) -> Result | None:
     """Show the execution until it ends; None where it was left running."""
-    shown = display(terminal, watch.view)
-    for recorded in seen or []:
-        shown.update(recorded, watch.view.steps.get(recorded.event.step or ""))
     watch.listener = shown.update
     with Interrupts() as interrupts:
         end = asyncio.create_task(watch.until_finished(), name="muster-end")
         try:
-            async with shown:
+            async with shown.shows(watch.view):
                 while await _interrupted(end, interrupts):
                     shown.pause()
                     if not await _carry_on(terminal, client, watch.view, interrupts, may_cancel=may_cancel):

@@ -7,12 +7,10 @@ from typing import Any
 
 import click
 
-from muster.cli.following import conclude, follow_to_end
+from muster.cli.following import conclude, display, follow_to_end
 from muster.cli.submitting import read_submission, submit_options
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
-from muster.client.follower import StepView
-from muster.model.envelope import Recorded
 from muster.model.workflow import Workflow
 
 
@@ -48,17 +46,12 @@ def run(
 async def _run(
     terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], *, detach: bool, **options: Any
 ) -> int:
-    seen: list[Recorded] = []
-
-    def keep(recorded: Recorded, _: StepView | None) -> None:
-        seen.append(recorded)
-
     async with Client(settings=terminal.settings) as client:
-        async with await client.launch(workflow, inputs, listener=keep, **options) as watch:
-            if detach:
-                return submitted(terminal, watch.view.id)
-            terminal.say(f"execution {watch.view.id}")
-            result = await follow_to_end(terminal, client, watch, may_cancel=True, seen=seen)
+        if detach:
+            return submitted(terminal, await client.submit(workflow, inputs, **options))
+        shown = display(terminal)
+        async with await client.launch(workflow, inputs, listener=shown.update, **options) as watch:
+            result = await follow_to_end(terminal, client, watch, shown, may_cancel=True)
         return await conclude(terminal, client, watch.view, result)
 
 

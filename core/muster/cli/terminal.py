@@ -118,7 +118,7 @@ def execute(work: Coroutine[Any, Any, T]) -> T:
 def help_of(function: Callable[..., Any]) -> str:
     """The function's docstring as help; its examples keep their lines."""
     text = inspect.cleandoc(function.__doc__ or "")
-    return text.replace("\nExamples:\n", "\n\b\nExamples:\n")
+    return text if "\b" in text else text.replace("\nExamples:\n", "\n\b\nExamples:\n")
 
 
 def command(name: str, **options: Any) -> Callable[[Callable[..., Any]], click.Command]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from muster.cli.following import conclude, follow_to_end
+from muster.cli.following import conclude, display, follow_to_end
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
 
@@ -30,5 +30,5 @@ async def _watch(terminal: Terminal, execution: str) -> int:
         if view.finished:
             return await conclude(terminal, client, view, await client.wait(execution))
         async with client.follow(execution) as following:
-            result = await follow_to_end(terminal, client, following, may_cancel=False)
+            result = await follow_to_end(terminal, client, following, display(terminal), may_cancel=False)
         return await conclude(terminal, client, following.view, result)

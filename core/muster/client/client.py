@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from muster.broker.interface import Broker, Position
 from muster.client.callbacks import Callbacks
-from muster.client.definition import Definition, workflow_of
+from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.lines import read_lines
@@ -156,6 +156,7 @@ class Client:
 
         ``async with await client.launch(workflow) as watch: await watch.until_finished()``
         """
+        await load_checks()
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
         submission = Submission.of(workflow, inputs, execution or uuid7(), labels, metadata)

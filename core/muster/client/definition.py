@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from muster.model.workflow import Workflow
+
+VALIDATION: Final = "muster.model.validation"
 
 Definition = Workflow | Mapping[str, Any] | Path | str | bytes
 
@@ -26,6 +31,12 @@ def workflow_of(definition: Definition) -> Workflow:
         text = definition.encode() if isinstance(definition, str) else definition
         return validation.load(text, name="workflow")
     return validation.from_object(serialize(definition))
+
+
+async def load_checks() -> None:
+    """Load what checks workflows, off the loop: the first time it takes a third of a second."""
+    if VALIDATION not in sys.modules:
+        await asyncio.to_thread(import_module, VALIDATION)
 
 
 def serialize(workflow: Workflow | Mapping[str, Any]) -> dict[str, Any]:

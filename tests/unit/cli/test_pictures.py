@@ -67,11 +67,12 @@ def test_the_board_fits_the_screen():
 def test_lines_say_what_happened(capsys: pytest.CaptureFixture[str]):
     """Without a terminal each thing that happened is one plain line."""
     view = ExecutionView("e1")
-    lines = Lines(Terminal(), view)
+    lines = Lines(Terminal())
     for entry in recorded(Story().whole()):
         lines.update(entry, view.apply(entry))
     said = capsys.readouterr().out.splitlines()
-    assert said[0].split() == ["+0.200s", "greet", "Scheduled", "[m1]"]
+    assert said[0] == "execution e1"
+    assert said[1].split() == ["+0.200s", "greet", "Scheduled", "[m1]"]
     assert any("Image Pulled (cached)" in text and "[m1]" in text for text in said)
     assert sum("succeeded" in text for text in said) == 2
     assert all("\x1b" not in text for text in said)

@@ -1,0 +1,108 @@
+"""The command line where nothing else is there, and where it starts and ends everything."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.cli import COMMAND, FAILS, HELLO, SLEEPS, WRONG, Muster
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Muster]:
+    """The command line, with nothing behind it."""
+    made = Muster(tmp_path)
+    for name, text in (("hello", HELLO), ("fails", FAILS), ("sleeps", SLEEPS), ("wrong", WRONG)):
+        made.write(f"{name}.yaml", text)
+    yield made
+    made.close()
+
+
+def test_help_is_quick(alone: Muster):
+    """`muster --help` answers in well under half a second."""
+    fastest = min(_seconds(alone) for _ in range(3))
+    assert fastest < 0.4, f"{fastest:.2f} s"
+
+
+def _seconds(muster: Muster) -> float:
+    start = time.perf_counter()
+    subprocess.run([*COMMAND, "--help"], env=muster.environment, capture_output=True, check=True)
+    return time.perf_counter() - start
+
+
+def test_without_a_broker_every_command_exits_with_3(alone: Muster):
+    """Where no broker answers the error names the address and the remedy, in words and in JSON."""
+    for command in (["run", "hello.yaml", "-i", "name=a"], ["list"], ["show", "x"], ["events"], ["machines"]):
+        said = alone(*command, code=3).stderr
+        assert alone.url in said
+        assert "--url" in said
+    found = json.loads(alone("list", "--json", code=3).stderr)
+    assert found["code"] == "broker"
+
+
+def test_without_a_broker_the_doctor_says_so(alone: Muster):
+    """The doctor fails with 1 and names what is broken and how to mend it."""
+    said = alone("doctor", code=1).stdout
+    assert said.startswith("FAIL  broker")
+    assert "--url" in said
+
+
+def test_validate_names_every_problem_at_once(alone: Muster):
+    """Each problem stands on a line of its own with file, line and column; sound files are named too."""
+    assert "hello is valid (2 steps)" in alone("validate", "hello.yaml").stdout
+    done = alone("validate", "hello.yaml", "wrong.yaml", code=2)
+    problems = done.stderr.splitlines()
+    assert len(problems) >= 2
+    assert all(line.startswith("wrong.yaml:") for line in problems)
+    values = [
+        json.loads(line) for line in alone("validate", "wrong.yaml", "--json", code=2).stdout.splitlines()
+    ]
+    assert values[0]["valid"] is False
+    assert len(values[0]["problems"]) == len(problems)
+
+
+def test_up_runs_everything_and_ctrl_c_ends_it(alone: Muster):
+    """`muster up` starts all parts, keeps what happened over a restart, and drains on Ctrl-C."""
+    first = alone.up()
+    execution = alone.json("run", "hello.yaml", "-i", "name=you")["execution"]
+    assert first.interrupt() == 0
+    assert any("draining" in line for line in first.lines)
+    second = alone.up()
+    assert alone.json("show", execution)["status"] == "succeeded"
+    assert [row["id"] for row in alone.json_lines("list")] == [execution]
+    assert second.interrupt() == 0
+
+
+def test_up_with_a_taken_port_says_what_to_do(alone: Muster):
+    """A port that is taken is an error with the remedy, and nothing is left running."""
+    alone.up()
+    done = alone(
+        "up", "--port", str(alone.port), "--data-dir", str(alone.folder / "other"), code=3, MUSTER_URL=""
+    )
+    assert str(alone.port) in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_parts_can_run_on_their_own(alone: Muster):
+    """With a broker elsewhere, scheduler and agent run as commands of their own, before and after each other."""
+    broker = alone.up("--no-agent")
+    alone("submit", "hello.yaml", "-i", "name=you", "--id", "waits")
+    agent = alone.begin("agent", "--runtime", "process", "--name", "a1")
+    assert alone.json("watch", "waits")["outputs"]["text"] == "hello you"
+    assert agent.interrupt() == 0
+    assert broker.interrupt() == 0
+
+
+def test_global_options_stand_before_or_after_the_command(alone: Muster):
+    """--url and --json mean the same on either side of the command's name."""
+    before = alone("--json", "--url", "nats://127.0.0.1:1", "list", code=3, MUSTER_URL="").stderr
+    after = alone("list", "--json", "--url", "nats://127.0.0.1:1", code=3, MUSTER_URL="").stderr
+    assert json.loads(before) == json.loads(after)
+    assert "127.0.0.1:1" in before
