@@ -1,0 +1,283 @@
+"""One attempt in a container."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import docker.errors
+
+from muster.model.catalogue import (
+    AttemptProgress,
+    ContainerStarted,
+    ContainerStarting,
+    ImagePulled,
+    ImagePulling,
+)
+from muster.model.commands import AttemptOrder
+from muster.model.errors import AttemptLostError, ImagePullError, MusterError
+from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
+from muster_agents.runtimes.docker_pull import Image, Progress, local, pull
+from muster_agents.runtimes.docker_stream import Attached, Followed
+from muster_agents.runtimes.environment import Kept, wants_file, wants_stdout
+from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.threads import Threads
+
+PROGRESS_S: Final = 1.0
+"""Between two facts about how far a pull has come."""
+CHUNKS_MAX: Final = 64
+"""Printed chunks on their way to the loop: then the reading thread waits, and with it, in the end, the engine."""
+WAIT_S: Final = 5
+"""One wait for the end, when all output has ended: short, so that a closed runtime is noticed."""
+AWAY_S: Final = 0.5
+"""Between two tries to reach an engine that went away, as one does that is being upgraded."""
+LAST_LINES_S: Final = 2.0
+"""How long a stopped container's last lines are waited for."""
+
+log = logging.getLogger(__name__)
+
+
+class DockerRun:
+    """A ``Run``."""
+
+    def __init__(
+        self,
+        order: AttemptOrder,
+        ears: Ears,
+        engine: Engine,
+        calls: Threads,
+        watchers: Threads,
+        *,
+        name: str,
+        labels: Mapping[str, str],
+        pids: int,
+        output_bytes: int,
+        gone: Callable[[DockerRun], None],
+        container: str = "",
+    ) -> None:
+        self._order = order
+        self._ears = ears
+        self._engine = engine
+        self._calls = calls
+        self._watchers = watchers
+        self._name = name
+        self._labels = labels
+        self._pids = pids
+        self._limit = output_bytes
+        self._gone = gone
+        self._loop = asyncio.get_running_loop()
+        self._image: Image | None = None
+        self._container = container
+        self._starting: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[Exit] | None = None
+        self._stopped = threading.Event()
+        self._closed = threading.Event()
+        self._wake: Callable[[], None] = lambda: None
+        self._room = threading.BoundedSemaphore(CHUNKS_MAX)
+        self._kept = Kept(output_bytes) if wants_stdout(order) else None
+        self._heard = {"stdout": 0, "stderr": 0}
+        self._attached: Attached | None = None
+        self._followed = Followed(engine, container)
+        if container:
+            self._watch()
+
+    # ---- pull
+
+    async def pull(self) -> None:
+        """See ``Run.pull``."""
+        image, policy = self._order.container.image, self._order.container.pull_policy
+        began = time.monotonic()
+        await self._ears.report(ImagePulling(image=image))
+        found = None if policy == "always" else await self._calls.call(local, self._engine, image)
+        cached = found is not None
+        if found is None:
+            if policy == "never":
+                raise ImagePullError(
+                    f"The image {image} is not on this machine, and pull_policy is never.",
+                    remedy="Pull it there, or let the step pull it: pull_policy: missing.",
+                    image=image,
+                    retriable=False,
+                )
+            found, cached = await self._pull(image)
+        self._image = found
+        seconds = round(time.monotonic() - began, 6)
+        await self._ears.report(
+            ImagePulled(image=image, digest=found.digest, cached=cached, size=found.size, seconds=seconds)
+        )
+
+    async def _pull(self, image: str) -> tuple[Image, bool]:
+        changed = asyncio.Event()
+        progress = Progress(lambda: self._tell(changed.set))
+        pulling = self._calls.submit(lambda: pull(self._engine, image, progress))
+        pulling.add_done_callback(_seen)
+        pulling.add_done_callback(lambda _: changed.set())
+        told = (0, 0)
+        try:
+            while not pulling.done():
+                await changed.wait()
+                changed.clear()
+                if (now := progress.bytes) != told and not pulling.done():
+                    told = now
+                    await self._report_progress(*now)
+                    await asyncio.wait({pulling}, timeout=PROGRESS_S)
+        finally:
+            progress.cancelled.set()
+        return await pulling, not progress.fetched
+
+    async def _report_progress(self, current: int, total: int) -> None:
+        await self._ears.report(
+            AttemptProgress(phase="pull", current=current, total=total or None, unit="bytes")
+        )
+
+    # ---- start
+
+    async def start(self) -> None:
+        """See ``Run.start``."""
+        assert self._image is not None
+        image = self._image
+        began = time.monotonic()
+        await self._ears.report(ContainerStarting(image=self._order.container.image, digest=image.digest))
+        self._starting = self._calls.submit(lambda: self._create(image.id))
+        await asyncio.shield(self._starting)
+        self._watch()
+        seconds = round(time.monotonic() - began, 6)
+        await self._ears.report(ContainerStarted(container=self._container, seconds=seconds))
+
+    def _create(self, image: str) -> None:
+        """In a thread: it is not cut short by a cancelled start, so that what it made can be removed."""
+        self._container = self._engine.create(
+            self._order, image, name=self._name, labels=self._labels, pids=self._pids
+        )
+        self._followed = Followed(self._engine, self._container)
+        self._engine.fill(self._container, self._order)
+        if self._stopped.is_set():
+            return
+        self._attached = Attached(self._engine, self._container)
+        try:
+            self._engine.start(self._container)
+        except BaseException:
+            self._attached.close()
+            raise
+
+    # ---- run
+
+    async def wait(self) -> Exit:
+        """See ``Run.wait``."""
+        assert self._ended is not None
+        return await asyncio.shield(self._ended)
+
+    def _watch(self) -> None:
+        self._ended = self._watchers.submit(self._to_the_end)
+        self._ended.add_done_callback(_seen)
+
+    def _to_the_end(self) -> Exit:
+        """In a thread: read what the container prints, then how it ended."""
+        while not self._closed.is_set():
+            try:
+                return self._read_and_wait()
+            except EngineAwayError as error:
+                log.warning(f"the container engine does not answer ({error}); trying again")
+                self._closed.wait(AWAY_S)
+            except docker.errors.NotFound as error:
+                raise AttemptLostError("The container was removed by somebody else.") from error
+        raise AttemptLostError("The agent no longer watches the container.")
+
+    def _read_and_wait(self) -> Exit:
+        attached, self._attached = self._attached, None
+        if attached is not None:
+            self._wake = attached.wake
+            attached.read(self._hear)
+            code = self._code()
+        else:
+            self._wake = self._followed.wake
+            self._followed.read(self._news())
+            code = self._code()
+            self._followed.read_again(self._news())
+        return self._exit(code)
+
+    def _news(self) -> Callable[[str, bytes], None]:
+        """Hears what a log says, but for what was heard before: a log tells all of it again."""
+        skip = dict(self._heard)
+
+        def hear(stream: str, chunk: bytes) -> None:
+            known = min(skip[stream], len(chunk))
+            skip[stream] -= known
+            if known < len(chunk):
+                self._hear(stream, chunk[known:])
+
+        return hear
+
+    def _hear(self, stream: str, chunk: bytes) -> None:
+        self._heard[stream] += len(chunk)
+        if self._kept is not None and stream == "stdout":
+            self._kept.add(chunk)
+        while not self._room.acquire(timeout=WAIT_S):
+            if self._closed.is_set():
+                return
+        self._tell(lambda: self._print(stream, chunk))
+
+    def _print(self, stream: str, chunk: bytes) -> None:
+        self._room.release()
+        self._ears.print(stream, chunk)
+
+    def _code(self) -> int:
+        while not self._closed.is_set():
+            code = self._engine.wait(self._container, WAIT_S)
+            if code is not None:
+                return code
+        raise EngineAwayError("the runtime was closed")
+
+    def _exit(self, code: int) -> Exit:
+        return Exit(
+            container=self._container,
+            exit_code=code,
+            oom_killed=code == 137 and self._engine.was_oom_killed(self._container),
+            document=self._engine.output(self._container, self._limit) if wants_file(self._order) else None,
+            stdout=None if self._kept is None else self._kept.value(),
+        )
+
+    # ---- the end
+
+    async def stop(self, grace_s: float) -> None:
+        """See ``Run.stop``."""
+        self._stopped.set()
+        await self._settle()
+        if not self._container or (self._ended is not None and self._ended.done()):
+            return
+        await self._calls.call(self._engine.stop, self._container, grace_s)
+        if self._ended is not None:
+            await asyncio.wait({self._ended}, timeout=LAST_LINES_S)
+
+    async def remove(self) -> None:
+        """See ``Run.remove``."""
+        self._stopped.set()
+        await self._settle()
+        if self._container:
+            await self._calls.call(self._engine.remove, self._container)
+        self._gone(self)
+
+    def close(self) -> None:
+        """Watch no longer; the container goes on."""
+        self._closed.set()
+        self._wake()
+
+    async def _settle(self) -> None:
+        """A start that was cancelled half way: wait for what it made."""
+        if self._starting is not None:
+            with contextlib.suppress(MusterError):
+                await asyncio.shield(self._starting)
+
+    def _tell(self, what: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever listened
+            self._loop.call_soon_threadsafe(what)
+
+
+def _seen(ended: asyncio.Future[Any]) -> None:
+    """A stopped attempt does not ask how its pull or its container ended; that is no failure to warn of."""
+    if not ended.cancelled():
+        ended.exception()
