@@ -127,7 +127,7 @@ def _step(round_: Round, execution: ExecutionState, step: StepState, cause: str)
         return
     if step.attempt is not None and _live(step):
         _attempt(round_, execution, step, step.attempt, cause)
-    if execution.ending is not None and not step.terminal and not _live(step):
+    if execution.ending is not None:
         _leave(round_, execution, step, cause)
 
 
@@ -137,6 +137,8 @@ def _live(step: StepState) -> bool:
 
 def _leave(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
     """Nothing new starts in an execution that is ending: a step that is not live gets its outcome."""
+    if step.terminal or _live(step):
+        return
     body: Body
     if execution.ending == "cancelled" or step.status == "waiting":
         body = c.StepCancelled(reason=execution.ending_reason or "the execution is ending")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from importlib.metadata import version
 
 from muster import fault
 from muster.broker.interface import Appended, Broker, Fence, Unknown
@@ -22,6 +21,7 @@ from muster.model.commands import Heartbeat
 from muster.model.envelope import Event
 from muster.model.errors import BrokerError
 from muster.model.names import SCHEDULER
+from muster.release import RELEASE
 from muster.scheduler.follower import Follower
 from muster.scheduler.options import SchedulerOptions
 
@@ -87,9 +87,7 @@ class Election:
             id=f"leader:{self._instance}:{state.term + 1}",
             writer=SCHEDULER,
             time=self._clock.now(),
-            data=c.LeaderElected(
-                scheduler=self._options.name, term=state.term + 1, software=version("muster-engine")
-            ),
+            data=c.LeaderElected(scheduler=self._options.name, term=state.term + 1, software=RELEASE),
         )
         fence = Fence(subjects.LEADER, state.leader_sequence)
         self._follower.leading_id = event.id

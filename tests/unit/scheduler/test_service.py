@@ -1,0 +1,269 @@
+"""The scheduler as a service, on the broker in memory, with a real agent on the noop runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from muster.broker.memory import MemoryBroker, MemoryStore
+from muster.identity import uuid7
+from muster.model import subjects
+from muster.model.commands import Cancel, Submit
+from muster.model.envelope import Recorded
+from muster.model.policy import Policy
+from muster.scheduler.service import serve
+from muster.settings import Settings
+from muster_agents.service import serve as serve_agent
+from tests.fixtures.play import diamond, workflow
+
+QUICK: dict[str, Any] = {
+    "beat_interval_s": 0.05,
+    "takeover_after_s": 0.2,
+    "tick_s": 0.02,
+    "sweep_s": 0.2,
+    "policy": Policy(resend_after_s=0.2, beat_slack_s=0.1),
+}
+Stop = Callable[[], Awaitable[None]]
+
+
+class Site:
+    """One store and whoever is connected to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = MemoryStore()
+        self.settings = Settings(data_dir=folder)
+        self.client = MemoryBroker(self.store)
+        self.stops: list[Stop] = []
+
+    async def scheduler(self, name: str) -> MemoryBroker:
+        """Start a scheduler; its broker connection is for faults."""
+        return await self._start(serve, name=name, **QUICK)
+
+    async def agent(self, name: str = "m1", **options: Any) -> MemoryBroker:
+        """Start an agent on the noop runtime."""
+        return await self._start(
+            serve_agent, name=name, runtime="noop", interval_s=0.1, **{"slots": 4, **options}
+        )
+
+    async def _start(self, service: Any, **options: Any) -> MemoryBroker:
+        broker, stop, ready = MemoryBroker(self.store), asyncio.Event(), asyncio.Event()
+        task = asyncio.create_task(
+            service(broker, self.settings, stop=stop, ready=lambda _: ready.set(), **options)
+        )
+
+        async def end() -> None:
+            stop.set()
+            await task
+            await broker.close()
+
+        self.stops.append(end)
+        await asyncio.wait({task, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        return broker
+
+    async def submit(self, definition: dict[str, Any], execution: str | None = None) -> str:
+        """Submit and return the execution's id."""
+        execution = execution or uuid7()
+        command = Submit(id=uuid7(), execution=execution, workflow=definition)
+        await self.client.commands.send("scheduler", "submit", command)
+        return execution
+
+    async def until(self, kind: str, execution: str = "*", count: int = 1) -> Recorded:
+        """The ``count``-th event of ``kind``, now or when it comes."""
+        noun, verb = kind.split(".")
+        wanted = subjects.events(execution=execution, noun=noun, verb=verb)
+        async for batch in self.client.log.follow(1, subjects=[wanted]):
+            for recorded in batch:
+                count -= 1
+                if count == 0:
+                    return recorded
+        raise AssertionError("the log ended")
+
+    async def history(self, execution: str) -> list[Recorded]:
+        """All events about one execution."""
+        wanted = [subjects.events(execution=execution)]
+        return [r async for batch in self.client.log.read(1, subjects=wanted) for r in batch]
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A store; whoever is started is stopped in the end, agents first."""
+    site = Site(tmp_path)
+    yield site
+    for stop in reversed(site.stops):
+        await stop()
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """The block must end in time."""
+    async with asyncio.timeout(seconds):
+        yield
+
+
+def once(history: list[Recorded]) -> None:
+    """Every event stands in the log once, and every step has one outcome."""
+    assert [i for i, n in Counter(r.event.id for r in history).items() if n > 1] == []
+    outcomes = Counter(r.event.step for r in history if r.event.kind in {"step.succeeded", "step.failed"})
+    assert set(outcomes.values()) == {1}
+
+
+async def test_a_workflow_runs(site: Site) -> None:
+    """A submitted diamond is run by the agent and succeeds."""
+    await site.scheduler("a")
+    await site.agent()
+    async with within(5):
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+    once(await site.history(execution))
+
+
+async def test_two_schedulers_and_one_leads(site: Site) -> None:
+    """Of two schedulers one is elected; the other stands by and writes nothing."""
+    await site.scheduler("a")
+    await site.until("leader.elected")
+    await site.scheduler("b")
+    await site.agent()
+    async with within(5):
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+    elected = [r async for batch in site.client.log.read(1, subjects=[subjects.LEADER]) for r in batch]
+    assert len(elected) == 1
+
+
+async def test_a_standby_takes_over(site: Site) -> None:
+    """When the leader is cut off, a standby leads; the old leader stands down and stays out when it is back."""
+    first = await site.scheduler("a")
+    await site.until("leader.elected")
+    await site.scheduler("b")
+    await site.agent()
+    async with within(5):
+        first.disconnect()
+        await site.until("leader.elected", count=2)
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+        first.reconnect()
+        again = await site.submit(diamond())
+        await site.until("execution.succeeded", again)
+    once(await site.history(execution))
+    once(await site.history(again))
+
+
+@pytest.mark.parametrize("fault", ["lose_acks", "lose_writes"])
+@pytest.mark.parametrize("after", [0, 1, 2, 3])
+async def test_an_append_with_unknown_outcome(site: Site, fault: str, after: int) -> None:
+    """Whether a round was written or not, the leader finds out, and every event stands in the log once."""
+    leader = await site.scheduler("a")
+    await site.agent()
+    await site.until("machine.connected")
+    async with within(10):
+        if after == 0:
+            getattr(leader, fault)(1)
+        execution = await site.submit(diamond())
+        if after:
+            await site.until("step.scheduled", execution, after)
+            getattr(leader, fault)(1)
+        await site.until("execution.succeeded", execution)
+    once(await site.history(execution))
+
+
+@pytest.mark.parametrize("stored", range(6))
+async def test_a_half_written_round(site: Site, stored: int) -> None:
+    """A round of which only the first events were stored is finished with the same ids."""
+    leader = await site.scheduler("a")
+    await site.agent()
+    await site.until("machine.connected")
+    async with within(10):
+        leader.cut_next(stored)
+        execution = await site.submit(workflow(*({"id": f"s{n}"} for n in range(4))))
+        await site.until("execution.succeeded", execution)
+    history = await site.history(execution)
+    once(history)
+    numbers = [int(r.event.id.split(":")[1]) for r in history if r.event.writer == "scheduler"]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("stored", range(6))
+async def test_a_half_written_round_is_finished_by_a_successor(site: Site, stored: int) -> None:
+    """What a leader left half written the next one finishes, with ids that leave no gap."""
+    leader = await site.scheduler("a")
+    await site.until("leader.elected")
+    await site.scheduler("b")
+    await site.agent()
+    await site.until("machine.connected")
+    async with within(10):
+        leader.cut_next(stored)
+        execution = await site.submit(workflow(*({"id": f"s{n}"} for n in range(4))))
+        while not any(r.event.execution == execution for r in await site.history(execution)) and stored:
+            await asyncio.sleep(0)
+        leader.disconnect()
+        await site.until("leader.elected", count=2)
+        await site.submit(workflow(*({"id": f"s{n}"} for n in range(4))), execution)
+        await site.until("execution.succeeded", execution)
+    once(await site.history(execution))
+
+
+async def test_a_silent_machine_is_found_offline_and_its_work_moves(site: Site) -> None:
+    """A machine whose beats stop is found offline with evidence, and what it had runs elsewhere."""
+    await site.scheduler("a")
+    silent = await site.agent("m1")
+    await site.until("machine.connected")
+    async with within(10):
+        silent.disconnect()
+        offline = await site.until("machine.offline")
+        evidence = offline.event.data.evidence  # type: ignore[union-attr]
+        assert evidence.missed >= 3
+        assert evidence.last_beat is not None
+        await site.agent("m2")
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+        silent.reconnect()
+        await site.until("machine.online")
+
+
+async def test_a_scheduler_that_was_cut_off_blames_nobody(site: Site) -> None:
+    """Silence during the scheduler's own absence is no evidence against a machine."""
+    leader = await site.scheduler("a")
+    await site.agent("m1")
+    await site.until("machine.connected")
+    async with within(10):
+        leader.disconnect()
+        await asyncio.sleep(0.8)  # longer than three beats and the slack: the time itself is what is tested
+        leader.reconnect()
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+    kinds = {r.event.kind async for batch in site.client.log.read(1) for r in batch}
+    assert "machine.offline" not in kinds
+
+
+async def test_a_cancel_of_an_unknown_execution_is_refused(site: Site) -> None:
+    """The refusal is in the log, under the id that was asked for."""
+    await site.scheduler("a")
+    async with within(5):
+        await site.client.commands.send("scheduler", "cancel", Cancel(id=uuid7(), execution="nobody"))
+        refused = await site.until("command.refused", "nobody")
+    assert refused.event.data.error.code == "execution_not_found"  # type: ignore[union-attr]
+
+
+async def test_an_ended_execution_is_known_beyond_the_memory(site: Site) -> None:
+    """A repeated submit of an execution that memory has let go is recognised from the log."""
+    policy = msgspec.structs.replace(QUICK["policy"], ended_kept=1)
+    await site._start(serve, name="a", **{**QUICK, "policy": policy})
+    await site.agent()
+    async with within(5):
+        first = await site.submit(diamond())
+        await site.until("execution.succeeded", first)
+        for _ in range(3):
+            other = await site.submit(diamond())
+            await site.until("execution.succeeded", other)
+        await site.submit(workflow({"id": "other"}), first)
+        refused = await site.until("command.refused", first)
+    assert refused.event.data.error.code == "execution_conflict"  # type: ignore[union-attr]
