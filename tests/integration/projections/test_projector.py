@@ -1,0 +1,202 @@
+"""The projections as processes on a real broker: restarts, kills, rebuilds, and two at once."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import nats
+import pytest
+import pytest_asyncio
+
+from muster.broker.nats import NatsBroker
+from muster.model import subjects
+from muster.model.envelope import encode
+from muster.settings import Settings
+from muster_projections.rebuild import rebuild
+from muster_projections.service import serve
+from tests.fixtures.broker import Broker
+from tests.fixtures.histories import History, history
+from tests.fixtures.views import digest, folded, reached, sequence
+
+ROOT = Path(__file__).resolve().parents[3]
+DIRECT = "from muster_projections.command import projections; projections()"
+
+
+class Log:
+    """A real stream that a history is put into, repetitions included, as any foreign client could."""
+
+    def __init__(self, server: Broker, broker: NatsBroker, folder: Path) -> None:
+        self.server, self.broker, self.view = server, broker, folder / "view.db"
+        self.settings = Settings(url=server.url, data_dir=folder)
+
+    async def put(self, log: History, begin: int = 0, end: int | None = None, pause_s: float = 0.0) -> None:
+        """Append a part of the history and wait until it is stored."""
+        async with await nats.connect(self.server.url) as client:
+            stream = client.jetstream(timeout=10)
+            for recorded in log.events[begin:end]:
+                future = await stream.publish_async(subjects.event(recorded.event), encode(recorded.event))
+                if pause_s:
+                    await asyncio.sleep(pause_s)
+            await asyncio.wait_for(stream.publish_async_completed(), 30)
+            assert (await future).seq == recorded.sequence
+
+
+@pytest_asyncio.fixture
+async def log(broker: Broker, tmp_path: Path) -> AsyncIterator[Log]:
+    connected = await NatsBroker.connect(Settings(url=broker.url), name="test")
+    await connected.prepare()
+    yield Log(broker, connected, tmp_path)
+    await connected.close()
+
+
+@pytest.fixture
+def start(log: Log) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts ``muster projections …`` as a process; whatever is left is killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def make(command: str, *arguments: str) -> subprocess.Popen[str]:
+        path = os.pathsep.join(str(ROOT / root) for root in ("core", "projections"))
+        process = subprocess.Popen(
+            [sys.executable, "-c", DIRECT, command, "--url", log.server.url, "--view", log.view, *arguments],
+            env=os.environ | {"PYTHONPATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield make
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+async def _ended(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it printed, once it has ended."""
+    return await asyncio.to_thread(process.communicate, timeout=30)
+
+
+async def test_a_projector_follows_and_drains(log, start):
+    """It says when it is ready, folds what comes, and ends in order on SIGTERM with all of it written."""
+    events = history(7, executions=20)
+    await log.put(events, 0, 200)
+    process = start("run")
+    said = await asyncio.to_thread(process.stdout.readline)
+    assert said.startswith(f"the projections keep {log.view}")
+    await log.put(events, 200)
+    await reached(log.view, events.sequence)
+    process.send_signal(signal.SIGTERM)
+    await _ended(process)
+    assert process.returncode == 0
+    assert await digest(log.view) == await digest(await folded(log.view.with_name("e.db"), events.events))
+
+
+@pytest.mark.slow
+async def test_a_restart_of_the_broker_is_survived(log):
+    """The broker is killed and comes back on the same port: the service goes on, and misses nothing."""
+    events = history(7, executions=20)
+    stop, ready = asyncio.Event(), asyncio.Event()
+    task = asyncio.create_task(
+        serve(log.broker, log.settings, stop=stop, ready=lambda _: ready.set(), view=log.view)
+    )
+    await log.put(events, 0, 200)
+    await asyncio.wait_for(ready.wait(), 10)
+    await reached(log.view, 200)
+    await asyncio.to_thread(log.server.kill)
+    await asyncio.sleep(0.2)
+    await asyncio.to_thread(log.server.start)
+    await log.put(events, 200)
+    await reached(log.view, events.sequence, timeout_s=30)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    assert await digest(log.view) == await digest(await folded(log.view.with_name("e.db"), events.events))
+
+
+@pytest.mark.slow
+async def test_a_killed_projector_leaves_rows_and_position_that_belong_together(log, start):
+    """Killed with -9 again and again while it folds: what is in the file is exactly the log up to its position."""
+    events = history(7, executions=400)
+    await log.put(events)
+    chance, seen = random.Random(4), []
+    for _ in range(6):
+        process = start("run")
+        await asyncio.to_thread(process.stdout.readline)
+        await asyncio.sleep(chance.uniform(0.01, 0.12))
+        process.kill()
+        await _ended(process)
+        seen.append(await sequence(log.view))
+        expected = await folded(log.view.with_name(f"{seen[-1]}.db"), events.events[: seen[-1]])
+        assert await digest(log.view) == await digest(expected)
+    assert seen == sorted(seen)
+    assert any(0 < at < events.sequence for at in seen), seen
+    start("run")
+    await reached(log.view, events.sequence, timeout_s=20)
+    assert await digest(log.view) == await digest(await folded(log.view.with_name("all.db"), events.events))
+
+
+@pytest.mark.slow
+async def test_a_second_projector_is_refused(log, start):
+    """The second process ends at once with a sentence that names the first, and does no harm to it."""
+    await log.put(events := history(7))
+    first = start("run")
+    await asyncio.to_thread(first.stdout.readline)
+    for command in ("run", "rebuild"):
+        second = start(command)
+        _, trouble = await _ended(second)
+        assert second.returncode != 0
+        assert f"Another process (pid {first.pid}) keeps the view" in trouble
+        assert "Stop it first" in trouble
+    await reached(log.view, events.sequence)
+
+
+@pytest.mark.slow
+async def test_a_rebuild_while_events_arrive(log):
+    """It ends with a view of everything that had come by then, equal to one that followed all along."""
+    events = history(7, executions=60)
+    await log.put(events, 0, 1500)
+    task = asyncio.create_task(log.put(events, 1500, pause_s=0.0005))
+    done = await rebuild(log.broker, log.settings, view=log.view)
+    assert done.sequence >= 1500
+    assert done.digest == await digest(
+        await folded(log.view.with_name("e.db"), events.events[: done.sequence])
+    )
+    await task
+    again = await rebuild(log.broker, log.settings, view=log.view)
+    assert again.sequence == events.sequence
+    assert again.digest == await digest(await folded(log.view.with_name("f.db"), events.events))
+
+
+@pytest.mark.slow
+async def test_a_killed_rebuild_leaves_the_old_view(log, start):
+    """Killed with -9 at any moment, the view is the old one or the new one, whole; a rebuild afterwards works."""
+    events = history(7, executions=200)
+    await log.put(events)
+    old = await digest(await folded(log.view, events.events[:300]))
+    new = await digest(await folded(log.view.with_name("e.db"), events.events))
+    process = start("rebuild", "--json")
+    began = time.monotonic()
+    out, _ = await _ended(process)
+    took = time.monotonic() - began
+    assert json.loads(out)["digest"] == new
+    chance, seen = random.Random(5), set()
+    for _ in range(6):
+        for name in ("", "-wal", "-shm"):
+            log.view.with_name(f"view.db{name}").unlink(missing_ok=True)
+        await folded(log.view, events.events[:300])
+        process = start("rebuild")
+        await asyncio.sleep(took * chance.uniform(0.5, 0.98))
+        process.kill()
+        await _ended(process)
+        seen.add(await digest(log.view))
+    assert seen <= {old, new}
+    assert old in seen
+    done = await rebuild(log.broker, log.settings, view=log.view)
+    assert done.digest == new
