@@ -77,6 +77,11 @@ class EmbeddedBroker:
         """Whether the server is alive."""
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process id."""
+        return None if self._process is None else self._process.pid
+
     async def start(self) -> Self:
         """Start the server and wait until it answers. Raises BrokerError with what to do."""
         await asyncio.to_thread(self._start)
