@@ -40,7 +40,6 @@ class Roster:
         self._options = options
         self._active: dict[AttemptRef, Attempt] = {}
         self._known: OrderedDict[AttemptRef, None] = OrderedDict()
-        self._early: OrderedDict[AttemptRef, tuple[str, str]] = OrderedDict()
         self._ending = False
         self._idle = asyncio.Event()
         self._idle.set()
@@ -58,23 +57,22 @@ class Roster:
             ref = order.ref
             if ref in self._active or ref in self._known or self._ending:
                 continue
-            if ref in self._early:
-                reason, cause = self._early.pop(ref)
-                self._remember(ref)
-                await self._outbox.put(AttemptStopped(reason=reason), ref, cause=cause)
-            elif lacking := self._room.lacks(order.resources):
+            if lacking := self._room.lacks(order.resources):
                 await self._refuse(ref, lacking, command.id)
             else:
                 await self._accept(order, command.id)
 
-    def stop(self, command: Stop) -> None:
-        """Stop what is here; remember to stop what has not come yet."""
+    async def stop(self, command: Stop) -> None:
+        """Stop what is here. What is not here yet is answered for now, and its start ignored if it still comes.
+
+        The scheduler keeps the room of an attempt until its machine has answered for it, so silence would leak a slot.
+        """
         for ref in command.attempts:
             if (attempt := self._active.get(ref)) is not None:
                 attempt.stop(command.reason, command.id)
             elif ref not in self._known:
-                self._early[ref] = (command.reason, command.id)
-                _bound(self._early, self._options.remembered)
+                self._remember(ref)
+                await self._outbox.put(AttemptStopped(reason=command.reason), ref, cause=command.id)
 
     def stop_all(self, reason: str) -> None:
         """Stop everything that is here."""
@@ -130,7 +128,6 @@ class Roster:
 
     def _remember(self, ref: AttemptRef) -> None:
         self._known[ref] = None
-        self._early.pop(ref, None)
         _bound(self._known, self._options.remembered)
 
     # ---- what an agent before left

@@ -197,7 +197,7 @@ class _Agent:
             log.error(f"a command is dropped: {error}")
         else:
             if isinstance(command, Stop):
-                roster.stop(command)
+                await roster.stop(command)
             elif isinstance(command, Start) and command.session == self._session.sequence:
                 await roster.start(command)
             elif isinstance(command, Start):
