@@ -69,6 +69,7 @@ class Outbox:
         self._room = asyncio.Event()
         self._room.set()
         self._bound = options.outbox_bytes
+        self._rotating: asyncio.Task[None] | None = None
         self.arrived = asyncio.Event()
         self.emptied = asyncio.Event()
         self.emptied.set()
@@ -243,7 +244,9 @@ class Outbox:
             await asyncio.sleep(self._options.sync_interval_s)
             try:
                 if self._journal.size > self._options.outbox_segment_bytes > 2 * self.bytes:
-                    await self._rotate()
+                    # Never half a rotation: the next agent of this name would meet the other half.
+                    self._rotating = asyncio.create_task(self._rotate())
+                    await asyncio.shield(self._rotating)
                 elif self._journal.dirty:
                     await asyncio.to_thread(self._journal.sync)
             except OSError as error:
@@ -254,10 +257,9 @@ class Outbox:
         snapshot = [journal.line(HEAD, _encode(_Head(self.before)))]
         snapshot += [journal.line(HELD, _encode(held)) for held in self.held.values()]
         snapshot += [journal.line(EVENT, envelope.encode(event)) for event, _ in self._waiting]
-        work = asyncio.ensure_future(asyncio.to_thread(self._journal.prepare, snapshot))
         try:
-            file = await asyncio.shield(work)
-        except BaseException:
+            file = await asyncio.to_thread(self._journal.prepare, snapshot)
+        except OSError:
             self._journal.abandon()
             raise
         old = self._journal.switch(file, sum(map(len, snapshot)))
@@ -265,6 +267,8 @@ class Outbox:
 
     async def close(self) -> None:
         """Sync and close; what waits is sent by the next agent of this name."""
+        if self._rotating is not None:
+            await asyncio.wait({self._rotating})
         await asyncio.to_thread(self._journal.close)
 
 
