@@ -38,6 +38,8 @@ def fits(value: Any, declared: ValueType) -> bool:
 
 def article(declared: str) -> str:
     """The type with its article, for messages: a string, an integer."""
+    if declared == "null":
+        return declared
     return ("an " if declared[0] in "aeiou" else "a ") + declared
 
 
