@@ -139,6 +139,13 @@ class Commands(Protocol):
         """Create the queue of ``target`` if it is not there. Only a scheduler does this."""
         ...
 
+    async def reopen(self, target: str) -> None:
+        """Make the queue of ``target`` anew: what was handed out and not acknowledged is there again at once.
+
+        For one who takes a queue over from somebody who died with commands in hand. Only a scheduler does this.
+        """
+        ...
+
     async def close(self, target: str) -> None:
         """Delete the queue of ``target`` with what is left in it. Only a scheduler does this."""
         ...

@@ -121,7 +121,7 @@ class Leader:
     # ---- what comes in
 
     async def _receive(self) -> None:
-        await self._broker.commands.open(SCHEDULER)
+        await self._broker.commands.reopen(SCHEDULER)
         async for batch in self._broker.commands.receive(SCHEDULER):
             for delivery in batch:
                 await self._take(delivery)

@@ -107,13 +107,37 @@ async def test_what_is_given_back_comes_again(site: Site):
 async def test_what_is_not_acknowledged_comes_again(site: Site):
     """A command whose receiver died comes again when the wait for its acknowledgement has passed."""
     broker = await site.connect()
-    broker.commands.ack_wait_s = 0.5
+    broker.commands.ack_wait_s = 0.5  # type: ignore[attr-defined] # both kinds have it
     await broker.commands.open("gpu-1")
     await send(broker, "gpu-1", "c1")
     await receive(broker, "gpu-1", 1, done=False)
     [again] = await receive(broker, "gpu-1", 1)
     assert id_of(again) == "c1"
     assert again.redelivered
+
+
+async def test_a_queue_made_anew_has_what_nobody_acknowledged(site: Site):
+    """A successor that makes the queue anew gets at once what died in the hands of the one before, and nothing else."""
+    broker = await site.connect()
+    await broker.commands.open("gpu-1")
+    await send(broker, "gpu-1", "done")
+    await receive(broker, "gpu-1", 1)
+    await send(broker, "gpu-1", "c1", "c2")
+    await receive(broker, "gpu-1", 2, done=False)
+    await send(broker, "gpu-1", "c3")
+    await broker.commands.reopen("gpu-1")
+    assert [id_of(d) for d in await receive(broker, "gpu-1", 3)] == ["c1", "c2", "c3"]
+
+
+async def test_a_receiver_goes_on_where_its_queue_is_made_anew(site: Site):
+    """Who waits for commands while the queue is made anew gets those that come after."""
+    broker, agent = await site.connect("scheduler"), await site.connect("agent")
+    await broker.commands.reopen("gpu-1")
+    waiting = asyncio.ensure_future(receive(agent, "gpu-1", 1))
+    await asyncio.sleep(0.05)
+    await broker.commands.reopen("gpu-1")
+    await send(broker, "gpu-1", "c1")
+    assert [id_of(d) for d in await waiting] == ["c1"]
 
 
 async def test_a_repeated_id_is_dropped(site: Site):

@@ -63,6 +63,12 @@ class MemoryCommands:
         self._queues.opened.add(target)
         self._link.store.changed.notify()
 
+    async def reopen(self, target: str) -> None:
+        """See ``Commands.reopen``."""
+        for item in self._queues.items.get(target, []):
+            item.hidden_until = 0.0
+        await self.open(target)
+
     async def close(self, target: str) -> None:
         """See ``Commands.close``."""
         await asyncio.sleep(0)

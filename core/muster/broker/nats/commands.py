@@ -92,10 +92,18 @@ class NatsCommands:
             {"stream_name": COMMANDS, "config": config},
         )
 
+    async def reopen(self, target: str) -> None:
+        """See ``Commands.reopen``. The stream keeps every command until it is acknowledged, whatever becomes of queues."""
+        await self._forget(target)
+        await self.open(target)
+
     async def close(self, target: str) -> None:
         """See ``Commands.close``."""
-        await api.find(self._connection, f"CONSUMER.DELETE.{COMMANDS}.{target}", api.CONSUMER_NOT_FOUND)
+        await self._forget(target)
         await api.call(self._connection, f"STREAM.PURGE.{COMMANDS}", {"filter": subjects.commands(target)})
+
+    async def _forget(self, target: str) -> None:
+        await api.find(self._connection, f"CONSUMER.DELETE.{COMMANDS}.{target}", api.CONSUMER_NOT_FOUND)
 
     async def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """See ``Commands.receive``."""
