@@ -3,11 +3,13 @@
 The log is the truth. An append has one of three outcomes per event and never a fourth: it is in the log (Appended),
 it is certainly not there by this write (Refused), or nobody knows yet (Unknown: the deadline passed, or the
 connection broke, before the answer came). Only reading the log settles an Unknown.
+
+Whatever goes on until it is closed is an asynchronous generator: leave it with ``contextlib.aclosing``.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -84,19 +86,26 @@ class EventLog(Protocol):
 
     def read(
         self, start: int = 1, *, subjects: Sequence[str] = (), stop: int | None = None
-    ) -> AsyncIterator[list[Recorded]]:
+    ) -> AsyncGenerator[list[Recorded], None]:
         """The events from sequence ``start`` to ``stop`` (default: the last one at the time of the call), in batches.
 
         Ends by itself. ``subjects`` filters; none means all.
         """
         ...
 
-    def follow(self, start: int = 1, *, subjects: Sequence[str] = ()) -> AsyncIterator[list[Recorded]]:
+    def follow(self, start: int = 1, *, subjects: Sequence[str] = ()) -> AsyncGenerator[list[Recorded], None]:
         """As read, but goes on with what is appended later, until it is closed.
 
         Gapless and in order over reconnects and broker restarts. What is ready is handed over in one batch of at most
         the configured size. Raises LogChangedError where the stream's last sequence has fallen below what was read
         from it, or the stream was made anew.
+        """
+        ...
+
+    async def erase(self, execution: str, below: int) -> None:
+        """Erase the events of this execution that stand below sequence ``below``. Raises BrokerError.
+
+        The one thing that takes events out of the log. Only a scheduler does this, for an execution that was cleared.
         """
         ...
 
@@ -150,7 +159,7 @@ class Commands(Protocol):
         """Delete the queue of ``target`` with what is left in it. Only a scheduler does this."""
         ...
 
-    def receive(self, target: str, *, batch: int = 64) -> AsyncIterator[list[Delivery]]:
+    def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """The commands to ``target`` as they come, until closed. Waits where the queue is not there yet.
 
         Survives reconnects; a watchdog renews the pull where nothing moves.
@@ -169,7 +178,7 @@ class Heartbeats(Protocol):
         """The newest beat of ``name``, if one is kept."""
         ...
 
-    def listen(self) -> AsyncIterator[Heartbeat]:
+    def listen(self) -> AsyncGenerator[Heartbeat, None]:
         """Beats as they come from now on, of every name. Those missed while the connection was away stay missed."""
         ...
 
@@ -185,7 +194,7 @@ class LogLines(Protocol):
 
     def read(
         self, execution: str, *, step: str = "*", attempt: int | None = None, follow: bool = False
-    ) -> AsyncIterator[tuple[str, int, LogLine]]:
+    ) -> AsyncGenerator[tuple[str, int, LogLine], None]:
         """``(step, attempt, line)`` of what is kept, in order; with ``follow`` also what comes later."""
         ...
 

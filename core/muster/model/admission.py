@@ -13,9 +13,10 @@ import msgspec
 
 from muster.model import catalogue as c
 from muster.model import inputs
-from muster.model.commands import Cancel, Command, Submit
+from muster.model.commands import Cancel, Clear, Command, Submit
 from muster.model.errors import (
     ExecutionConflictError,
+    ExecutionNotEndedError,
     ExecutionNotFoundError,
     MusterError,
     StepLimitError,
@@ -80,6 +81,20 @@ def admit_cancel(round_: Round, command: Cancel, known: str | None) -> None:
         round_.write(body, command.id, execution=execution.id)
 
 
+def admit_clear(round_: Round, command: Clear, known: str | None, marker: int) -> None:
+    """Mark an ended execution as cleared; ``marker`` is the sequence of a mark already in the log, or 0."""
+    error: MusterError | None = None
+    if command.execution in round_.state.executions:
+        error = ExecutionNotEndedError(execution=command.execution)
+    elif known is None and not marker:
+        error = ExecutionNotFoundError(execution=command.execution)
+    if error is not None:
+        refuse(round_, command, "clear", error, command.execution)
+    elif known is not None:
+        execution = command.execution
+        round_.write(c.ExecutionCleared(), command.id, execution=execution, event_id=f"{execution}:cleared")
+
+
 def refuse(round_: Round, command: Command, verb: str, error: MusterError, execution: str) -> None:
     """Record that the command was refused and why."""
     try:
@@ -87,4 +102,4 @@ def refuse(round_: Round, command: Command, verb: str, error: MusterError, execu
     except MusterError:
         execution = "-"
     body = c.CommandRefused(command=command.id, verb=verb, error=error.info())
-    round_.note(f"refused:{command.id}", body, command.id, execution)
+    round_.write(body, command.id, execution=execution, event_id=f"refused:{command.id}")

@@ -14,6 +14,7 @@ attempt.
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
         PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
+        ExecutionNotEndedError,
         CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
         ReplacedError, IllegalTransitionError
 """
@@ -326,6 +327,13 @@ class ExecutionConflictError(MusterError):
 
     code = "execution_conflict"
     remedy = "Submit with a new id, or with exactly the same workflow and inputs."
+
+
+class ExecutionNotEndedError(MusterError):
+    """The execution {execution} has not ended."""
+
+    code = "execution_not_ended"
+    remedy = "Wait for its end, or cancel it first: muster cancel EXECUTION."
 
 
 class CommandInvalidError(MusterError):

@@ -126,6 +126,10 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
         state.end(execution)
 
 
+def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
+    state.ended.pop(event.execution, None)
+
+
 # ---- steps
 
 
@@ -347,6 +351,7 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.ExecutionSucceeded: _ended,
     c.ExecutionFailed: _ended,
     c.ExecutionCancelled: _ended,
+    c.ExecutionCleared: _cleared,
     c.StepScheduled: _scheduled,
     c.StepStarted: _step_started,
     c.StepRetrying: _retrying,

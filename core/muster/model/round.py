@@ -34,13 +34,14 @@ class Round:
         step: str | None = None,
         attempt: int | None = None,
         machine: str | None = None,
+        event_id: str | None = None,
     ) -> None:
-        """Decide ``body`` and fold it."""
+        """Decide ``body`` and fold it. ``event_id`` is for what stands outside the numbering of the execution."""
         state = self.state.executions.get(execution)
         number = 1 if execution != NO_EXECUTION else self.state.number + 1
         number = state.number + 1 if state is not None else number
         event = Event(
-            id=f"{execution}:{number}",
+            id=event_id or f"{execution}:{number}",
             writer=SCHEDULER,
             time=self.now,
             data=body,
@@ -53,20 +54,6 @@ class Round:
         )
         self.events.append(event)
         evolve(self.state, event)
-
-    def note(self, event_id: str, body: Body, cause: str, execution: str = NO_EXECUTION) -> None:
-        """Record ``body`` under an id of its own, outside the numbering of the execution; it changes no state."""
-        self.events.append(
-            Event(
-                id=event_id,
-                writer=SCHEDULER,
-                time=self.now,
-                data=body,
-                execution=execution,
-                cause=cause,
-                basis=self._basis,
-            )
-        )
 
     def stop(self, attempt: Attempt) -> None:
         """Have the machine stop the attempt."""

@@ -22,9 +22,9 @@ from muster.broker.codec import decode_command
 from muster.broker.interface import Appended, Broker, Delivery, Fence, Outcome
 from muster.clock import Clock
 from muster.model import subjects
-from muster.model.admission import admit_cancel, admit_submit, refuse
+from muster.model.admission import admit_cancel, admit_clear, admit_submit, refuse
 from muster.model.catalogue import ExecutionQueued
-from muster.model.commands import Cancel, Command, Heartbeat, Submit
+from muster.model.commands import Cancel, Clear, Command, Heartbeat, Submit
 from muster.model.decide import decide, next_due
 from muster.model.envelope import Event
 from muster.model.errors import CommandInvalidError
@@ -44,11 +44,15 @@ class StoodDownError(Exception):
 
 
 class Waiting(msgspec.Struct):
-    """A command that was received. ``known`` is the digest of an ended execution of its id."""
+    """A command that was received.
+
+    ``known`` is the digest of an ended execution of its id, ``marker`` the sequence at which it was cleared.
+    """
 
     delivery: Delivery
     command: Command
     known: str | None = None
+    marker: int = 0
 
 
 class InFlight(msgspec.Struct):
@@ -134,8 +138,18 @@ class Leader:
             log.warning("a command was dropped: %s", error)
             await delivery.done()
             return
-        known = await self._known(command.execution) if isinstance(command, Submit | Cancel) else None
-        await self._commands.put(Waiting(delivery, command, known))
+        waiting = Waiting(delivery, command)
+        if isinstance(command, Submit | Cancel | Clear):
+            waiting.known = await self._known(command.execution)
+        if isinstance(command, Clear) and waiting.known is None:
+            waiting.marker = await self._marker(command.execution)
+        await self._commands.put(waiting)
+
+    async def _marker(self, execution: str) -> int:
+        last = await self._broker.log.last(
+            subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="cleared")
+        )
+        return last.sequence if last else 0
 
     async def _known(self, execution: str) -> str | None:
         state = self._follower.state
@@ -222,6 +236,8 @@ class Leader:
                 admit_submit(round_, command, waiting.known)
             elif isinstance(command, Cancel):
                 admit_cancel(round_, command, waiting.known)
+            elif isinstance(command, Clear):
+                admit_clear(round_, command, waiting.known, waiting.marker)
             else:
                 error = CommandInvalidError(f"the scheduler takes no {waiting.delivery.verb} command")
                 refuse(round_, command, waiting.delivery.verb, error, "-")
@@ -242,9 +258,20 @@ class Leader:
                 self._check(flight.round.events, await asyncio.shield(flight.outcomes))
             await self._send(flight.round, outbound)
             for waiting in flight.taken:
+                if isinstance(waiting.command, Clear):
+                    await self._erase(waiting)
                 await fault.point("scheduler.ack.before")
                 await waiting.delivery.done()
                 await fault.point("scheduler.ack.after")
+
+    async def _erase(self, waiting: Waiting) -> None:
+        """Erase what was cleared. The command is acknowledged only afterwards, so this is repeated until it is done."""
+        assert isinstance(waiting.command, Clear)
+        execution = waiting.command.execution
+        marker = waiting.marker or await self._marker(execution)
+        if marker:
+            await self._broker.log.erase(execution, marker)
+            await self._broker.lines.purge(execution)
 
     def _check(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         for event, outcome in zip(events, outcomes, strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from muster.model.catalogue import AttemptRef
@@ -42,7 +44,7 @@ def test_transitions_are_numbered_and_legal(play: Play) -> None:
     transitions = [r.event.data.transition for r in play.log if hasattr(r.event.data, "transition")]
     assert [t.number for t in transitions] == list(range(1, len(transitions) + 1))
     assert [t.type for t in transitions] == ["init", "start", "step", "step", "step", "step", "finish"]
-    assert all(a.after == b.before for a, b in zip(transitions, transitions[1:], strict=False))
+    assert all(a.after == b.before for a, b in pairwise(transitions))
 
 
 def test_outputs_flow_between_steps_and_out(play: Play) -> None:

@@ -40,7 +40,7 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
 
 def perform(definitions: list[dict[str, Any]], seed: int) -> Play:
     """Run the workflows to their end under failures drawn from ``seed``."""
-    chance = random.Random(seed)  # noqa: S311 - a seed must give the same play
+    chance = random.Random(seed)
     play = Play(Policy(offline_timeout_s=60.0))
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")
@@ -185,7 +185,7 @@ def test_each_step_has_exactly_one_outcome_and_transitions_are_legal(
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: int) -> None:
     """A leader that folds its decisions at once and facts later has the state that the log gives."""
-    chance = random.Random(seed)  # noqa: S311 - a seed must give the same play
+    chance = random.Random(seed)
     play = Play(Policy(offline_timeout_s=60.0))
     for machine in MACHINES:
         play.connect(machine, slots=2)
@@ -205,7 +205,7 @@ def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: in
 def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], seed: int, where: int) -> None:
     """A leader that takes over after any event goes on with ids that continue the numbering without a gap."""
     play = perform(definitions, seed)
-    cut = random.Random(where).randrange(1, len(play.log) + 1)  # noqa: S311 - reproducible
+    cut = random.Random(where).randrange(1, len(play.log) + 1)
     successor = Play(play.policy)
     successor.now = play.log[cut - 1].event.time
     for recorded in play.log[:cut]:
@@ -232,7 +232,7 @@ def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], se
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_looking_at_everything_decides_no_more(definitions: list[dict[str, Any]], seed: int) -> None:
     """Visiting only what was touched decides the same as visiting everything."""
-    chance = random.Random(seed)  # noqa: S311 - reproducible
+    chance = random.Random(seed)
     play = Play(Policy(offline_timeout_s=60.0))
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")

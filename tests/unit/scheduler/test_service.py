@@ -15,7 +15,7 @@ import pytest
 from muster.broker.memory import MemoryBroker, MemoryStore
 from muster.identity import uuid7
 from muster.model import subjects
-from muster.model.commands import Cancel, Submit
+from muster.model.commands import Cancel, Clear, Submit
 from muster.model.envelope import Recorded
 from muster.model.policy import Policy
 from muster.scheduler.service import serve
@@ -267,3 +267,28 @@ async def test_an_ended_execution_is_known_beyond_the_memory(site: Site) -> None
         await site.submit(workflow({"id": "other"}), first)
         refused = await site.until("command.refused", first)
     assert refused.event.data.error.code == "execution_conflict"  # type: ignore[union-attr]
+
+
+async def test_clear_leaves_only_the_marker(site: Site) -> None:
+    """Clearing an ended execution erases its events but for the mark; doing it again is harmless."""
+    await site.scheduler("a")
+    await site.agent()
+    async with within(5):
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+        for _ in range(2):
+            await site.client.commands.send("scheduler", "clear", Clear(id=uuid7(), execution=execution))
+            await site.until("execution.cleared", execution)
+        again = await site.submit(diamond())
+        await site.until("execution.succeeded", again)
+    assert [r.event.kind for r in await site.history(execution)] == ["execution.cleared"]
+
+
+async def test_clear_of_a_live_execution_is_refused(site: Site) -> None:
+    """What has not ended is not erased."""
+    await site.scheduler("a")
+    async with within(5):
+        execution = await site.submit(diamond())
+        await site.client.commands.send("scheduler", "clear", Clear(id=uuid7(), execution=execution))
+        refused = await site.until("command.refused", execution)
+    assert refused.event.data.error.code == "execution_not_ended"  # type: ignore[union-attr]

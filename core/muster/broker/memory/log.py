@@ -11,6 +11,7 @@ from muster.broker.admission import Message, messages, too_large
 from muster.broker.filters import matcher
 from muster.broker.interface import Fence, Outcome, Position, Unknown
 from muster.broker.memory.link import Link
+from muster.model import subjects as names
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import LogChangedError
 
@@ -88,6 +89,12 @@ class MemoryLog:
             return
         async for batch in self._batches(start, subjects, self._store.created, None):
             yield batch
+
+    async def erase(self, execution: str, below: int) -> None:
+        """See ``EventLog.erase``."""
+        await asyncio.sleep(0)
+        self._link.require()
+        self._store.purge(names.events(execution=execution), below)
 
     async def _batches(
         self, start: int, subjects: Sequence[str], created: datetime, stop: int | None

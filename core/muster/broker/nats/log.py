@@ -13,6 +13,7 @@ from muster.broker.nats.append import Appender
 from muster.broker.nats.connection import Connection
 from muster.broker.nats.reader import Raw, Reader
 from muster.broker.nats.streams import EVENTS
+from muster.model import subjects as names
 from muster.model.envelope import Event, Recorded
 
 
@@ -61,6 +62,11 @@ class NatsLog:
         """See ``EventLog.follow``."""
         async for batch in self._events(start, subjects, None):
             yield batch
+
+    async def erase(self, execution: str, below: int) -> None:
+        """See ``EventLog.erase``."""
+        what = {"filter": names.events(execution=execution), "seq": below}
+        await api.call(self._connection, f"STREAM.PURGE.{EVENTS}", what)
 
     async def _events(
         self, start: int, subjects: Sequence[str], stop: int | None
