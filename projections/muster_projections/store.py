@@ -31,6 +31,7 @@ CACHE_KIB: Final = 16 * 1024  # holds the inner pages of every index of a view o
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log between checkpoints, each of which waits for the disk
 STATEMENTS: Final = 512  # there is one for each set of columns that is written together
 BUSY_TIMEOUT_S: Final = 10.0
+SQLITE_MIN: Final = (3, 38)  # strict tables and generated columns for us, -> and ->> for those who query
 
 # What SQLite or its adapter says of a value it cannot hold; anything else is trouble with the file.
 REFUSED: Final = (
@@ -71,7 +72,8 @@ def signature(projections: Sequence[Projection]) -> str:
 class Store:
     """One open view that is written to."""
 
-    def __init__(self, db: Database, projections: Sequence[Projection]) -> None:
+    def __init__(self, path: Path, db: Database, projections: Sequence[Projection]) -> None:
+        self.path: Final = path
         self._db: Final = db
         self._projections: Final = tuple(projections)
         self._by_kind: Final = _by_kind(projections)
@@ -91,8 +93,8 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing_on_error(_connect(path)) as connection:
-                store = cls(Database(connection), projections)
-                store._check(path)
+                store = cls(path, Database(connection), projections)
+                store._check()
                 store._prepare(durable=durable)
                 return store
         except sqlite3.DatabaseError as error:
@@ -117,16 +119,16 @@ class Store:
         self.created, self.sequence, self.event_id = found
         self._ledger.load()
 
-    def _check(self, path: Path) -> None:
+    def _check(self) -> None:
         """Refuse a file that is not ours before anything in it is changed."""
         names = set(self._db.table_names())
         if not names:
             return
         if bookkeeping.POSITION.name not in names:
-            raise ViewUnreadableError(path=str(path))
+            raise ViewUnreadableError(path=str(self.path))
         found = self._db.execute("SELECT projections FROM position").fetchone()
         if found is None or found[0] != signature(self._projections):
-            raise ViewOutdatedError(path=str(path))
+            raise ViewOutdatedError(path=str(self.path))
 
     def _create(self) -> None:
         with self._db.atomic():
@@ -146,11 +148,15 @@ class Store:
     def write(self, events: Sequence[Recorded]) -> int:
         """Fold the events that are new, in one transaction, and say how many they were.
 
-        An event whose values SQLite refuses is found by halving, and recorded as poison.
+        An event whose values SQLite refuses is found by halving, and recorded as poison. Raises ViewError where the
+        file cannot be written to; it is then as it was.
         """
         fresh = [recorded for recorded in events if recorded.sequence > self.sequence]
-        if fresh:
-            self._write(fresh)
+        try:
+            if fresh:
+                self._write(fresh)
+        except sqlite3.DatabaseError as error:
+            raise unreadable(self.path, error, "written to") from error
         return len(fresh)
 
     def _write(self, events: Sequence[Recorded]) -> None:
@@ -237,6 +243,11 @@ class Store:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    if sqlite3.sqlite_version_info < SQLITE_MIN:
+        raise ViewError(
+            f"The SQLite of this Python is {sqlite3.sqlite_version}, too old for a view.",
+            remedy="Use a Python whose SQLite is 3.38 or newer.",
+        )
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, cached_statements=STATEMENTS)
 
 
@@ -250,11 +261,13 @@ def closing_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connect
         raise
 
 
-def unreadable(path: Path, error: sqlite3.DatabaseError) -> ViewError:
+def unreadable(path: Path, error: sqlite3.DatabaseError, what: str = "opened") -> ViewError:
     """What SQLite said about the file, as an error that says what to do."""
     if isinstance(error, sqlite3.OperationalError):
         remedy = "Check that the folder is there, that it may be written to, and that the disk has room."
-        return ViewError(f"The view {path} cannot be opened: {error}.", remedy=remedy, path=str(path))
+        return ViewError(f"The view {path} cannot be {what}: {error}.", remedy=remedy, path=str(path))
+    if "malformed" in str(error):
+        return ViewError(f"The view {path} is damaged: {error}.", path=str(path))
     return ViewUnreadableError(path=str(path), error=str(error))
 
 

@@ -181,6 +181,38 @@ def test_a_failed_transaction_leaves_nothing(tmp_path, monkeypatch):
     assert canonical.digest(path) == canonical.digest(fold(tmp_path / "other.db", log.events))
 
 
+def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path):
+    """Where the file cannot grow the error says so; with room again the same batch is written."""
+    log = history(5, executions=60)
+    path = fold(tmp_path / "view.db", log.events[:20])
+    with closing(Store.open(path, chosen())) as store:
+        store.connection.execute("PRAGMA max_page_count = 60")
+        with pytest.raises(ViewError, match="cannot be written to: database or disk is full") as caught:
+            store.write(log.events)
+        assert "disk has room" in caught.value.advice
+        assert store.sequence == 20
+        store.connection.execute("PRAGMA max_page_count = 100000")
+        store.write(log.events)
+    assert canonical.digest(path) == canonical.digest(fold(tmp_path / "other.db", log.events))
+
+
+def test_a_damaged_view_is_named(tmp_path):
+    """A file whose pages are torn is told from one that never was a view; the remedy is to rebuild."""
+    path = fold(tmp_path / "view.db", history(5, executions=60).events)
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    with pytest.raises(ViewError, match="is damaged") as caught:
+        fold(path, history(5, executions=60).events)
+    assert "muster projections rebuild" in caught.value.advice
+
+
+def test_an_old_sqlite_is_named(tmp_path, monkeypatch):
+    """A Python with an old SQLite gives a sentence instead of a syntax error."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(ViewError, match="too old"):
+        Store.open(tmp_path / "view.db", chosen())
+
+
 def test_a_view_of_other_projections_is_not_continued(tmp_path):
     """Another version, another column or another projection: the view is outdated."""
     path = fold(tmp_path / "view.db", [])
