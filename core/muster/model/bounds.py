@@ -104,7 +104,7 @@ def _weigh(source: str, value: Any, weight: Weight) -> None:
             weight.longest = max(weight.longest, len(item))
             waiting.extend(item)
         elif isinstance(item, int) and abs(item) > INTEGER_MAX:
-            _refuse(source, f"refers to {item}, and CEL integers have 64 bits")
+            _refuse(source, f"refers to {item}, and CEL integers have 64 bits", "Pass it as a string.")
 
 
 # ---- measuring
@@ -173,6 +173,6 @@ def _pattern(source: str, found: Sequence[tokens.Token], index: int) -> int:
     return len(last.value) * repeats
 
 
-def _refuse(source: str, reason: str) -> NoReturn:
+def _refuse(source: str, reason: str, remedy: str = _SHORTER) -> NoReturn:
     short = source if len(source) <= 60 else source[:57] + "..."
-    raise ExpressionError(f"the expression {short!r} {reason}.", remedy=_SHORTER, expression=source)
+    raise ExpressionError(f"the expression {short!r} {reason}.", remedy=remedy, expression=source)

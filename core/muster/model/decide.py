@@ -33,7 +33,7 @@ from muster.model.implied import start_order
 from muster.model.placement import Requirement, Slot, outlook
 from muster.model.retry import Again, Final, after_failure, after_loss
 from muster.model.round import Round
-from muster.model.state import State, ending_due, enqueue
+from muster.model.state import State, accept_due, ending_due, enqueue
 from muster.model.transitions import Transition, transition
 
 
@@ -76,8 +76,9 @@ def _due(round_: Round) -> None:
             if step.status == "waiting" and step.due_at == due_at and execution.ending is None:
                 enqueue(state, execution, step)
         else:
-            for each in execution.steps:
-                state.touch(execution_id, each, f"timer:{what}:{due_at.isoformat()}")
+            cause = f"timer:{what}:{due_at.isoformat()}"
+            for each in [path] if path else execution.steps:
+                state.touch(execution_id, each, cause)
 
 
 # ---- executions
@@ -161,6 +162,9 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
     elif not machine.online:
         cause = machine.offline_id or machine.gone_id or cause
         _lost(round_, execution, step, attempt, _absence(machine), cause)
+    elif not attempt.accepted and round_.now >= accept_due(round_.state, attempt):
+        error = AttemptLostError(f"the agent on {machine.name} did not take it up")
+        _lost(round_, execution, step, attempt, error, cause)
     elif execution.ending == "cancelled":
         _stop(round_, execution, step, attempt, cause)
 

@@ -27,7 +27,7 @@ from muster.model.envelope import Event
 from muster.model.execution import ExecutionState, StepState
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.plan import plan as make_plan
-from muster.model.state import State, ending_due, enqueue
+from muster.model.state import State, accept_due, ending_due, enqueue
 
 IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on it
 
@@ -159,6 +159,7 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
     step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
     state.queue.remove((execution.id, step.plan.path))
     machine.hold(step.attempt)
+    state.arm(accept_due(state, step.attempt), "accept", execution.id, step.plan.path)
     if not machine.online or data.session != machine.session:
         state.touch(execution.id, step.plan.path, event.id)
 

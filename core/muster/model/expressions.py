@@ -185,7 +185,7 @@ def _evaluate(expression: Expression, scope: Mapping[str, Any]) -> Any:
         for reference in expression.references:
             look_up(reference, scope)
         raise ValueMissingError(
-            f"the expression {expression.source!r} asks for {error.args[0]}, which does not exist.",
+            f"the expression {expression.source!r} asks for {error.args[0]!r}, which does not exist.",
             expression=expression.source,
         ) from None
 

@@ -18,6 +18,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How long a step waits while every machine that could hold it is away, before it fails."""
     lost_max: int = 3
     """Attempts of a step that may be lost with their machine before the step fails. Does not spend its retries."""
+    accept_timeout_s: float = 120.0
+    """How long a machine that answers may leave a start unaccepted, through every resending, before the attempt counts
+    as lost: an agent whose commands do not reach it must not hold a step for ever."""
     ending_timeout_s: float = 60.0
     """How long a cancelled execution waits, beyond the longest grace period, for its containers to be gone."""
     resend_after_s: float = 10.0

@@ -15,7 +15,7 @@ from muster.model.policy import Policy
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
 Timer = tuple[datetime, int, str, str, str]
-"""Due time, order of arming, what (retry, placement, ending), execution, step. A placement timer is nobody's own: it
+"""Due time, order of arming, what (retry, accept, placement, ending), execution, step. A placement timer is nobody's own: it
 has the whole queue looked at."""
 
 
@@ -72,6 +72,11 @@ def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
     state.queue.add((execution.id, step.plan.path), requirement(step.plan))
     state.queue_stirred = True
+
+
+def accept_due(state: State, attempt: Attempt) -> datetime:
+    """When an attempt that no agent accepted counts as lost."""
+    return attempt.ordered_at + timedelta(seconds=state.policy.accept_timeout_s)
 
 
 def ending_due(state: State, execution: ExecutionState) -> datetime:

@@ -365,3 +365,16 @@ def test_a_goodbye_moves_the_work(play: Play) -> None:
     play.round()
     play.round()
     assert play.orders[ref("a", 2)][0] == "m2"
+
+
+def test_a_start_that_no_agent_takes_up_is_lost(play: Play) -> None:
+    """An attempt that a machine leaves unaccepted is superseded, stopped, and tried again."""
+    play.submit(workflow({"id": "a"}))
+    play.later(play.policy.accept_timeout_s - 1)
+    assert "attempt.superseded" not in play.kinds()
+    play.later(1)
+    assert play.kinds(step="a")[-3:] == ["attempt.superseded", "step.retrying", "step.scheduled"]
+    play.obey()
+    play.run_all()
+    assert play.kinds()[-1] == "execution.succeeded"
+    assert play.state.machines["m1"].slots_used == 0

@@ -144,7 +144,7 @@ def picture(state: State) -> bytes:
     return msgspec.json.encode([machines, executions, sorted(state.ended), state.number], order="sorted")
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=3), st.integers(0, 2**32))
 def test_every_execution_ends_and_no_slot_stays_taken(definitions: list[dict[str, Any]], seed: int) -> None:
     """Whatever fails and whoever is lost, every execution ends and gives back what it held."""
@@ -157,7 +157,7 @@ def test_every_execution_ends_and_no_slot_stays_taken(definitions: list[dict[str
     assert all(machine.slots_used == 0 for machine in play.state.machines.values())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_each_step_has_exactly_one_outcome_and_transitions_are_legal(
     definitions: list[dict[str, Any]], seed: int
@@ -181,7 +181,7 @@ def test_each_step_has_exactly_one_outcome_and_transitions_are_legal(
         assert transitions[-1].after in TERMINAL
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: int) -> None:
     """A leader that folds its decisions at once and facts later has the state that the log gives."""
@@ -200,7 +200,7 @@ def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: in
     assert picture(play.state) == picture(fold(play.log, play.policy))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32), st.integers(0, 2**32))
 def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], seed: int, where: int) -> None:
     """A leader that takes over after any event goes on with ids that continue the numbering without a gap."""
@@ -228,7 +228,7 @@ def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], se
     assert len(ids) == len(set(ids))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_looking_at_everything_decides_no_more(definitions: list[dict[str, Any]], seed: int) -> None:
     """Visiting only what was touched decides the same as visiting everything."""
