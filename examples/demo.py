@@ -7,6 +7,7 @@ python examples/demo.py workflow.yaml      run a workflow of yours, with the def
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from muster.cli.stack import running
 from muster.cli.terminal import Terminal, execute
 from muster.cli.view import current_view
 from muster.client.result import result_of
+from muster.model.expressions import render
+from muster.model.inputs import accept
 from muster.settings import Settings
 
 HERE = Path(__file__).resolve().parent
@@ -36,13 +39,14 @@ def chosen(argument: str | None) -> tuple[Workflow, dict[str, Any]]:
     return workflow_of(WORKFLOW), {"text": text.read_text(encoding="utf-8")}
 
 
-async def runtime(workflow: Workflow) -> str:
+async def runtime(workflow: Workflow, inputs: dict[str, Any]) -> str:
     """Docker where an engine answers and has every image; else processes of this machine."""
     version = await engine_version()
     if version is None:
         print("No Docker engine answers: the steps run as processes of this machine, without isolation.")
         return "process"
-    for image in sorted({step.image for step in workflow.steps}):
+    scope = {"inputs": accept(workflow, inputs)}
+    for image in sorted({str(render(step.image, scope)) for step in workflow.steps}):
         if not await has_image(image):
             print(
                 f"The engine ({version}) cannot get {image}: the steps run as processes, without isolation."
@@ -56,7 +60,7 @@ async def demo(argument: str | None) -> int:
     """Run it and show what happened; the exit code."""
     workflow, inputs = chosen(argument)
     settings = Settings(data_dir=DATA)
-    agent = {"name": "demo", "runtime": await runtime(workflow)}
+    agent = {"name": "demo", "runtime": await runtime(workflow, inputs)}
     terminal = Terminal()
     async with running(settings, own_broker=True, agent=agent, say=terminal.say) as stack:
         async with Client(settings=stack.settings) as client:
@@ -77,6 +81,7 @@ async def demo(argument: str | None) -> int:
 
 def main() -> int:
     """Run the demo; errors in one sentence."""
+    logging.getLogger("muster_agents").setLevel(logging.ERROR)  # what it would warn of was just said
     try:
         return execute(demo(sys.argv[1] if len(sys.argv) > 1 else None))
     except (Exception, KeyboardInterrupt) as error:

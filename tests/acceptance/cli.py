@@ -27,9 +27,16 @@ ROOTS = [str(Path(__file__).resolve().parents[2] / name) for name in ("core", "a
 class Running:
     """A command under way, its output read line by line as it comes."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: dict[str, str],
+        folder: Path,
+        *,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -72,21 +79,19 @@ class Running:
     def end(self) -> int:
         """The exit code once it has ended; everything it said is in ``lines``."""
         code = self.process.wait(PATIENCE_S)
-        self._reader.join(PATIENCE_S)
-        while (line := self._queue.get()) is not None:
-            self.lines.append(line)
         assert self.process.stdout is not None
-        self.process.stdout.close()
+        if not self.process.stdout.closed:
+            self._reader.join(PATIENCE_S)
+            while (line := self._queue.get()) is not None:
+                self.lines.append(line)
+            self.process.stdout.close()
         return code
 
     def kill(self) -> None:
         """Whatever happened, it is gone."""
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait()
-        if self.process.stdout is not None and not self.process.stdout.closed:
-            self._reader.join(PATIENCE_S)
-            self.process.stdout.close()
+        self.end()
 
 
 class Muster:

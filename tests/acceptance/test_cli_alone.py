@@ -39,12 +39,16 @@ def _seconds(muster: Muster) -> float:
 
 def test_without_a_broker_every_command_exits_with_3(alone: Muster):
     """Where no broker answers the error names the address and the remedy, in words and in JSON."""
-    for command in (["run", "hello.yaml", "-i", "name=a"], ["list"], ["show", "x"], ["events"], ["machines"]):
-        said = alone(*command, code=3).stderr
+    commands = (["run", "hello.yaml", "-i", "name=a"], ["list"], ["show", "x"], ["events"], ["machines"])
+    begun = [alone.begin(*command) for command in commands]  # at once: each waits for the broker for a while
+    as_json = alone.begin("--json", "list")
+    for command in begun:
+        assert command.end() == 3
+        said = "\n".join(command.lines)
         assert alone.url in said
         assert "--url" in said
-    found = json.loads(alone("list", "--json", code=3).stderr)
-    assert found["code"] == "broker"
+    assert as_json.end() == 3
+    assert json.loads("\n".join(as_json.lines))["code"] == "broker"
 
 
 def test_without_a_broker_the_doctor_says_so(alone: Muster):
@@ -102,7 +106,9 @@ def test_parts_can_run_on_their_own(alone: Muster):
 
 def test_global_options_stand_before_or_after_the_command(alone: Muster):
     """--url and --json mean the same on either side of the command's name."""
-    before = alone("--json", "--url", "nats://127.0.0.1:1", "list", code=3, MUSTER_URL="").stderr
-    after = alone("list", "--json", "--url", "nats://127.0.0.1:1", code=3, MUSTER_URL="").stderr
-    assert json.loads(before) == json.loads(after)
-    assert "127.0.0.1:1" in before
+    options = ["--json", "--url", "nats://127.0.0.1:1"]
+    sides = [alone.begin(*options, "list", MUSTER_URL=""), alone.begin("list", *options, MUSTER_URL="")]
+    assert [side.end() for side in sides] == [3, 3]
+    before, after = (json.loads("\n".join(side.lines)) for side in sides)
+    assert before == after
+    assert "127.0.0.1:1" in before["message"]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.cli import Muster, muster
+from tests.acceptance.cli import COMMAND, PATIENCE_S, Muster, Running, muster
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -36,3 +37,88 @@ def test_the_examples_of_the_client_run(muster: Muster, code: str):
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOUR = [
+    line.removeprefix("$ ")
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+PROGRAMS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def path(muster: Muster) -> str:
+    """A PATH on which `muster` is this one."""
+    folder = muster.folder / "bin"
+    folder.mkdir()
+    (folder / "muster").write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    (folder / "muster").chmod(0o755)
+    return f"{folder}:{muster.environment['PATH']}"
+
+
+def test_the_tour_of_the_readme_is_what_happens(muster: Muster, path: str):
+    """Each command of the tour in the README does what the text around it says, one after the other."""
+    said = {}
+    for line in TOUR:
+        done = subprocess.run(
+            line,
+            shell=True,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=ROOT,
+            env=muster.environment | {"PATH": path},
+        )
+        said[line] = done.stdout
+        assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
+        assert done.stderr == "", f"{line}: {done.stderr}"
+    assert "Hello, you!" in said["muster logs first greet"]
+    assert "attempts: 3" in said["muster watch patient"]
+    hopeless = next(text for line, text in said.items() if "hopeless" in line)
+    assert "exit code 1" in hopeless
+    assert "What to do: " in hopeless
+    assert "hopeless" in said["muster list --status failed"]
+
+
+def test_the_program_of_the_readme_runs(muster: Muster):
+    """The client program in the README runs as it stands."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAMS[0]],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        env=muster.environment,
+    )
+    assert done.stdout == "Hello, you!\n"
+
+
+def test_a_plain_nats_client_resumes_by_sequence(muster: Muster, tmp_path: Path):
+    """The subscriber in the README gets every failed step once, also what happened while it was away."""
+    program = tmp_path / "subscriber.py"
+    program.write_text(PROGRAMS[1].replace("nats://127.0.0.1:4222", muster.url))
+    muster("run", "fails.yaml", code=1)
+    first = listen(muster, program)
+    muster("run", "fails.yaml", code=1)
+    muster("run", "fails.yaml", code=1)
+    second = listen(muster, program)
+    failed = len(muster.json_lines("events", "--kind", "step.failed"))
+    assert first + second == failed
+    assert second == 2
+
+
+def listen(muster: Muster, program: Path) -> int:
+    """How many lines the subscriber prints until it has seen the newest failed step."""
+    newest = muster.json_lines("events", "--kind", "step.failed")[-1]["sequence"]
+    seen = program.parent / "seen"
+    running = Running([], muster.environment, program.parent, command=[sys.executable, str(program)])
+    deadline = time.monotonic() + PATIENCE_S
+    while not seen.exists() or seen.read_text() != str(newest):
+        assert time.monotonic() < deadline, "the newest failed step did not come"
+        time.sleep(0.02)
+    running.kill()
+    return len(running.lines)

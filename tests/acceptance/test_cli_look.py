@@ -25,13 +25,7 @@ def test_show_tells_everything(muster: Muster, execution: str):
     said = muster("show", execution).stdout
     for part in ("hello", "succeeded", "2/2 steps", "name: you", "text: hello you", "team=a", "greet", "m1"):
         assert part in said
-    for label in (
-        "Pulling Image",
-        "Image Pulled",
-        "Starting Container",
-        "Execution Started",
-        "Execution Finished",
-    ):
+    for label in ("Starting Container", "Execution Started", "Execution Finished"):
         assert label in said
     assert re.search(r"\+0\.\d\d\ds", said)
     assert re.search(r"1\s+\+0\.000s\s+init\s+queued", said)

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, Final
 
 ANSWER_LIMIT_S: Final = 5
+PULL_LIMIT_S: Final = 60  # between two signs of life of a pull
 
 
 async def engine_version() -> str | None:
@@ -43,6 +44,7 @@ def _has_image(image: str) -> bool:
         try:
             client.images.get(image)
         except Exception:  # not here: whether it can be had is what is asked
+            client.api.timeout = PULL_LIMIT_S
             client.images.pull(image)
         return True
     except Exception:

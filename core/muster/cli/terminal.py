@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -103,6 +104,7 @@ pass_terminal = click.make_pass_decorator(Terminal, ensure=True)
 
 def execute(work: Coroutine[Any, Any, T]) -> T:
     """Run the command's coroutine on a new loop."""
+    _log_to_stderr()
     try:
         import uvloop
     except ImportError:  # not made for Windows
@@ -113,6 +115,13 @@ def execute(work: Coroutine[Any, Any, T]) -> T:
         return runner(work)
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
+
+
+def _log_to_stderr() -> None:
+    import logging  # here, like all that --help does not need
+
+    level = logging.DEBUG if os.environ.get("MUSTER_DEBUG") else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
 
 
 def help_of(function: Callable[..., Any]) -> str:
