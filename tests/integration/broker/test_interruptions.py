@@ -12,6 +12,7 @@ import pytest
 from muster.broker.interface import Appended, Refused, Unknown
 from muster.broker.nats import NatsBroker
 from muster.model.commands import Cancel, Heartbeat
+from muster.model.envelope import Recorded
 from muster.model.errors import LogChangedError
 from muster.settings import Settings
 from tests.fixtures.broker import Broker as Server
@@ -43,7 +44,7 @@ async def settled(broker: NatsBroker, reconnects: int = 1) -> None:
 async def test_follow_over_a_killed_broker(broker: Server):
     """The broker is killed and started on the same store, twice: a follower misses nothing and sees nothing twice."""
     async with connected(broker.url) as writer, connected(broker.url) as reader:
-        found = []
+        found: list[Recorded] = []
         async with contextlib.aclosing(reader.log.follow()) as following:
             for stretch in range(3):
                 sequences(await writer.log.append(decisions(f"s{stretch}", 700)))
@@ -223,6 +224,6 @@ async def test_a_stalled_reader_is_found_out(broker: Server, monkeypatch: pytest
         await writer.log.append(decisions("a", 2))
         await take(following, 2)
         newest = list(reader._connection.nc._subs.values())[-1]
-        newest._pending_queue.put_nowait = lambda _: None  # type: ignore[method-assign] # it goes deaf
+        newest._pending_queue.put_nowait = lambda _: None  # it goes deaf
         await writer.log.append(decisions("b", 2))
         assert [r.event.id for r in await take(following, 2)] == ["b-0", "b-1"]

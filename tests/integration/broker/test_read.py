@@ -79,7 +79,7 @@ async def test_last_with_wildcards(site: Site):
 
     async def last(subject: str) -> str | None:
         found = await broker.log.last(subject)
-        return found and found.event.id
+        return None if found is None else found.event.id
 
     assert await last("muster.events.gpu-1.x1.attempt.started") == "f1"
     assert await last(subjects.events(writer="gpu-1")) == "f2"
@@ -114,7 +114,7 @@ async def test_follow_hands_over_what_is_ready(site: Site):
     """One batch holds at most the configured number, and many events do not come one by one."""
     broker = await site.connect(read_batch=100)
     await broker.log.append(decisions("a", 1000))
-    sizes = []
+    sizes: list[int] = []
     async with contextlib.aclosing(broker.log.follow()) as following:
         while sum(sizes) < 1000:
             sizes.append(len(await anext(following)))
@@ -226,3 +226,19 @@ async def test_sequence_zero_means_the_subject_is_empty(site: Site):
     fence = Fence(subjects.connected("gpu-1"), 0)
     sequences(await broker.log.append([fact("f1", "gpu-1")], fence))
     sequences(await broker.log.append([fact("f2", "gpu-1")], fence))
+
+
+async def test_erasing_takes_one_execution_out(site: Site):
+    """The events of the execution below the sequence are gone, its marker, others and all sequences stay."""
+    broker = await site.connect()
+    await broker.log.append([decision("a", "x1"), decision("b", "x2")])
+    await broker.log.append([fact("c", "gpu-1", "x1"), decision("marker", "x1")])
+    async with contextlib.aclosing(broker.log.follow()) as following:
+        await take(following, 4)
+        for _ in range(2):
+            await broker.log.erase("x1", below=4)
+        await broker.log.append([decision("d", "x1")])
+        assert [(r.sequence, r.event.id) for r in await take(following, 1)] == [(5, "d")]
+    assert await ids(broker) == ["b", "marker", "d"]
+    position = await broker.log.position()
+    assert (position.first, position.last) == (2, 5)

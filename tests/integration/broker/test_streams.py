@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nats
+import msgspec
 import nkeys
 import pytest
+from nats.aio.client import Client
 
 from muster.broker.connect import connect
 from muster.broker.nats import NatsBroker, streams
@@ -33,7 +34,7 @@ async def open_broker(broker: Server):
         await connection.close()
 
 
-async def config_of(nc: nats.NATS, name: str) -> dict[str, Any]:
+async def config_of(nc: Client, name: str) -> dict[str, Any]:
     return dict((await nc.jetstream()._api_request(f"$JS.API.STREAM.INFO.{name}"))["config"])
 
 
@@ -71,7 +72,7 @@ async def test_an_operator_may_limit_the_log(open_broker, nc):
     await broker.prepare()
     config = await config_of(nc, streams.EVENTS)
     await nc.jetstream()._api_request(
-        f"$JS.API.STREAM.UPDATE.{streams.EVENTS}", streams.msgspec.json.encode(config | {"max_bytes": 6000})
+        f"$JS.API.STREAM.UPDATE.{streams.EVENTS}", msgspec.json.encode(config | {"max_bytes": 6000})
     )
     await broker.prepare()
     assert (await config_of(nc, streams.EVENTS))["max_bytes"] == 6000
@@ -98,9 +99,7 @@ async def test_an_operator_may_limit_the_log(open_broker, nc):
 async def test_a_stream_with_other_settings_is_refused(open_broker, nc, other: dict[str, Any], named: str):
     """A stream of the same name that is something else is named with the setting that is wrong."""
     config = PLAIN | {"deny_delete": True, "allow_atomic": True, "discard": "new", "storage": "file"} | other
-    await nc.jetstream()._api_request(
-        f"$JS.API.STREAM.CREATE.{streams.EVENTS}", streams.msgspec.json.encode(config)
-    )
+    await nc.jetstream()._api_request(f"$JS.API.STREAM.CREATE.{streams.EVENTS}", msgspec.json.encode(config))
     broker = await open_broker()
     with pytest.raises(BrokerUnsuitableError, match=named) as caught:
         await broker.prepare()

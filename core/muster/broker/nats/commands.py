@@ -93,7 +93,7 @@ class NatsCommands:
         )
 
     async def reopen(self, target: str) -> None:
-        """See ``Commands.reopen``. The stream keeps every command until it is acknowledged, whatever becomes of queues."""
+        """See ``Commands.reopen``. The stream keeps a command until it is acknowledged, whatever becomes of queues."""
         await self._forget(target)
         await self.open(target)
 

@@ -64,7 +64,7 @@ class _Client(Client):
     async def _connect_to_server(self, s: Srv) -> None:
         # The transport of an attempt that failed after the connection stood is left open by nats-py.
         if self._transport:
-            self._transport.close()
+            self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
@@ -85,7 +85,7 @@ class Connection:
         self._listeners: list[Callable[[], None]] = []
         self._back = asyncio.Event()
         self._last_error = ""
-        self._refused: asyncio.Future[None] | None = None
+        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._attempts = count()
 
     @classmethod
@@ -93,23 +93,31 @@ class Connection:
         """A connection that stands. Raises BrokerError, in one sentence, if none can be had in the time given."""
         connection = cls(settings)
         options = await _credentials(settings)
-        connection._refused = asyncio.get_running_loop().create_future()
-        attempt = asyncio.ensure_future(connection._open(name, options))
         try:
-            await asyncio.wait(
-                [attempt, connection._refused],
-                timeout=settings.connect_timeout_s,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            async with asyncio.timeout(settings.connect_timeout_s):
+                while True:
+                    if await connection._try(name, options):
+                        return connection
+                    await asyncio.sleep(RECONNECT_WAIT_S[0])
+        except TimeoutError:
+            raise connection._unreachable() from None
+
+    async def _try(self, name: str, options: dict[str, Any]) -> bool:
+        """Try with a client, which tries each URL in turn for as long as it is let, but gives up on some errors."""
+        attempt = asyncio.ensure_future(self._open(name, options))
+        connected = False
+        try:
+            await asyncio.wait([attempt, self._refused], return_when=asyncio.FIRST_COMPLETED)
             if not attempt.done():
-                raise connection._unreachable()
+                raise self._unreachable()
             await attempt
+            connected = True
         except (OSError, nats.errors.Error) as error:
-            raise connection._unreachable(error) from error
+            await self._failed(error)
         finally:
-            if not attempt.done() or attempt.cancelled() or attempt.exception():
-                await connection._abandon(attempt)
-        return connection
+            if not connected:
+                await self._abandon(attempt)
+        return connected
 
     async def _open(self, name: str, options: dict[str, Any]) -> None:
         await self.nc.connect(
@@ -131,23 +139,22 @@ class Connection:
         self._back.set()
 
     async def _abandon(self, attempt: asyncio.Future[None]) -> None:
-        self.closed = True
         attempt.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await attempt
         with contextlib.suppress(Exception):
             await self.nc.close()
+        self.nc, self.replies = _Client(), Replies()
 
-    def _unreachable(self, error: Exception | None = None) -> BrokerError:
-        reason = self._last_error or (str(error) if error else "no answer")
-        if "authorization" in reason.lower() or "authentication" in reason.lower():
+    def _unreachable(self) -> BrokerError:
+        if self._refused.done():
             return BrokerError(
                 f"The broker at {self.settings.url} refuses these credentials.",
                 remedy="Check the creds or nkey file given to this process.",
                 url=self.settings.url,
             )
         return BrokerError(
-            f"No broker answers at {self.settings.url} ({reason}).",
+            f"No broker answers at {self.settings.url} ({self._last_error or 'silence'}).",
             remedy="Start one, or give the right address with --url or MUSTER_URL; muster doctor looks closer.",
             url=self.settings.url,
         )
@@ -187,15 +194,15 @@ class Connection:
 
     async def _failed(self, error: Exception) -> None:
         self._last_error = str(error) or type(error).__name__
-        refused = self._refused
-        if refused is not None and not refused.done() and "authorization" in self._last_error.lower():
-            refused.set_result(None)
+        if "authorization" in self._last_error.lower() and not self._refused.done():
+            self._refused.set_result(None)
         _log.debug(f"broker connection: {self._last_error}")
 
     async def _lost(self) -> None:
+        stood = self._back.is_set()
         self._back.clear()
         self.nc.forget_unsent()
-        if not self.closed:
+        if stood and not self.closed:
             _log.warning(f"the connection to the broker at {self.settings.url} is lost; reconnecting")
         self.replies.lose()
         for callback in list(self._listeners):
