@@ -165,7 +165,8 @@ class Stack:
     def file(self, *steps: dict[str, Any], **more: Any) -> Path:
         """A workflow file."""
         path = self.folder / f"workflow-{next(self._numbers)}.yaml"
-        path.write_text(yaml.safe_dump({"name": "acceptance", "steps": list(steps)} | more, sort_keys=False))
+        definition = {"name": "acceptance", "steps": list(steps)} | more
+        path.write_text(yaml.safe_dump(definition, sort_keys=False))
         return path
 
     def submit(self, *steps: dict[str, Any], **more: Any) -> str:
