@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from muster.model.inputs import meant
 from muster.model.problems import Path, Report
-from muster.model.values import article, shown, type_name
+from muster.model.values import article, shown, text, type_name
 from muster.model.workflow import Workflow
 
 _OTHER_WORDS: Final = {
@@ -106,14 +106,13 @@ def _struct(kind: inspect.StructType, value: Mapping[str, Any], path: Path, repo
 
 def _mapping(kind: inspect.DictType, value: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    words = kind.key_type.values if isinstance(kind.key_type, inspect.LiteralType) else ()
     for key, part in value.items():
-        checked = _checked(kind.value_type, part, (*path, key), report)
-        if isinstance(kind.key_type, inspect.LiteralType):
-            before = report.known((*path, key))
-            _word(kind.key_type, key, (*path, key), report)
-            if not before and report.known((*path, key)):
-                continue
-        found[key] = checked
+        if words and key not in words:
+            keys = dict.fromkeys(map(str, words))
+            report.add((*path, key), f"{_place(path, value)} has no key {key}.", _suggested(key, keys))
+            continue
+        found[key] = _checked(kind.value_type, part, (*path, key), report)
     return found
 
 
@@ -173,7 +172,7 @@ def _spoken(value: Any) -> str:
     found = type_name(value)
     if found in ("null", "array", "object"):
         return "null" if found == "null" else article(_SPOKEN[found])
-    return f"the {found} {shown(value)}"
+    return f"the {found} {text(value) if found == 'boolean' else shown(value)}"
 
 
 def _place(path: Path, value: Mapping[str, Any]) -> str:
