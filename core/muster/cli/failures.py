@@ -40,9 +40,11 @@ def report(error: BaseException, *, json: bool) -> int:
         print(encode(found, enc_hook=str).decode(), file=sys.stderr)
         return exit_code
     print(f"muster: {message}", file=sys.stderr)
-    for problem in more.get("problems", ()):
-        print(f"  {problem}", file=sys.stderr)
-    if remedy:
+    problems = more.get("problems", ())
+    if len(problems) > 1:  # each says what to do about it
+        for problem in problems:
+            print(f"  {problem}", file=sys.stderr)
+    elif remedy:
         print(f"  {remedy}", file=sys.stderr)
     return exit_code
 
