@@ -54,12 +54,15 @@ def _succeeded(answer: dict[str, Any]) -> None:
 
 
 def _fanout(stack: Stack, plan: Plan) -> dict[str, float]:
+    procfs.until_quiet(plan.patience_s)
+    all_before = procfs.machine_cpu_s()
     before = {name: procfs.cpu_s(pid) for name, pid in stack.pids.items()}
     answer = _run(stack, do="fanout", steps=plan.fanout)
     known = time.perf_counter()
     complete.until_in_view(stack.view, answer["execution"])
     lag_s = time.perf_counter() - known
     cpu = {name: procfs.cpu_s(pid) - before[name] for name, pid in stack.pids.items()}
+    others = procfs.machine_cpu_s() - all_before - sum(cpu.values())
     complete.check(stack.url, stack.view, answer["execution"], plan.fanout)
     per_1000 = 1000 / plan.fanout
     return {
@@ -67,15 +70,18 @@ def _fanout(stack: Stack, plan: Plan) -> dict[str, float]:
         "cpu_s_per_1000_steps": sum(cpu.values()) * per_1000,
         "view_lag_ms": lag_s * 1000,
         **{f"cpu_s_per_1000_steps/{name}": seconds * per_1000 for name, seconds in cpu.items()},
+        "cpu_s_per_1000_steps/not-ours": others * per_1000,
     }
 
 
 def _chain(stack: Stack, plan: Plan) -> dict[str, float]:
+    procfs.until_quiet(plan.patience_s)
     answers = [_run(stack, do="chain", steps=plan.chain) for _ in range(plan.chains)]
     return {"hop_ms_p50": statistics.median(one["seconds"] for one in answers) * 1000 / plan.chain}
 
 
 def _singles(stack: Stack, plan: Plan) -> dict[str, float]:
+    procfs.until_quiet(plan.patience_s)
     answer = stack.client.ask(do="single", image="noop", command=None, count=plan.submits, width=1)
     for one in answer["runs"]:
         _succeeded(one)

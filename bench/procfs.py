@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 PROC = Path("/proc")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def machine_cpu_s() -> float:
+    """What all processes of the machine have used, and what its host took away (steal)."""
+    fields = [int(field) for field in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system, _idle, _iowait, irq, softirq, steal = fields[:8]
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
+
+
+def until_quiet(limit_s: float, share: float = 0.15, window_s: float = 0.3) -> None:
+    """Wait until others use less than ``share`` of one CPU for a while, or until the limit."""
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        before = machine_cpu_s()
+        time.sleep(window_s)
+        if machine_cpu_s() - before <= share * window_s:
+            return
 
 
 def cpu_s(pid: int) -> float:
