@@ -8,6 +8,7 @@ python examples/demo.py workflow.yaml      run a workflow of yours, with the def
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from muster.cli.view import current_view
 from muster.client.result import result_of
 from muster.model.expressions import render
 from muster.model.inputs import accept
-from muster.settings import Settings
+from muster.settings import load
 
 HERE = Path(__file__).resolve().parent
 WORKFLOW = HERE / "wordcount.yaml"
@@ -59,7 +60,7 @@ async def runtime(workflow: Workflow, inputs: dict[str, Any]) -> str:
 async def demo(argument: str | None) -> int:
     """Run it and show what happened; the exit code."""
     workflow, inputs = chosen(argument)
-    settings = Settings(data_dir=DATA)
+    settings = load(data_dir=None if os.environ.get("MUSTER_DATA_DIR") else DATA)
     agent = {"name": "demo", "runtime": await runtime(workflow, inputs)}
     terminal = Terminal()
     async with running(settings, own_broker=True, agent=agent, say=terminal.say) as stack:

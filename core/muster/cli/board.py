@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from rich.console import Console, ConsoleRenderable
+from rich.console import Console, ConsoleRenderable, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -75,19 +75,21 @@ def picture(view: ExecutionView, height: int = 40) -> ConsoleRenderable:
     """The execution now: what moves comes first where there is not room for all."""
     now = datetime.now(UTC)
     name = view.workflow.name if view.workflow else ""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, title_justify="left")
     finished, total = view.progress
-    style = STATUS_STYLE.get(view.status, "")
-    table.title = Text.assemble(
-        (name, "bold"), "  ", (view.status, style), f"  {finished}/{total} steps  {view.id}"
+    title = Text.assemble(
+        (name, "bold"),
+        "  ",
+        (view.status, STATUS_STYLE.get(view.status, "")),
+        f"  {finished}/{total} steps  {view.id}",
     )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
     steps = list(view.steps.values())
     room = max(3, height - 4)
     for step in shown(steps, room):
         table.add_row(*_row(step, now))
     if len(steps) > room:
         table.add_row("", f"… and {len(steps) - room} more", "", "", "", "")
-    return table
+    return Group(title, table)
 
 
 def shown(steps: list[StepView], room: int) -> Iterable[StepView]:

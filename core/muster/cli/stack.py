@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from muster.broker.interface import Broker
 from muster.cli.serving import connect
-from muster.model.errors import ExecutionTimeoutError, MusterError
+from muster.model.errors import BrokerError, ExecutionTimeoutError, MusterError
 from muster.services import Service, service
 from muster.settings import Settings
 
+if TYPE_CHECKING:
+    from muster.broker.embedded import EmbeddedBroker
+
 READY_LIMIT_S: Final = 60.0  # the slowest start is that of an engine on a busy machine
+BROKER_LOOK_S: Final = 0.5
 DRAIN_ORDER: Final = ("agent", "scheduler", "projections")
 
 
@@ -86,8 +90,9 @@ async def running(
 ) -> AsyncIterator[Stack]:
     """Run the parts for the length of the block. ``say`` gets one line for each that is ready."""
     async with AsyncExitStack() as resources:
-        if own_broker:
-            settings = await _embedded(resources, settings, port, say)
+        server = await _embedded(resources, settings, port, say) if own_broker else None
+        if server is not None:
+            settings = msgspec.structs.replace(settings, url=server.url)
         wanted: list[tuple[str, dict[str, Any]]] = [("scheduler", scheduler or {})]
         if agent is not None:
             wanted.append(("agent", agent))
@@ -97,6 +102,7 @@ async def running(
         try:
             async with asyncio.TaskGroup() as group:
                 parts: dict[str, Part] = {}
+                watching = None if server is None else group.create_task(_watch(server), name="muster-broker")
                 try:
                     for name, options in wanted:
                         parts[name] = Part(name, _service(name), brokers[name], say)
@@ -106,6 +112,8 @@ async def running(
                     for name in DRAIN_ORDER:
                         if name in parts:
                             await parts[name].end()
+                    if watching is not None:
+                        watching.cancel()
         except BaseExceptionGroup as group_error:
             raise first(group_error) from group_error
 
@@ -133,10 +141,16 @@ async def _connected(resources: AsyncExitStack, settings: Settings, name: str) -
 
 async def _embedded(
     resources: AsyncExitStack, settings: Settings, port: int | None, say: Callable[[str], None]
-) -> Settings:
+) -> EmbeddedBroker:
     from muster.broker.embedded import EmbeddedBroker
 
     server = EmbeddedBroker(settings, port=port)
     await resources.enter_async_context(server)
     say(f"broker {server.url}, its store in {settings.data_dir / 'nats'}")
-    return msgspec.structs.replace(settings, url=server.url)
+    return server
+
+
+async def _watch(server: EmbeddedBroker) -> None:
+    while server.running:  # noqa: ASYNC110 - the one who waits for the process is a thread and tells nobody
+        await asyncio.sleep(BROKER_LOOK_S)
+    raise BrokerError("The embedded broker ended.", remedy=f"Its log is {server.log_path}.")

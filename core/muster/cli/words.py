@@ -110,7 +110,8 @@ def offset(start: datetime | None, moment: datetime) -> str:
     if start is None:
         return ""
     seconds = (moment - start).total_seconds()
-    return f"{'+' if seconds >= 0 else '-'}{duration(abs(seconds))}"
+    size_s = abs(seconds)
+    return f"{'+' if seconds >= 0 else '-'}{f'{size_s:.3f}s' if size_s < 60 else duration(size_s)}"
 
 
 def clock(moment: datetime | None, *, date: bool = True) -> str:
