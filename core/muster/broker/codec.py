@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from muster.model import envelope
+from muster.model import envelope, subjects
 from muster.model.catalogue import Unknown
 from muster.model.commands import VERBS, Command, Heartbeat, LogLine
 from muster.model.envelope import Event
@@ -49,17 +49,22 @@ def decode_lines(payload: bytes) -> list[LogLine]:
 def decode_event(line: bytes, *, sequence: int, subject: str, time: datetime) -> Event:
     """The event of one stored line. Rubbish that somebody put into the stream becomes an ``unreadable.event``.
 
-    One bad line must not stop every reader of the log; ``time`` is when the broker stored it.
+    One bad line must not stop every reader of the log; ``time`` is when the broker stored it. So does an event under
+    a subject that is not its own: a subject is what the broker lets a machine publish on, and what a line says of its
+    writer is worth no more than that.
     """
     try:
-        return envelope.decode(line)
+        event = envelope.decode(line)
     except (msgspec.MsgspecError, ValueError):
-        tokens = [*subject.split("."), "", "", ""]
-        text = line.decode("utf-8", "replace")
-        return Event(
-            id=f"unreadable:{sequence}",
-            writer=tokens[2],
-            execution=tokens[3] or NO_EXECUTION,
-            time=time,
-            data=Unknown("unreadable.event", 0, msgspec.Raw(_encoder.encode(text))),
-        )
+        event = None
+    if event is not None and subjects.event(event) == subject:
+        return event
+    tokens = [*subject.split("."), "", "", ""]
+    text = line.decode("utf-8", "replace")
+    return Event(
+        id=f"unreadable:{sequence}",
+        writer=tokens[2],
+        execution=tokens[3] or NO_EXECUTION,
+        time=time,
+        data=Unknown("unreadable.event", 0, msgspec.Raw(_encoder.encode(text))),
+    )

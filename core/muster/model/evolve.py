@@ -35,6 +35,8 @@ IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on
 def evolve(state: State, event: Event, sequence: int = 0) -> None:
     """Fold ``event``, which stands at ``sequence`` (0 for a decision that is not in the log yet)."""
     state.sequence = max(state.sequence, sequence)
+    if not _authorised(event):
+        return
     if event.writer == SCHEDULER:
         _count(state, event)
     elif not isinstance(event.data, c.MachineConnected) and not _fresh(state, event):
@@ -42,6 +44,13 @@ def evolve(state: State, event: Event, sequence: int = 0) -> None:
     fold = _FOLDS.get(type(event.data))
     if fold is not None:
         fold(state, event, event.data, sequence)
+
+
+def _authorised(event: Event) -> bool:
+    """Whether the kind is one that this writer writes, and the event could be read at all."""
+    if isinstance(event.data, c.Unknown):
+        return event.data.version > 0
+    return (event.data.writer == SCHEDULER) == (event.writer == SCHEDULER)
 
 
 def _count(state: State, event: Event) -> None:

@@ -15,8 +15,8 @@ from muster.model.policy import Policy
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
 Timer = tuple[datetime, int, str, str, str]
-"""Due time, order of arming, what (retry, accept, placement, ending), execution, step. A placement timer is nobody's own: it
-has the whole queue looked at."""
+"""Due time, order of arming, what (retry, accept, placement, ending), execution, step. A placement timer belongs to
+no execution: it has the whole queue looked at."""
 
 
 class State:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from muster.model import catalogue as c
 from muster.model.catalogue import AttemptRef
 from muster.model.errors import ContainerStartingError, ImagePullError, OutOfMemoryError
 from muster.model.policy import Policy
@@ -358,8 +359,6 @@ def test_a_goodbye_moves_the_work(play: Play) -> None:
     play.begin(ref("a"))
     play.round()
     play.connect("m2")
-    from muster.model import catalogue as c
-
     play.stopped(ref("a"), "agent ends")
     play.fact("m1", c.MachineDisconnected(reason="agent ends"))
     play.round()
@@ -378,3 +377,10 @@ def test_a_start_that_no_agent_takes_up_is_lost(play: Play) -> None:
     play.run_all()
     assert play.kinds()[-1] == "execution.succeeded"
     assert play.state.machines["m1"].slots_used == 0
+
+
+def test_an_agent_cannot_decide(play: Play) -> None:
+    """A decision under an agent's name changes nothing."""
+    play.submit(workflow({"id": "a"}))
+    play.fact("m1", c.StepSucceeded(outputs={}), ref("a"))
+    assert play.round().events == []
