@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 
 from muster.broker.interface import LogLines
@@ -35,6 +36,9 @@ class LogStream:
         self._partial: dict[str, bytes] = {}
         self._tail: deque[bytes] = deque(maxlen=options.tail_lines)
         self._bytes = 0
+        self._second = 0
+        self._budget = 0
+        self._withheld = 0
         self.dropped = 0
         self.pending: deque[Entry] = deque()
         self.sent = asyncio.Event()
@@ -42,6 +46,10 @@ class LogStream:
 
     def print(self, stream: str, chunk: bytes) -> None:
         """Take what was printed; lines go on when their end has come, or when they are too long."""
+        count = chunk.count(b"\n")
+        if not self._admits(count):
+            self._skip(stream, chunk, count)
+            return
         *lines, rest = (self._partial.get(stream, b"") + chunk).split(b"\n")
         now = datetime.now(UTC)
         for line in lines:
@@ -54,9 +62,33 @@ class LogStream:
             self.sent.clear()
             self._ready(self)
 
+    def _admits(self, count: int) -> bool:
+        if (second := int(monotonic())) != self._second:
+            self._second, self._budget = second, self._options.log_lines_per_s
+        self._budget -= count
+        if self._budget >= 0:
+            self._withheld = 0
+            return True
+        return False
+
+    def _skip(self, stream: str, chunk: bytes, count: int) -> None:
+        """Too much: keep only what may turn out to be the end."""
+        limit = self._options.log_line_bytes
+        last = chunk.rsplit(b"\n", self._options.tail_lines + 1)
+        self._partial[stream] = last[-1][-limit:]
+        lines = [line[-limit:] for line in last[1:-1]]
+        self._tail.extend(lines)
+        self._withheld = min(self._withheld + len(lines), self._options.tail_lines)
+        self.dropped += count
+
     def close(self) -> None:
         """Nothing more comes: what has no line end is a line too."""
         now = datetime.now(UTC)
+        if self._withheld:
+            self.dropped -= self._withheld
+            for line in list(self._tail)[-self._withheld :]:
+                self._push(now, "stdout", line)
+            self._withheld = 0
         for stream, rest in self._partial.items():
             if rest:
                 self._add_cut(now, stream, rest)
@@ -75,7 +107,7 @@ class LogStream:
         lines: list[LogLine] = []
         size = 0
         if self.dropped and self.pending:
-            text = f"{self.dropped} lines were dropped here: they came faster than the broker takes them"
+            text = f"{self.dropped} lines were dropped here: they came faster than they can be taken"
             lines.append(LogLine(time=self.pending[0][0], stream=NOTE, text=text))
             self.dropped = 0
         while self.pending and len(lines) < self._options.log_batch_lines and size < BATCH_BYTES:
@@ -93,6 +125,9 @@ class LogStream:
 
     def _add(self, now: datetime, stream: str, line: bytes) -> None:
         self._tail.append(line)
+        self._push(now, stream, line)
+
+    def _push(self, now: datetime, stream: str, line: bytes) -> None:
         self.pending.append((now, stream, line))
         self._bytes += len(line)
         while self._bytes > self._options.log_backlog_bytes or len(self.pending) > self._lines_max:

@@ -43,6 +43,9 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     sync_interval_s: float = 1.0
     """Between two fdatasync of the journal. What the agent wrote survives its own death at once (it is in the page
     cache); a power cut may take the last second, and with it go the containers those facts were about."""
+    guard_s: float = 15.0
+    """Between two looks at whether another agent took the name. Writes are refused at once; an agent that has nothing
+    to write would go on taking commands that are the other's."""
     append_retry_s: float = 0.5
     """Between two tries where the broker is away or full: quick enough to be unseen, slow enough not to press."""
     drain_flush_s: float = 5.0
@@ -62,6 +65,9 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Lines wait this long for company: nobody sees 50 ms, and a chatty container costs 20 messages a second."""
     log_backlog_bytes: int = 1 << 20
     """Lines of one attempt that wait for a slow connection. Then the oldest go, and a line says how many."""
+    log_lines_per_s: int = 10_000
+    """Of one attempt. Nobody reads more, and cutting them would take the loop from everything else: of a program gone
+    wild the last lines are kept, for its end."""
     log_flush_s: float = 1.0
     """How long the end of an attempt waits for its last lines."""
     tail_lines: int = 20

@@ -155,7 +155,13 @@ class _Agent:
             )
             keepers = [
                 group.create_task(work)
-                for work in (self._session.send(), self._outbox.maintain(), self._lines.ship(), pulse.keep())
+                for work in (
+                    self._session.send(),
+                    self._session.guard(),
+                    self._outbox.maintain(),
+                    self._lines.ship(),
+                    pulse.keep(),
+                )
             ]
             await roster.adopt(found)
             listening = group.create_task(self._listen(roster, group))
@@ -179,12 +185,8 @@ class _Agent:
         try:
             async for batch in source:
                 for delivery in batch:
-                    work = self._obey(roster, delivery)
-                    # A start may wait for room in the outbox; a stop behind it must not.
-                    if self._outbox.full:
-                        group.create_task(work)
-                    else:
-                        await work
+                    # A start may wait for room in the outbox; a stop behind it must not wait with it.
+                    group.create_task(self._obey(roster, delivery))
         finally:
             close: Callable[[], Awaitable[None]] | None = getattr(source, "aclose", None)
             if close is not None:
@@ -201,10 +203,17 @@ class _Agent:
             elif isinstance(command, Start) and command.session == self._session.sequence:
                 await roster.start(command)
             elif isinstance(command, Start):
-                log.info(f"ignoring a start that was meant for the connection {command.session}")
+                await self._misdirected(command, delivery)
         await fault.point("agent.ack.before")
         await delivery.done()
         await fault.point("agent.ack.after")
+
+    async def _misdirected(self, command: Start, delivery: Delivery) -> None:
+        """A start for another connection: an earlier one's is void, a later one's is not ours to acknowledge."""
+        if command.session > self._session.sequence:
+            await delivery.again()
+            await self._session.check()
+        log.info(f"ignoring a start that was meant for the connection {command.session}")
 
     # ---- the connection is away
 

@@ -125,7 +125,7 @@ class Session:
             await self._reread(rest)
         if refused is not None:
             if refused.replaced:
-                await self._check_replaced()
+                await self.check()
             await self._pause(
                 "the event log is full; the facts wait on disk. Make room: muster doctor"
                 if refused.full
@@ -157,7 +157,16 @@ class Session:
             found.update(recorded.event.n or 0 for recorded in batch)
         return found
 
-    async def _check_replaced(self) -> None:
+    # ---- keeping the place
+
+    async def guard(self) -> None:
+        """Look at an interval whether the place is still this agent's, until cancelled. Raises as ``check``."""
+        while True:
+            await asyncio.sleep(self._options.guard_s)
+            await self.check()
+
+    async def check(self) -> None:
+        """Raises ReplacedError if another agent took the place, LogChangedError if the log no longer knows of it."""
         last = await self._patiently(self._last_connected)
         if last is not None and last.sequence == self.sequence:
             return

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from muster.broker.memory import MemoryBroker
+from tests.unit.agents.fake import fake
 from tests.unit.agents.loop import no_blocking
 from tests.unit.agents.scene import Scene
 
-__all__ = ["memory", "no_blocking", "scene"]
+__all__ = ["fake", "memory", "no_blocking", "scene"]
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from muster_agents.service import serve
 MACHINE = "m1"
 TIMEOUTS = AttemptTimeouts(pull=30, start=30, load=30, run=30, grace=5)
 WAIT_S = 30.0
+ANY_ROOM = AttemptResources()
 
 
 def order(
@@ -30,7 +31,7 @@ def order(
     attempt: int = 1,
     image: str = "busybox",
     timeouts: AttemptTimeouts = TIMEOUTS,
-    resources: AttemptResources = AttemptResources(),
+    resources: AttemptResources = ANY_ROOM,
     inputs: dict[str, Any] | None = None,
     outputs: dict[str, Any] | None = None,
     **container: Any,
@@ -66,6 +67,7 @@ class Scene:
             "slots": 8,
             "interval_s": 0.05,
             "append_retry_s": 0.02,
+            "guard_s": 0.05,
             "drain_flush_s": 2.0,
             "lock_wait_s": 1.0,
         } | options
@@ -133,14 +135,14 @@ class Scene:
                     return recorded.event.data
         raise AssertionError(f"the log ended before {kind}")
 
-    async def _follow(self, start: int, filter_: str) -> AsyncIterator[Recorded]:
-        source = self.broker.log.follow(start, subjects=[filter_])
+    async def _follow(self, start: int, filter_: str) -> AsyncGenerator[Recorded, None]:
+        source: Any = self.broker.log.follow(start, subjects=[filter_])
         try:
             async for batch in source:
                 for recorded in batch:
                     yield recorded
         finally:
-            await source.aclose()  # type: ignore[attr-defined]
+            await source.aclose()
 
     async def lines(self, step: str = "work", execution: str = "e1") -> list[str]:
         """What an attempt printed."""
@@ -152,17 +154,17 @@ class Agent:
 
     def __init__(self, scene: Scene, broker: Broker, options: dict[str, Any]) -> None:
         self.stop = asyncio.Event()
-        self._ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.task = asyncio.create_task(
+        self._ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.task: asyncio.Future[None] = asyncio.create_task(
             serve(broker, scene.settings, stop=self.stop, ready=self._ready.set_result, **options)
         )
 
     async def is_ready(self) -> str:
         """What it says when it works; its error where it does not come to that."""
-        await asyncio.wait({self._ready, self.task}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([self._ready, self.task], return_when=asyncio.FIRST_COMPLETED)
         if not self._ready.done():
             await self.task
-        return self._ready.result()
+        return str(self._ready.result())
 
     async def end(self) -> None:
         """As SIGTERM would."""
@@ -173,4 +175,5 @@ class Agent:
         """As nearly as kill -9 as a task can: nothing is drained."""
         self.task.cancel()
         await asyncio.wait({self.task})
-        self.task = asyncio.create_task(asyncio.sleep(0))
+        self.task = asyncio.get_running_loop().create_future()
+        self.task.set_result(None)

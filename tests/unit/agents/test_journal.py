@@ -104,7 +104,7 @@ def test_a_full_disk_is_an_error_and_no_record(tmp_path, monkeypatch):
     """A write the disk takes in part raises, and what was written of it does not come back."""
     first, _ = opened(tmp_path)
     whole = os.write
-    monkeypatch.setattr(journal.os, "write", lambda file, data: whole(file, data[:7]))
+    monkeypatch.setattr(os, "write", lambda file, data: whole(file, data[:7]))
     with pytest.raises(OSError, match="7 of"):
         first.write(journal.line(b"E", b"lost"))
     monkeypatch.undo()

@@ -198,17 +198,19 @@ def test_nothing_is_lost_and_nothing_doubled(tmp_path_factory, steps):
 
 
 async def _history(folder, steps):
-    outbox, received, put = await opened(folder), [], 0
+    outbox = await opened(folder)
+    received: list[int] = []
+    put = 0
     outbox.settle(0)
 
     def send(count):
-        taken = numbers(outbox)[:count]
+        taken = [number or 0 for number in numbers(outbox)[:count]]
         received.extend(taken)
         outbox.sent(len(taken))
 
     for what, count in steps:
         if what == "put":
-            put = (await outbox.put(AttemptStarted(), REF)).n
+            put = (await outbox.put(AttemptStarted(), REF)).n or 0
         elif what == "sent":
             send(count)
         elif what == "rotate":
