@@ -116,8 +116,9 @@ RANGES = {
     "an expression as a machine": (
         f"name: w\ninputs: {{m: {{}}}}\n{STEP}    machine: ${{{{ inputs.m }}}}\n",
         (
-            "w.yaml:6:5: a machine's name cannot be an expression. Write the value itself: expressions belong in "
-            "image, command, entrypoint, environment, working_dir, user and inputs of a step, and in outputs of the workflow."
+            "w.yaml:6:5: a machine's name cannot be an expression. "
+            "Write the value itself: expressions belong in image, command, entrypoint, environment, "
+            "working_dir, user and inputs of a step, and in outputs of the workflow."
         ),
     ),
     "a bad duration": (
