@@ -151,7 +151,7 @@ class Muster:
         command = ["up", "--runtime", "process", "--port", str(self.port), "--name", "m1", *arguments]
         running = Running(command, environment, self.folder)
         self._started.append(running)
-        running.until("Everything is up")
+        running.until('"url"' if "--json" in arguments else "Everything is up")
         return running
 
     def write(self, name: str, text: str) -> str:

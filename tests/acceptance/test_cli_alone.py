@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.cli import COMMAND, FAILS, HELLO, SLEEPS, WRONG, Muster
+from tests.fixtures.broker import Broker
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -92,6 +96,37 @@ def test_up_with_a_taken_port_says_what_to_do(alone: Muster):
     )
     assert str(alone.port) in done.stderr
     assert "--port" in done.stderr
+
+
+def test_up_uses_a_broker_that_is_there(alone: Muster, broker: Broker):
+    """With --url no broker is started: everything runs on the one named."""
+    up = alone.begin("up", "--url", broker.url, "--runtime", "process", "--name", "m1")
+    up.until("Everything is up")
+    assert not any(line.startswith("broker ") for line in up.lines)
+    result = alone.json("run", "hello.yaml", "-i", "name=you", "--url", broker.url)
+    assert result["outputs"]["length"] == 9
+    assert up.interrupt() == 0
+    assert broker.running
+
+
+def test_a_broker_that_dies_ends_up(alone: Muster):
+    """Where the embedded broker is killed, `muster up` ends with its error instead of going on without."""
+    up = alone.up("--json")
+    (child,) = children(up.process.pid, "nats-server")
+    os.kill(child, signal.SIGKILL)
+    assert up.end() == 3
+    assert "The embedded broker ended" in up.lines[-1]
+
+
+def children(parent: int, name: str) -> list[int]:
+    """The processes of this name that ``parent`` started."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            lines = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+            if lines["Name"] == name and int(lines["PPid"]) == parent:
+                found.append(int(status.parent.name))
+    return found
 
 
 def test_parts_can_run_on_their_own(alone: Muster):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any, cast
 
 import click
 
@@ -48,7 +47,7 @@ def events(
     async def show() -> None:
         async with Client(settings=terminal.settings) as client:
             found = client.events(execution, machine=machine, kind=kind, follow=follow, from_sequence=start)
-            async with aclosing(cast("Any", found)) as source:
+            async with aclosing(found) as source:
                 async for recorded in source:
                     _print(terminal, recorded, raw=raw)
 

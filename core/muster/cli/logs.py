@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any, cast
 
 import click
 
@@ -34,7 +33,7 @@ def logs(
             if step is not None:
                 await client.step(execution, step)
             lines = client.logs(execution, step, attempt=attempt, follow=follow)
-            async with aclosing(cast("Any", lines)) as source:
+            async with aclosing(lines) as source:
                 async for path, number, line in source:
                     _print(terminal, path, number, line, named=step is None, timestamps=timestamps)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
@@ -265,12 +265,12 @@ class Client:
         kind: str | None = None,
         follow: bool = False,
         from_sequence: int = 1,
-    ) -> AsyncIterator[Recorded]:
+    ) -> AsyncGenerator[Recorded, None]:
         """Events in log order, from a sequence on; with ``follow`` also those to come. Resume with the last + 1."""
         chosen = Filter(execution, machine, kind)
         log, matches = self.broker.log, chosen.matches
         reader = log.follow if follow else log.read
-        async with aclosing(cast("Any", reader(from_sequence, subjects=chosen.subjects))) as batches:
+        async with aclosing(reader(from_sequence, subjects=chosen.subjects)) as batches:
             async for batch in batches:
                 for recorded in batch:
                     if matches(recorded.event):
@@ -278,7 +278,7 @@ class Client:
 
     async def logs(
         self, execution: str, step: str | None = None, *, attempt: int | None = None, follow: bool = False
-    ) -> AsyncIterator[tuple[str, int, LogLine]]:
+    ) -> AsyncGenerator[tuple[str, int, LogLine], None]:
         """``(step, attempt, line)`` of what was printed; with ``follow`` to the execution's end."""
         view = await self.state(execution)
         ended: Callable[[], Awaitable[object]] | None = None

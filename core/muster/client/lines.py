@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from muster.broker.interface import LogLines
 from muster.model.commands import LogLine
@@ -24,8 +24,7 @@ async def read_lines(
     ended: Callable[[], Awaitable[object]] | None,
 ) -> AsyncGenerator[Line, None]:
     """What is kept; where ``ended`` is given also what comes until it returns, and not one line less."""
-    reader = lines.read(execution, step=step or "*", attempt=attempt, follow=ended is not None)
-    source = cast("AsyncGenerator[Line, None]", reader)
+    source = lines.read(execution, step=step or "*", attempt=attempt, follow=ended is not None)
     try:
         if ended is None:
             async for line in source:

@@ -13,7 +13,7 @@ from muster.client.watch import Watch
 from muster.identity import uuid7
 from muster.model import inputs as workflow_inputs
 from muster.model.commands import Submit
-from muster.model.errors import ExecutionConflictError, InvalidTypeError
+from muster.model.errors import BrokerError, ExecutionConflictError, InvalidTypeError
 from muster.model.names import SCHEDULER, check_execution
 from muster.model.workflow import Workflow
 
@@ -59,7 +59,14 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             labels=self.labels,
             metadata=self.metadata,
         )
-        await broker.commands.send(SCHEDULER, "submit", command)
+        try:
+            await broker.commands.send(SCHEDULER, "submit", command)
+        except BrokerError as error:
+            raise BrokerError(
+                f"{error.message} Whether the execution {self.execution} was submitted is not known.",
+                remedy=f"Submit the same again under the id {self.execution}: it is accepted once.",
+                execution=self.execution,
+            ) from error
         await watch.until_accepted(command.id)
         view = watch.view
         # Of two different submits under one id the log keeps one; the other must not take it for its own.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from typing import Self, cast
+from collections.abc import Callable
+from typing import Self
 
 from muster.broker.interface import EventLog
 from muster.client.follower import ExecutionView, StepView
@@ -25,11 +25,7 @@ class Watch:
         self.view = view or ExecutionView(execution)
         self.listener: Listener | None = None
         self._refused: dict[str, ErrorInfo] = {}
-        # Every implementation is an async generator; the protocol promises less so that fakes are easy.
-        self._batches = cast(
-            "AsyncGenerator[list[Recorded], None]",
-            log.follow(start, subjects=[subjects.events(execution=execution)]),
-        )
+        self._batches = log.follow(start, subjects=[subjects.events(execution=execution)])
         self._next: asyncio.Task[list[Recorded]] | None = None
 
     async def __aenter__(self) -> Self:

@@ -161,6 +161,20 @@ async def test_an_id_with_other_content_is_a_conflict(broker: MemoryBroker, conn
             await connected.submit(HELLO, {"name": "another"}, execution="mine")
 
 
+async def test_an_unknown_outcome_names_the_id(
+    broker: MemoryBroker, connected: Client, monkeypatch: pytest.MonkeyPatch
+):
+    """Where it is not known whether a submit was stored, the error carries the id under which to repeat it."""
+
+    async def loses(*_: Any) -> None:
+        raise BrokerError("no answer came")
+
+    monkeypatch.setattr(broker.commands, "send", loses)
+    with pytest.raises(BrokerError, match="accepted once") as caught:
+        await connected.submit(HELLO, {"name": "you"})
+    assert caught.value.execution
+
+
 async def test_without_a_scheduler_submit_says_so(
     broker: MemoryBroker, connected: Client, monkeypatch: pytest.MonkeyPatch
 ):
@@ -323,7 +337,7 @@ async def test_events_can_be_followed(broker: MemoryBroker, connected: Client):
     story = Story()
     await append(broker, story.queued())
     kinds = []
-    async with aclosing(connected.events(follow=True)) as events:  # type: ignore[type-var]
+    async with aclosing(connected.events(follow=True)) as events:
         async for item in events:
             kinds.append(item.event.kind)
             if len(kinds) == 2:
