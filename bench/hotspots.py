@@ -88,8 +88,8 @@ def _print(name: str, path: Path, top: int) -> None:
             total[frame] += int(count)
     samples = sum(own.values()) or 1
     print(f"\n{name}: {samples} samples\n{'self %':>7} {'total %':>8}")
-    for frame, count in sorted(total.items(), key=lambda item: (-own[item[0]], -item[1]))[:top]:
-        print(f"{100 * own[frame] / samples:7.1f} {100 * count / samples:8.1f}  {frame}")
+    for frame, seen in sorted(total.items(), key=lambda item: (-own[item[0]], -item[1]))[:top]:
+        print(f"{100 * own[frame] / samples:7.1f} {100 * seen / samples:8.1f}  {frame}")
 
 
 def _without_line(frame: str) -> str:

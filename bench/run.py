@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from typing import Final
 
 import containers
@@ -70,7 +71,7 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
 
 
 def _plan(options: argparse.Namespace, only: frozenset[str]) -> Plan:
-    return Plan(only=only, slots=options.slots, **(QUICK if options.quick else {}))
+    return replace(QUICK if options.quick else Plan(), only=only, slots=options.slots)
 
 
 if __name__ == "__main__":
