@@ -43,6 +43,11 @@ def evaluate(source: str, scope: Mapping[str, Any], weigh: Callable[[], list[Any
     except (TypeError, ValueError, RuntimeError, ArithmeticError, IndexError) as error:
         reason = _SENTENCES.get(type(error).__name__) or str(error).split(". Check ")[0].split("\n")[0]
         _fail(source, reason[:1].lower() + reason[1:].rstrip("."))
+    except BaseException as error:
+        # A panic of the library is no Exception; let through, one expression would end every scheduler that leads.
+        if type(error).__name__ != "PanicException":
+            raise
+        _fail(source, "the CEL library gave up on it")
     return _plain(source, result)
 
 

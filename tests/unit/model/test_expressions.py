@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.model import bounds
+from muster.model import bounds, evaluation
 from muster.model.errors import ExpressionError, MusterError, ValueMissingError
 from muster.model.expressions import compile_template, references, render
 
@@ -312,3 +312,22 @@ def test_text_without_expressions_stays(text: str):
     """Nothing but ${{ has a meaning."""
     assert render(text, {}) == text
     assert render("$${{" + text, {}) == "${{" + text
+
+
+def test_a_panic_of_the_library_is_an_expression_error(monkeypatch: pytest.MonkeyPatch):
+    """What the library's own language raises past Exception does not end the process; what Python raises does."""
+
+    class Broken:
+        def __init__(self, kind: type[BaseException]) -> None:
+            self.kind = kind
+
+        def execute(self, scope: dict[str, Any]) -> Any:
+            raise self.kind
+
+    panic = type("PanicException", (BaseException,), {})
+    monkeypatch.setattr(evaluation, "program", lambda source: Broken(panic))
+    with pytest.raises(ExpressionError, match="the CEL library gave up on it"):
+        render("${{ 1 + 2 }}", {})
+    monkeypatch.setattr(evaluation, "program", lambda source: Broken(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        render("${{ 1 + 2 }}", {})
