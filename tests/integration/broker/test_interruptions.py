@@ -212,6 +212,26 @@ async def test_nothing_is_sent_after_its_outcome(broker: Server):
         assert await ids(other, start=last + 1) == ["next"]
 
 
+async def test_requests_that_expire_are_made_again(broker: Server, monkeypatch: pytest.MonkeyPatch):
+    """A follower that hears nothing for longer than its requests live goes on with the same consumer."""
+    monkeypatch.setattr("muster.broker.nats.pull.EXPIRES_S", 0.3)
+    monkeypatch.setattr("muster.broker.nats.pull.HEARTBEAT_S", 0.1)
+    async with (
+        connected(broker.url) as writer,
+        connected(broker.url) as reader,
+        contextlib.aclosing(reader.log.follow()) as following,
+        asyncio.timeout(20),
+    ):
+        await writer.log.append(decisions("a", 2))
+        await take(following, 2)
+        before = [sub.subject for sub in reader._connection.nc._subs.values()]
+        coming = asyncio.ensure_future(take(following, 2))
+        await asyncio.sleep(1.0)
+        await writer.log.append(decisions("b", 2))
+        assert [r.event.id for r in await coming] == ["b-0", "b-1"]
+        assert [sub.subject for sub in reader._connection.nc._subs.values()] == before
+
+
 async def test_a_stalled_reader_is_found_out(broker: Server, monkeypatch: pytest.MonkeyPatch):
     """Heartbeats that stay away make a reader begin anew, though its connection never broke."""
     monkeypatch.setattr("muster.broker.nats.pull.HEARTBEAT_S", 0.1)

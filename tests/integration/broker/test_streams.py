@@ -1,5 +1,6 @@
 """Getting to the broker: connecting, what it must be, and what it is told to keep."""
 
+import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from nats.aio.client import Client
 
 from muster.broker.connect import connect
+from muster.broker.interface import Unknown
 from muster.broker.nats import NatsBroker, streams
 from muster.model.errors import BrokerError, BrokerUnsuitableError
 from muster.settings import Settings
@@ -202,6 +204,22 @@ async def test_an_nkey_opens_the_door(make_broker, tmp_path: Path):
     await connection.close()
     with pytest.raises(BrokerError, match="cannot be read"):
         await connect(Settings(url=server.url, nkey_seed=str(tmp_path / "none")), name="test")
+
+
+async def test_a_client_that_ends_by_itself_leaves_nobody_waiting(open_broker):
+    """Should nats-py ever close for good, followers end and writes are Unknown, instead of waiting for ever."""
+    broker = await open_broker()
+    await broker.prepare()
+    following = asyncio.ensure_future(anext(broker.log.follow(), None))
+    await broker.log.append([decision("d")])
+    assert await following is not None
+    waiting = asyncio.ensure_future(anext(broker.log.follow(2), None))
+    await asyncio.sleep(0.05)
+    await broker._connection.nc.close()
+    async with asyncio.timeout(5):
+        assert await waiting is None
+        [outcome] = await broker.log.append([decision("e")])
+    assert isinstance(outcome, Unknown)
 
 
 async def test_closing_twice_and_using_a_closed_connection(open_broker):

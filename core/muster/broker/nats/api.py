@@ -45,7 +45,7 @@ async def call(
     if error is not None:
         raise BrokerError(
             f"The broker refused {operation}: {error.get('description', error)}.",
-            url=connection.settings.url,
+            url=connection.where,
             api_code=error.get("err_code", error.get("code", 0)),
         )
     return answer

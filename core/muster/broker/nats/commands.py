@@ -22,7 +22,10 @@ from muster.model.commands import Command
 from muster.model.errors import BrokerError
 
 ACK_WAIT_S: Final = 30.0
-"""A command that was handed out and not acknowledged comes again after this long."""
+"""A command that was handed out and not acknowledged comes again after this long.
+
+That is also how long one may be late that was on its way to a receiver that had just gone.
+"""
 ACKS_PENDING_MAX: Final = 10_000
 RETRY_S: Final = (0.2, 1.0)
 """The wait for a queue that is not there yet, rising from the first to the second."""

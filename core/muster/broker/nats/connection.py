@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import re
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -74,17 +75,19 @@ class _Client(Client):
 
 
 class Connection:
-    """What every part of a ``NatsBroker`` speaks through."""
+    """What every part of a ``NatsBroker`` speaks through. ``where`` is the URL without its password."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.nc = _Client()
         self.replies = Replies()
         self.closed = False
+        self.where = re.sub(r"//[^@/,]*@", "//", settings.url)
         self._urls = [url.strip() for url in settings.url.split(",") if url.strip()]
         self._listeners: list[Callable[[], None]] = []
         self._back = asyncio.Event()
         self._last_error = ""
+        self._established = False
         self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._attempts = count()
 
@@ -132,10 +135,11 @@ class Connection:
             error_cb=self._failed,
             disconnected_cb=self._lost,
             reconnected_cb=self._returned,
-            closed_cb=self._lost,
+            closed_cb=self._ended,
             **options,
         )
         await self.replies.open(self.nc)
+        self._established = True
         self._back.set()
 
     async def _abandon(self, attempt: asyncio.Future[None]) -> None:
@@ -149,14 +153,14 @@ class Connection:
     def _unreachable(self) -> BrokerError:
         if self._refused.done():
             return BrokerError(
-                f"The broker at {self.settings.url} refuses these credentials.",
+                f"The broker at {self.where} refuses these credentials.",
                 remedy="Check the creds or nkey file given to this process.",
-                url=self.settings.url,
+                url=self.where,
             )
         return BrokerError(
-            f"No broker answers at {self.settings.url} ({self._last_error or 'silence'}).",
+            f"No broker answers at {self.where} ({self._last_error or 'silence'}).",
             remedy="Start one, or give the right address with --url or MUSTER_URL; muster doctor looks closer.",
-            url=self.settings.url,
+            url=self.where,
         )
 
     # ---- state
@@ -203,17 +207,24 @@ class Connection:
         self._back.clear()
         self.nc.forget_unsent()
         if stood and not self.closed:
-            _log.warning(f"the connection to the broker at {self.settings.url} is lost; reconnecting")
+            _log.warning(f"the connection to the broker at {self.where} is lost; reconnecting")
         self.replies.lose()
         for callback in list(self._listeners):
             callback()
         if self.closed:
             self._back.set()
 
+    async def _ended(self) -> None:
+        # Not known to happen without ``close``; but then nobody must wait for a return that never comes.
+        if self._established and not self.closed:
+            _log.error(f"the connection to the broker at {self.where} has ended: {self._last_error}")
+            self.closed = True
+        await self._lost()
+
     async def _returned(self) -> None:
         self._attempts = count()
         self._back.set()
-        _log.info(f"connected to the broker at {self.settings.url} again")
+        _log.info(f"connected to the broker at {self.where} again")
 
     # ---- speaking
 
@@ -246,19 +257,17 @@ class Connection:
                 got = await answer if sent else None
         except TimeoutError:
             raise BrokerError(
-                f"The broker at {self.settings.url} did not answer in {timeout:g} s.", url=self.settings.url
+                f"The broker at {self.where} did not answer in {timeout:g} s.", url=self.where
             ) from None
         finally:
             self.replies.forget(token)
         if got is None:
-            raise BrokerError(
-                f"The connection to the broker at {self.settings.url} is lost.", url=self.settings.url
-            )
+            raise BrokerError(f"The connection to the broker at {self.where} is lost.", url=self.where)
         if got.status == "503":
             raise BrokerError(
-                f"The broker at {self.settings.url} has nobody who answers for {subject}: JetStream is not enabled, "
+                f"The broker at {self.where} has nobody who answers for {subject}: JetStream is not enabled, "
                 "or it is just starting.",
-                url=self.settings.url,
+                url=self.where,
                 no_responders=True,
             )
         return got

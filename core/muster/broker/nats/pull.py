@@ -38,9 +38,9 @@ class PullLostError(Exception):
 
 class _Request(msgspec.Struct, frozen=True):
     batch: int
-    max_bytes: int = MAX_BYTES
-    expires: int = EXPIRES_S * NANOSECONDS
-    idle_heartbeat: int = HEARTBEAT_S * NANOSECONDS
+    max_bytes: int
+    expires: int
+    idle_heartbeat: int
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -104,8 +104,14 @@ class Pull:
         wanted = self._batch - self._open - len(self.waiting)
         if self._lost is None and wanted * 2 >= self._batch:
             self._open += wanted
-            request = _encoder.encode(_Request(wanted))
-            if not await self._connection.publish(self._subject, request, reply=self._inbox):
+            request = _Request(
+                batch=wanted,
+                max_bytes=MAX_BYTES,
+                expires=int(EXPIRES_S * NANOSECONDS),
+                idle_heartbeat=int(HEARTBEAT_S * NANOSECONDS),
+            )
+            payload = _encoder.encode(request)
+            if not await self._connection.publish(self._subject, payload, reply=self._inbox):
                 self._broken()
 
     async def _watch(self) -> None:

@@ -119,7 +119,7 @@ def _text(value: object) -> str:
 def check_server(connection: Connection) -> None:
     """Version, JetStream and message size, as the server states them. Raises BrokerUnsuitableError."""
     info = connection.nc._server_info
-    url = connection.settings.url
+    url = connection.where
     version = str(info.get("version", "0.0"))
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
     if numbers < VERSION_MIN:
