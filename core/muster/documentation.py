@@ -1,16 +1,18 @@
 """The pages of docs/ that say what the code says: written from it, and checked against it by a test.
 
-python -m muster.documentation        write docs/cli.md, docs/errors.md, docs/events.md and docs/states.md
+python -m muster.documentation        write docs/{cli,errors,events,limits,states}.md
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import sys
 import types
 import typing
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +20,9 @@ import click
 import msgspec
 
 from muster.model import catalogue, errors, transitions
+from muster.model.policy import Policy
+from muster.scheduler.options import SchedulerOptions
+from muster.settings import Settings
 
 MARK: Final = "<!-- Written by `python -m muster.documentation`; change the code, not this page. -->\n"
 _GROUPS: Final = (
@@ -33,6 +38,7 @@ def pages() -> dict[str, str]:
         "cli.md": command_line,
         "errors.md": error_table,
         "events.md": event_table,
+        "limits.md": limits,
         "states.md": states,
     }
     return {name: MARK + "\n" + "\n".join(maker()).rstrip() + "\n" for name, maker in makers.items()}
@@ -179,6 +185,46 @@ def error_table() -> Iterator[str]:
 
 def _text(documented: type) -> str:
     return re.sub(r"\s+", " ", (documented.__doc__ or "").strip())
+
+
+# ---- limits
+
+
+def limits() -> Iterator[str]:
+    """Every limit of what all parts share and of the scheduler, with its default and the reason."""
+    yield from (
+        "# Limits",
+        "",
+        "Durations are seconds, sizes bytes. Those of an agent: `muster agent --help`.",
+    )
+    for kind, title in (
+        (Policy, "What decisions rest on: `muster scheduler --set NAME=VALUE`"),
+        (SchedulerOptions, "The scheduler itself: `muster scheduler --set NAME=VALUE`"),
+        (
+            Settings,
+            "What all parts share: flags and `MUSTER_…` in the environment, or `Settings` from Python",
+        ),
+    ):
+        yield from ("", f"## {title}", "", "| name | default | why |", "|---|---|---|")
+        reasons = _reasons(kind)
+        for field in msgspec.structs.fields(kind):
+            if isinstance(field.default, int | float | str) and field.name in reasons:
+                yield f"| `{field.name}` | `{field.default}` | {reasons[field.name]} |"
+
+
+def _reasons(kind: type) -> dict[str, str]:
+    """The string that stands under each field."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    return {
+        field.target.id: re.sub(r"\s+", " ", text.value.value)
+        for field, text in pairwise(body.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
 
 
 # ---- the command line

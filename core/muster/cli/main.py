@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "show": ("muster.cli.show:show", "Show everything about one execution."),
     "logs": ("muster.cli.logs:logs", "Print what an execution's steps printed."),
     "cancel": ("muster.cli.cancel:cancel", "Cancel an execution."),
+    "clear": ("muster.cli.clear:clear", "Erase finished executions from the log."),
     "events": ("muster.cli.events:events", "Print events of the log, or follow it."),
     "machines": ("muster.cli.machines:machines", "List the machines that answer, and those that do not."),
     "agent": ("", "Run attempts on this machine."),

@@ -19,10 +19,11 @@ from muster.client.submission import Submission
 from muster.client.watch import Listener, Watch
 from muster.identity import uuid7
 from muster.model import subjects
-from muster.model.commands import Cancel, LogLine
+from muster.model.commands import Cancel, Clear, LogLine
 from muster.model.envelope import Recorded
 from muster.model.errors import (
     BrokerError,
+    ExecutionNotEndedError,
     ExecutionNotFoundError,
     ExecutionTimeoutError,
     SourceNodeMissingError,
@@ -32,6 +33,8 @@ from muster.model.workflow import Workflow
 from muster.settings import Settings, load
 
 ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
+
+ERASED_POLL_S: Final = 0.02
 
 STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
 
@@ -187,6 +190,26 @@ class Client:
                 await self.broker.commands.send(SCHEDULER, "cancel", command)
                 await _within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, _NO_SCHEDULER)
         return view.status if view.finished else view.ending
+
+    async def clear(self, execution: str) -> None:
+        """Erase a finished execution: its events but for one mark, and its logs. Views forget it too.
+
+        Raises ExecutionNotEndedError while it goes on, ExecutionNotFoundError for an unknown id or one cleared before.
+        """
+        view = await self.state(execution)
+        if not view.finished:
+            raise ExecutionNotEndedError(execution=execution)
+        command = Clear(id=uuid7(), execution=execution)
+        async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+            await self.broker.commands.send(SCHEDULER, "clear", command)
+            await _within(ACCEPT_LIMIT_S, watch.until_cleared(command.id), execution, _NO_SCHEDULER)
+        await _within(ACCEPT_LIMIT_S, self._erased(execution), execution, _NO_SCHEDULER)
+
+    async def _erased(self, execution: str) -> None:
+        """The scheduler erases once the mark is in the log; nothing else is written that could be waited for."""
+        queued = subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
+        while await self.broker.log.last(queued) is not None:
+            await asyncio.sleep(ERASED_POLL_S)
 
     async def wait(
         self, execution: str, *, block: bool = True, timeout: float | None = None

@@ -104,6 +104,10 @@ class SyncClient:
         """See Client.cancel."""
         return self._call(self._client.cancel(execution, reason))
 
+    def clear(self, execution: str) -> None:
+        """See Client.clear."""
+        self._call(self._client.clear(execution))
+
     def wait(self, execution: str, *, block: bool = True, timeout: float | None = None) -> Result | None:
         """See Client.wait."""
         return self._call(self._client.wait(execution, block=block, timeout=timeout))

@@ -219,7 +219,7 @@ async def test_a_silent_machine_is_found_offline_and_its_work_moves(site: Site) 
     async with within(10):
         silent.disconnect()
         offline = await site.until("machine.offline")
-        evidence = offline.event.data.evidence  # type: ignore[union-attr]
+        evidence = offline.event.data.evidence
         assert evidence.missed >= 3
         assert evidence.last_beat is not None
         await site.agent("m2")
@@ -250,7 +250,7 @@ async def test_a_cancel_of_an_unknown_execution_is_refused(site: Site) -> None:
     async with within(5):
         await site.client.commands.send("scheduler", "cancel", Cancel(id=uuid7(), execution="nobody"))
         refused = await site.until("command.refused", "nobody")
-    assert refused.event.data.error.code == "execution_not_found"  # type: ignore[union-attr]
+    assert refused.event.data.error.code == "execution_not_found"
 
 
 async def test_an_ended_execution_is_known_beyond_the_memory(site: Site) -> None:
@@ -266,7 +266,7 @@ async def test_an_ended_execution_is_known_beyond_the_memory(site: Site) -> None
             await site.until("execution.succeeded", other)
         await site.submit(workflow({"id": "other"}), first)
         refused = await site.until("command.refused", first)
-    assert refused.event.data.error.code == "execution_conflict"  # type: ignore[union-attr]
+    assert refused.event.data.error.code == "execution_conflict"
 
 
 async def test_clear_leaves_only_the_marker(site: Site) -> None:
@@ -291,4 +291,4 @@ async def test_clear_of_a_live_execution_is_refused(site: Site) -> None:
         execution = await site.submit(diamond())
         await site.client.commands.send("scheduler", "clear", Clear(id=uuid7(), execution=execution))
         refused = await site.until("command.refused", execution)
-    assert refused.event.data.error.code == "execution_not_ended"  # type: ignore[union-attr]
+    assert refused.event.data.error.code == "execution_not_ended"
