@@ -25,6 +25,8 @@ from muster_agents.runtimes.environment import INPUTS, OUTPUTS, document, variab
 FOLDER: Final = "/muster"
 TIMEOUT_S: Final = 300
 """For one answer of the engine. The phases have their own limits; this one only ends waits nobody waits for."""
+MODE_TYPE: Final = 0x8F280000
+"""The bits of a Go file mode that say that it is no plain file."""
 HOPELESS: Final = (
     "executable file not found",
     "no such file or directory",
@@ -193,15 +195,15 @@ class Engine:
         except docker.errors.NotFound:
             return None
         with contextlib.closing(chunks):
+            if stat["mode"] & MODE_TYPE:
+                raise OutputError("$MUSTER_OUTPUT is not a plain file.")
             if stat["size"] > limit:
                 raise OutputError(f"The outputs in $MUSTER_OUTPUT are larger than {limit} bytes.")
             text = b"".join(chunks)
         with tarfile.open(fileobj=io.BytesIO(text)) as tar:
             member = tar.next()
-            file = tar.extractfile(member) if member is not None and member.isreg() else None
-            if file is None:
-                raise OutputError("$MUSTER_OUTPUT is not a plain file.")
-            return file.read()
+            file = tar.extractfile(member) if member is not None else None
+            return None if file is None else file.read()
 
 
 @contextlib.contextmanager

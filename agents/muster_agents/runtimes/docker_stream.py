@@ -36,6 +36,7 @@ class Attached:
             self._socket: Any = engine.api.attach_socket(
                 container, params={"stdout": 1, "stderr": 1, "stream": 1}
             )
+        self._beneath = getattr(self._socket, "_sock", None)
 
     def read(self, hear: Hear) -> None:
         """Until all output has ended, or the connection has: the two look alike."""
@@ -54,11 +55,11 @@ class Attached:
 
     def close(self) -> None:
         """Give the connection back."""
-        answer = getattr(self._socket, "_response", None)
-        with contextlib.suppress(OSError, ValueError):
-            if answer is not None:
-                answer.close()
-            self._socket.close()
+        # The answer of an upgraded connection, the file over the socket, the socket: none of them closes the next one.
+        for part in (getattr(self._socket, "_response", None), self._socket, self._beneath):
+            with contextlib.suppress(OSError, ValueError):
+                if part is not None:
+                    part.close()
 
 
 class Followed:

@@ -17,6 +17,7 @@ from muster.model.commands import AttemptOrder
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Ears, Found
 from muster_agents.runtimes.process_run import ProcessRun
+from muster_agents.runtimes.spawning import kill_strays
 from muster_agents.runtimes.threads import Threads
 
 THREADS = 4  # for what blocks a moment: making folders, starting, removing
@@ -43,6 +44,7 @@ class ProcessRuntime:
         await self._threads.call(self._clean)
 
     def _clean(self) -> None:
+        kill_strays(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._folder.mkdir(parents=True)
 

@@ -1,11 +1,13 @@
 """Starting a process that dies with its agent, quickly.
 
 ``setpriv`` (util-linux) asks the kernel to kill the process when its parent ends, then becomes the command: measured
-1.6 ms with it, since the interpreter can use vfork; 3 to 8 ms where Python has to fork to ask by itself.
+1.6 ms with it, since the interpreter can use vfork; 3 to 8 ms where Python has to fork to ask by itself, which it also
+does to set a limit before the command begins.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
@@ -34,9 +36,9 @@ def spawn(
     ``memory`` bounds the address space, if it is not 0. Raises ContainerStartingError.
     """
     check(command[0], environment.get("PATH", os.defpath), folder)
-    setpriv = _setpriv()
+    setpriv = [] if memory else _setpriv()
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [*setpriv, *command],
             bufsize=0,
             cwd=folder,
@@ -45,16 +47,23 @@ def spawn(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=None if setpriv else _die_with(os.getpid()),  # noqa: PLW1509 - see _die_with
+            preexec_fn=None if setpriv else _child(os.getpid(), memory),  # noqa: PLW1509 - see _child
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise _failure(command[0], getattr(error, "strerror", None) or str(error)) from error
-    if memory and hasattr(resource, "prlimit"):
-        try:
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (memory, memory))
-        except ProcessLookupError:
-            pass  # it is over already
-    return process
+
+
+def kill_strays(folder: Path) -> None:
+    """Kill what an agent before left: processes whose files were to be in ``folder``.
+
+    There are some where an agent was killed within the millisecond before setpriv did its work, and where a process
+    left its session.
+    """
+    mark = f"MUSTER_INPUT={folder}/".encode()
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in environment.read_bytes():
+                os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
 def check(program: str, path: str, folder: Path) -> None:
@@ -86,17 +95,17 @@ def _setpriv() -> list[str]:
     return [] if found is None else [found, "--pdeathsig", "KILL", "--"]
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
+def _child(parent: int, memory: int) -> Callable[[], None]:
     """What the new process does before it becomes the command.
 
     It only makes system calls: in a fork, locks of other threads may be held for ever.
     """
-    if _prctl is None:
-        return None
-    prctl = _prctl
 
     def prepare() -> None:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if _prctl is not None:
+            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if memory:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         if os.getppid() != parent:
             os._exit(1)
 
