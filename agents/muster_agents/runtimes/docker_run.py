@@ -257,6 +257,7 @@ class DockerRun:
         """See ``Run.remove``."""
         self._stopped.set()
         await self._settle()
+        self._let_go()
         if self._container:
             await self._calls.call(self._engine.remove, self._container)
         self._gone(self)
@@ -265,6 +266,13 @@ class DockerRun:
         """Watch no longer; the container goes on."""
         self._closed.set()
         self._wake()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """A start that was cancelled leaves an output nobody reads."""
+        attached, self._attached = self._attached, None
+        if attached is not None:
+            attached.close()
 
     async def _settle(self) -> None:
         """A start that was cancelled half way: wait for what it made."""
