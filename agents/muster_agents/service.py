@@ -17,6 +17,7 @@ from muster.identity import uuid7
 from muster.model.catalogue import AttemptRef, MachineDisconnected, MachineFacts
 from muster.model.commands import Start, Stop
 from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
+from muster.model.facts import AGENT_ENDS
 from muster.settings import Settings
 from muster_agents.facts import host_facts, software
 from muster_agents.heartbeat import Pulse
@@ -32,7 +33,6 @@ from muster_agents.seat import seat
 from muster_agents.session import Session
 
 T = TypeVar("T")
-AGENT_ENDS = "agent ends"
 CUT_OFF = "cut off"
 
 log = logging.getLogger(__name__)

@@ -42,7 +42,10 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 
 class Machine(msgspec.Struct, kw_only=True):
-    """A machine that has connected at least once. ``changed_at`` is when it last came or went."""
+    """A machine that has connected at least once. ``changed_at`` is when it last came or went.
+
+    ``leaving``: its agent stops what it runs, and will say goodbye.
+    """
 
     name: str
     session: int = 0
@@ -56,6 +59,7 @@ class Machine(msgspec.Struct, kw_only=True):
     offline_session: int = 0
     offline_id: str | None = None
     draining: bool = False
+    leaving: bool = False
     held: dict[AttemptRef, Attempt] = {}
     images: dict[str, None] = {}
     slots_used: int = 0

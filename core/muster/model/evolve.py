@@ -25,6 +25,7 @@ from muster.model.cluster import Attempt, Machine
 from muster.model.commands import AttemptResources
 from muster.model.envelope import Event
 from muster.model.execution import ExecutionState, StepState
+from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.plan import plan as make_plan
 from muster.model.state import State, accept_due, ending_due, enqueue
@@ -287,6 +288,7 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
     if machine is None:
         machine = state.machines[event.writer] = Machine(name=event.writer)
     machine.session, machine.session_id, machine.gone_id = sequence, event.id, None
+    machine.leaving = False
     machine.facts, machine.interval_s = data.facts, data.interval_s
     machine.connected_at = event.time
     machine.n = max(machine.n, event.n or 0)
@@ -348,7 +350,11 @@ def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
         attempt.outputs = data.outputs
     elif isinstance(data, c.AttemptFailed):
         attempt.failure = data
-    state.machines[event.writer].release(attempt.ref)
+    machine = state.machines[event.writer]
+    # Of an attempt of this connection: what an agent before could not send says nothing about this one.
+    if isinstance(data, c.AttemptStopped) and data.reason == AGENT_ENDS:
+        machine.leaving = machine.leaving or attempt.ordered_in == machine.session
+    machine.release(attempt.ref)
     state.touch(event.execution, attempt.ref.step, event.id)
     state.queue_stirred = True
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from muster.model.body import AttemptRef, Body, event
 from muster.model.errors import ErrorInfo
+
+AGENT_ENDS: Final = "agent ends"
+"""Why attempts are stopped when their agent ends. Those with long grace periods end last and the goodbye comes after
+them: until then nothing must be given to that machine."""
 
 # ---- agent: machines
 

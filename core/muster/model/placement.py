@@ -122,6 +122,7 @@ def choose(wanted: Requirement, machines: Iterable[Machine]) -> Machine | None:
         if (
             machine.online
             and not machine.draining
+            and not machine.leaving
             and machine.fits(wanted.resources)
             and wanted.admits(machine)
         ):
