@@ -6,6 +6,7 @@ import io
 import random
 import re
 import tarfile
+import uuid
 from typing import Any
 
 import docker
@@ -32,10 +33,11 @@ def image(registry: Registry, busybox_image: str, docker_engine: docker.DockerCl
     buffer = io.BytesIO(busybox_rootfs(busybox))
     with tarfile.open(fileobj=buffer, mode="a") as tar:
         add_file(tar, "payload", random.randbytes(PAYLOAD))
-    import_image(docker_engine, buffer.getvalue(), "muster-test/diamond:1", "ENV PATH=/bin")
-    name = registry.push("muster-test/diamond:1")
+    local = f"muster-test/diamond:{uuid.uuid4().hex}"
+    import_image(docker_engine, buffer.getvalue(), local, "ENV PATH=/bin")
+    name = registry.push(local)
     registry.forget(name)
-    docker_engine.images.remove("muster-test/diamond:1")
+    docker_engine.images.remove(local)
     return name
 
 
@@ -72,7 +74,7 @@ def test_a_diamond_uses_both_machines_and_show_tells_all_of_it(
         told.setdefault(found["step"], []).append(found["label"].removesuffix(" (cached)"))
     assert told == dict.fromkeys(machines, LIFECYCLE)
 
-    rows = [found for line in printed.out.splitlines() if (found := ROW.match(line.rstrip()))]
+    rows = [row for line in printed.out.splitlines() if (row := ROW.match(line.rstrip()))]
     assert [row["type"] for row in rows] == ["init", "start", "step", "step", "step", "step", "finish"]
     assert [row["states"].split() for row in rows] == [
         ["queued"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -151,7 +152,7 @@ CASES = {
 
 def _gone(registry: Registry) -> str:
     """An image of a registry that was there and does not answer any more."""
-    image = registry.publish("muster-test/gone:1", size=1024)
+    image = registry.publish(f"muster-test/gone:{uuid.uuid4().hex}", size=1024)
     registry.stop()
     return image
 
