@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from muster import fault
 from muster.broker.interface import Appended, Broker, Fence, Unknown
@@ -31,11 +32,19 @@ log = logging.getLogger("muster.scheduler")
 class Election:
     """Stands for election when there is no leader."""
 
-    def __init__(self, broker: Broker, follower: Follower, options: SchedulerOptions, clock: Clock) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        follower: Follower,
+        options: SchedulerOptions,
+        clock: Clock,
+        look: Callable[[], None],
+    ) -> None:
         self._broker = broker
         self._follower = follower
         self._options = options
         self._clock = clock
+        self._look = look
         self._instance = uuid7()
         self._listening_s = clock.seconds()
         self._heard_s = 0.0
@@ -78,6 +87,7 @@ class Election:
         state = self._follower.state
         if state.leader_sequence == 0 or state.leader_id == self.mine or self._left >= state.leader_sequence:
             return 0.0
+        self._look()
         since = max(self._listening_s, self._heard_s)
         return since + self._options.takeover_after_s - self._clock.seconds()
 

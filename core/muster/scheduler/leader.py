@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
@@ -75,6 +76,7 @@ class Leader:
         clock: Clock,
         sequence: int,
         woken: asyncio.Event,
+        look: Callable[[], None],
     ) -> None:
         self._broker = broker
         self._follower = follower
@@ -83,9 +85,11 @@ class Leader:
         self._clock = clock
         self._fence = Fence(subjects.LEADER, sequence)
         self._woken = woken
+        self._look = look
         self._commands: asyncio.Queue[Waiting] = asyncio.Queue(options.commands_waiting)
         self._in_flight: asyncio.Queue[InFlight | None] = asyncio.Queue(options.rounds_in_flight)
         self._appends: set[asyncio.Task[list[Outcome]]] = set()
+        self._in_hand: dict[Delivery, None] = {}
         self._tick_s = 0.0
         self._sweep_s = clock.seconds() + options.sweep_s
 
@@ -101,6 +105,7 @@ class Leader:
         finally:
             if self._appends:
                 await asyncio.wait(self._appends)
+            await self._give_back()
         await self._broker.heartbeats.beat(self._heartbeat(0, leaving=True))
 
     async def _work(self, stop: asyncio.Event) -> None:
@@ -126,17 +131,28 @@ class Leader:
 
     async def _receive(self) -> None:
         await self._broker.commands.reopen(SCHEDULER)
-        async for batch in self._broker.commands.receive(SCHEDULER):
-            for delivery in batch:
-                await self._take(delivery)
-            self._woken.set()
+        async with aclosing(self._broker.commands.receive(SCHEDULER)) as batches:
+            async for batch in batches:
+                self._in_hand.update(dict.fromkeys(batch))
+                for delivery in batch:
+                    await self._take(delivery)
+                self._woken.set()
+
+    async def _give_back(self) -> None:
+        """What was received and is not in the log is for whoever leads next, at once."""
+        for delivery in self._in_hand:
+            await delivery.again()
+
+    async def _done(self, delivery: Delivery) -> None:
+        self._in_hand.pop(delivery, None)
+        await delivery.done()
 
     async def _take(self, delivery: Delivery) -> None:
         try:
             command = decode_command(delivery.verb, delivery.payload)
         except CommandInvalidError as error:
             log.warning("a command was dropped: %s", error)
-            await delivery.done()
+            await self._done(delivery)
             return
         waiting = Waiting(delivery, command)
         if isinstance(command, Submit | Cancel | Clear):
@@ -248,6 +264,7 @@ class Leader:
         clock_s = self._clock.seconds()
         if clock_s >= self._tick_s:
             self._tick_s = clock_s + self._options.tick_s
+            self._look()
             judge(round_, self._watch, clock_s)
 
     # ---- settling
@@ -261,7 +278,7 @@ class Leader:
                 if isinstance(waiting.command, Clear):
                     await self._erase(waiting)
                 await fault.point("scheduler.ack.before")
-                await waiting.delivery.done()
+                await self._done(waiting.delivery)
                 await fault.point("scheduler.ack.after")
 
     async def _erase(self, waiting: Waiting) -> None:

@@ -18,6 +18,7 @@ from muster.scheduler.election import Election
 from muster.scheduler.follower import Follower
 from muster.scheduler.leader import Leader, StoodDownError
 from muster.scheduler.options import SchedulerOptions
+from muster.scheduler.wakefulness import Wakefulness
 from muster.settings import Settings
 
 log = logging.getLogger("muster.scheduler")
@@ -49,7 +50,8 @@ class Scheduler:
         self._woken = asyncio.Event()
         self._watch = Watch(clock.seconds())
         self._follower = Follower(broker, options.policy, self._woken.set)
-        self._election = Election(broker, self._follower, options, clock)
+        self._awake = Wakefulness(broker, options, clock, self._lapsed)
+        self._election = Election(broker, self._follower, options, clock, self._awake.look)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop`` is set."""
@@ -58,7 +60,7 @@ class Scheduler:
             beside = [
                 tasks.create_task(self._follower.run()),
                 tasks.create_task(self._hear()),
-                tasks.create_task(self._stay_awake()),
+                tasks.create_task(self._awake.keep()),
             ]
             stopping = tasks.create_task(stop.wait())
             stopping.add_done_callback(lambda _: self._woken.set())
@@ -84,7 +86,14 @@ class Scheduler:
 
     async def _lead(self, sequence: int, stop: asyncio.Event) -> None:
         leader = Leader(
-            self._broker, self._follower, self._watch, self._options, self._clock, sequence, self._woken
+            self._broker,
+            self._follower,
+            self._watch,
+            self._options,
+            self._clock,
+            sequence,
+            self._woken,
+            self._awake.look,
         )
         self._ready(f"scheduler {self._options.name} leads (term {self._follower.state.term})")
         try:
@@ -101,14 +110,6 @@ class Scheduler:
             else:
                 self._watch.hear(beat, self._clock.seconds())
 
-    async def _stay_awake(self) -> None:
-        """Notice that nobody listened: the connection was away, or this process did not run."""
-        reconnects, last_s = self._broker.reconnects, self._clock.seconds()
-        while True:
-            await asyncio.sleep(self._options.tick_s)
-            now_s, seen = self._clock.seconds(), self._broker.reconnects
-            late_s = now_s - last_s - self._options.tick_s
-            if late_s > self._options.asleep_s or seen != reconnects or not self._broker.connected:
-                self._watch.restart(now_s)
-                self._election.restart()
-            reconnects, last_s = seen, now_s
+    def _lapsed(self, now_s: float) -> None:
+        self._watch.restart(now_s)
+        self._election.restart()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from muster.broker.codec import decode_command
 from muster.broker.interface import Appended, Refused, Unknown
 from muster.broker.nats import NatsBroker
 from muster.model.commands import Cancel, Heartbeat
@@ -247,3 +248,28 @@ async def test_a_stalled_reader_is_found_out(broker: Server, monkeypatch: pytest
         newest._pending_queue.put_nowait = lambda _: None  # it goes deaf
         await writer.log.append(decisions("b", 2))
         assert [r.event.id for r in await take(following, 2)] == ["b-0", "b-1"]
+
+
+async def test_commands_on_their_way_to_one_who_leaves(broker: Server):
+    """What was sent to a receiver that leaves before it came is there for the next at once, not after the ack wait."""
+    async with Proxy(broker.port) as proxy, connected(broker.url) as other, connected(proxy.url) as agent:
+        await other.commands.open("gpu-1")
+        receiving = agent.commands.receive("gpu-1")
+        await other.commands.send("gpu-1", "cancel", Cancel(id="first", execution="x"))
+        [first] = await anext(receiving)
+        await first.done()
+        waiting = asyncio.ensure_future(anext(receiving))
+        await asyncio.sleep(0.1)  # nothing tells when the broker has the request
+        proxy.stall()
+        for number in range(3):
+            await other.commands.send("gpu-1", "cancel", Cancel(id=f"c{number}", execution="x"))
+        waiting.cancel()
+        leaving = asyncio.gather(waiting, return_exceptions=True)
+        await asyncio.sleep(0.05)
+        proxy.flow()
+        await leaving
+        found: list[str] = []
+        async with asyncio.timeout(10), contextlib.aclosing(other.commands.receive("gpu-1")) as next_one:
+            while len(found) < 3:
+                found += [decode_command(d.verb, d.payload).id for d in await anext(next_one)]
+        assert sorted(found) == ["c0", "c1", "c2"]

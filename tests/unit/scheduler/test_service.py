@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from muster.broker.memory import MemoryBroker, MemoryStore
+from muster.clock import Clock
 from muster.identity import uuid7
 from muster.model import subjects
 from muster.model.commands import Cancel, Clear, Submit
@@ -30,6 +31,17 @@ QUICK: dict[str, Any] = {
     "sweep_s": 0.2,
     "policy": Policy(resend_after_s=0.2, beat_slack_s=0.1),
 }
+
+
+class Jumping(Clock):
+    """A clock of which time can be taken away."""
+
+    ahead_s = 0.0
+
+    def seconds(self) -> float:
+        return super().seconds() + self.ahead_s
+
+
 Stop = Callable[[], Awaitable[None]]
 
 
@@ -242,6 +254,37 @@ async def test_a_scheduler_that_was_cut_off_blames_nobody(site: Site) -> None:
         await site.until("execution.succeeded", execution)
     kinds = {r.event.kind async for batch in site.client.log.read(1) for r in batch}
     assert "machine.offline" not in kinds
+
+
+async def test_a_scheduler_that_slept_blames_nobody(site: Site) -> None:
+    """The first round after a sleep, before anything that came meanwhile was read, takes no silence for a sign."""
+    clock = Jumping()
+    await site._start(serve, name="a", clock=clock, **QUICK)
+    await site.agent("m1")
+    await site.until("machine.connected")
+    async with within(5):
+        for _ in range(5):
+            clock.ahead_s += 20.0
+            execution = await site.submit(diamond())
+            await site.until("execution.succeeded", execution)
+    kinds = {r.event.kind async for batch in site.client.log.read(1) for r in batch}
+    assert "machine.offline" not in kinds
+
+
+async def test_a_standby_that_slept_leaves_the_lead_alone(site: Site) -> None:
+    """A standby that wakes up listens for the leader's beats before it stands for election."""
+    clock = Jumping()
+    await site.scheduler("a")
+    await site.until("leader.elected")
+    await site._start(serve, name="b", clock=clock, **QUICK)
+    await site.agent("m1")
+    async with within(5):
+        for _ in range(5):
+            clock.ahead_s += 20.0
+            execution = await site.submit(diamond())
+            await site.until("execution.succeeded", execution)
+    elected = [r async for batch in site.client.log.read(1, subjects=[subjects.LEADER]) for r in batch]
+    assert len(elected) == 1
 
 
 async def test_a_cancel_of_an_unknown_execution_is_refused(site: Site) -> None:

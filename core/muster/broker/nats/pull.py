@@ -24,6 +24,10 @@ from muster.broker.nats.streams import NANOSECONDS
 
 HEARTBEAT_S: Final = 5
 EXPIRES_S: Final = 60
+ASLEEP_S: Final = 1.0
+"""A watchdog that bites this much too late bites nobody: this process did not run, and has not read what came."""
+LEAVE_S: Final = 2.0
+"""How long the broker may take to say that it has sent the last message."""
 MAX_BYTES: Final = 64 << 20
 """What one request may bring: a bound on memory, well above the largest message."""
 
@@ -83,6 +87,12 @@ class Pull:
         with contextlib.suppress(nats.errors.Error):
             await self._subscription.unsubscribe()
 
+    async def leave(self) -> None:
+        """Ask for nothing more, and wait for what is on its way; then everything that came is in ``waiting``."""
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._subscription.drain()  # type: ignore[no-untyped-call]
+
     async def next(self, limit: int) -> list[Msg]:
         """What has come, at least one message and at most ``limit``. Raises PullLostError."""
         while not self.waiting:
@@ -120,7 +130,9 @@ class Pull:
             async with asyncio.timeout_at(silent_from):
                 await self._wake.wait()
         except TimeoutError:
-            if self._loop.time() >= self._sign + 2 * HEARTBEAT_S + 1:
+            if self._loop.time() > silent_from + ASLEEP_S:
+                self._sign = self._loop.time()
+            elif self._loop.time() >= self._sign + 2 * HEARTBEAT_S + 1:
                 self._lose("the broker stopped sending heartbeats")
 
     def _broken(self) -> None:
