@@ -13,6 +13,7 @@ from tests.acceptance.cli import FAILS, SLEEPS, Muster, Running
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 DEMO = Path(__file__).resolve().parents[2] / "examples" / "demo.py"
+WORDCOUNT = DEMO.parent / "wordcount.yaml"
 
 
 @pytest.fixture
@@ -40,6 +41,20 @@ def test_the_demo_counts_words_without_an_engine(alone: Muster):
     assert any("words" in line and "Execution Finished" in line and "demo" in line for line in said)
     assert said[-1].endswith("view.db")
     assert Path(said[-1].rpartition(": ")[2]).exists()
+
+
+@pytest.mark.timeout(120)
+def test_the_demo_runs_containers_where_an_engine_has_the_image(tmp_path: Path, busybox_image: str):
+    """With an engine that has the image the steps run in containers, with the lifecycle lines that apply."""
+    made = Muster(tmp_path)
+    text = WORDCOUNT.read_text(encoding="utf-8").replace("busybox:1", busybox_image)
+    running = demo(made, made.write("wordcount.yaml", text))
+    code = running.end()
+    made.close()
+    assert code == 0, "\n".join(running.lines)
+    assert any("The steps run in containers" in line for line in running.lines)
+    for label in ("Pulling Image", "Image Pulled (cached)", "Starting Container", "Execution Finished"):
+        assert any(label in line for line in running.lines), label
 
 
 def test_the_demo_exits_with_1_if_the_run_fails(alone: Muster):
