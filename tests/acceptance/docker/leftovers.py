@@ -76,8 +76,8 @@ class Witness:
 
     def open_gate(self, container: str) -> None:
         """Let a script go on that waits at ``GATE``."""
-        code, out = self.engine.containers.get(container).exec_run(["touch", "/tmp/go"])
-        assert code == 0, out
+        # Its exit code is nobody's: the script may end, and all else in the container with it, before touch has.
+        self.engine.containers.get(container).exec_run(["touch", "/tmp/go"], detach=True)
 
     def nothing_left(self) -> None:
         """No container and no volume of this log is there once removals had their time."""
