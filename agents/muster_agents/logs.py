@@ -18,6 +18,8 @@ from muster_agents.options import AgentOptions
 
 BATCH_BYTES: Final = 512 << 10
 """Bytes of text in one message: escaped to JSON at worst sixfold, which still fits the broker's limit."""
+TAIL_LINE_LENGTH: Final = 1000
+"""Characters of a line that goes with an error."""
 NOTE: Final = "muster"
 """The stream of lines that Muster itself adds."""
 
@@ -46,39 +48,39 @@ class LogStream:
 
     def print(self, stream: str, chunk: bytes) -> None:
         """Take what was printed; lines go on when their end has come, or when they are too long."""
-        count = chunk.count(b"\n")
-        if not self._admits(count):
-            self._skip(stream, chunk, count)
-            return
-        *lines, rest = (self._partial.get(stream, b"") + chunk).split(b"\n")
+        count, budget = chunk.count(b"\n"), self._allowance()
+        *lines, rest = (self._partial.get(stream, b"") + chunk).split(b"\n", budget)
         now = datetime.now(UTC)
         for line in lines:
             self._add_cut(now, stream, line)
-        while len(rest) > self._options.log_line_bytes:
-            piece, rest = self._cut(rest)
-            self._add(now, stream, piece)
-        self._partial[stream] = rest
+        self._budget -= len(lines)
+        if lines:
+            self._withheld = 0
+        if count > budget:
+            self._skip(stream, rest, count - budget)
+        else:
+            while len(rest) > self._options.log_line_bytes:
+                piece, rest = self._cut(rest)
+                self._add(now, stream, piece)
+            self._partial[stream] = rest
         if self.pending:
             self.sent.clear()
             self._ready(self)
 
-    def _admits(self, count: int) -> bool:
+    def _allowance(self) -> int:
+        """How many lines may still come in this second."""
         if (second := int(monotonic())) != self._second:
             self._second, self._budget = second, self._options.log_lines_per_s
-        self._budget -= count
-        if self._budget >= 0:
-            self._withheld = 0
-            return True
-        return False
+        return self._budget
 
-    def _skip(self, stream: str, chunk: bytes, count: int) -> None:
+    def _skip(self, stream: str, rest: bytes, count: int) -> None:
         """Too much: keep only what may turn out to be the end."""
-        limit = self._options.log_line_bytes
-        last = chunk.rsplit(b"\n", self._options.tail_lines + 1)
-        self._partial[stream] = last[-1][-limit:]
-        lines = [line[-limit:] for line in last[1:-1]]
+        limit, kept = self._options.log_line_bytes, self._options.tail_lines
+        *lines, partial = rest.rsplit(b"\n", kept + 1)
+        lines = [line[-limit:] for line in lines[-kept:]]  # the first of more is all that was before them
+        self._partial[stream] = partial[-limit:]
         self._tail.extend(lines)
-        self._withheld = min(self._withheld + len(lines), self._options.tail_lines)
+        self._withheld = min(self._withheld + len(lines), kept)
         self.dropped += count
 
     def close(self) -> None:
@@ -99,8 +101,8 @@ class LogStream:
 
     @property
     def tail(self) -> list[str]:
-        """The last lines."""
-        return [line.decode("utf-8", "replace") for line in self._tail]
+        """The last lines, for an error: cut short, since an error is read as a whole."""
+        return [line.decode("utf-8", "replace")[:TAIL_LINE_LENGTH] for line in self._tail]
 
     def take(self) -> list[LogLine]:
         """The next batch, oldest first; what was dropped is said in its place."""

@@ -7,10 +7,9 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from muster.identity import uuid7
-from tests.unit.agents.loop import no_blocking
 from tests.unit.agents.scene import Scene
 
-__all__ = ["containers", "no_blocking", "processes"]
+__all__ = ["containers", "processes"]
 
 
 @pytest.fixture

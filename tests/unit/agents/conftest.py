@@ -6,10 +6,9 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from tests.unit.agents.fake import fake
-from tests.unit.agents.loop import no_blocking
 from tests.unit.agents.scene import Scene
 
-__all__ = ["fake", "memory", "no_blocking", "scene"]
+__all__ = ["fake", "memory", "scene"]
 
 
 @pytest.fixture
