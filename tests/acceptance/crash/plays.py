@@ -14,7 +14,7 @@ _QUICK_RETRY = {"max_attempts": 3, "backoff": {"initial": "50ms", "jitter": Fals
 _PRINTS = {"said": {"type": "string", "source": "stdout"}}
 
 
-def _step(id_: str, command: str, **more: Any) -> dict[str, Any]:
+def step(id_: str, command: str, **more: Any) -> dict[str, Any]:
     return {"id": id_, "image": "none", "command": command, "outputs": _PRINTS, **more}
 
 
@@ -22,15 +22,15 @@ DIAMOND: dict[str, Any] = {
     "name": "diamond",
     "inputs": {"word": {"type": "string", "default": "hey"}},
     "steps": [
-        _step("first", "echo ${{ inputs.word }}"),
+        step("first", "echo ${{ inputs.word }}"),
         # Fails the first time it is tried.
-        _step(
+        step(
             "left",
             "test $MUSTER_ATTEMPT -gt 1 && echo ${{ steps.first.outputs.said }}-left",
             retry=_QUICK_RETRY,
         ),
-        _step("right", "echo ${{ steps.first.outputs.said }}-right"),
-        _step("last", "echo ${{ steps.left.outputs.said }} ${{ steps.right.outputs.said }}"),
+        step("right", "echo ${{ steps.first.outputs.said }}-right"),
+        step("last", "echo ${{ steps.left.outputs.said }} ${{ steps.right.outputs.said }}"),
     ],
     "outputs": {"text": "${{ steps.last.outputs.said }}"},
 }
@@ -39,12 +39,31 @@ DIAMOND: dict[str, Any] = {
 BROKEN: dict[str, Any] = {
     "name": "broken",
     "steps": [
-        _step("good", "echo fine"),
-        _step("bad", "exit 3", needs=["good"], retry=_QUICK_RETRY | {"max_attempts": 2}),
-        _step("never", "echo never", needs=["bad"]),
+        step("good", "echo fine"),
+        step("bad", "exit 3", needs=["good"], retry=_QUICK_RETRY | {"max_attempts": 2}),
+        step("never", "echo never", needs=["bad"]),
     ],
 }
 """Fails with its second step, after two tries."""
+
+
+NOTHING: dict[str, Any] = {"name": "nothing", "steps": [{"id": "work", "image": "none", "command": "true"}]}
+"""What also the noop runtime can run, which makes no outputs."""
+
+
+def lone(command: str, **more: Any) -> dict[str, Any]:
+    """One step, called work, that runs this command."""
+    return {"name": "lone", "steps": [step("work", command, **more)]}
+
+
+def chain(*commands: str) -> dict[str, Any]:
+    """Steps one after the other, called s1, s2 and so on."""
+    steps = [
+        step(f"s{number}", command, needs=[f"s{number - 1}"] if number > 1 else [])
+        for number, command in enumerate(commands, 1)
+    ]
+    return {"name": "chain", "steps": steps}
+
 
 _TIMES = {"created_at", "started_at", "ended_at", "updated_at", "scheduled_at", "at", "due_at"}
 _PLACES = {"machine", "attempt", "sequence", "number", "event_id", "id", "execution", "retries", "metadata"}
