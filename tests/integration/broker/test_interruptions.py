@@ -273,3 +273,17 @@ async def test_commands_on_their_way_to_one_who_leaves(broker: Server):
             while len(found) < 3:
                 found += [decode_command(d.verb, d.payload).id for d in await anext(next_one)]
         assert sorted(found) == ["c0", "c1", "c2"]
+
+
+async def test_a_ping_nobody_waits_for(broker: Server):
+    """The answer to a ping whose sender was cancelled does not stop the reading of everything that comes after."""
+    async with Proxy(broker.port) as proxy, connected(proxy.url) as writer:
+        proxy.stall()
+        ping = asyncio.ensure_future(writer._connection.nc.flush())
+        await asyncio.sleep(0.05)
+        ping.cancel()
+        await asyncio.wait({ping})
+        proxy.flow()
+        async with asyncio.timeout(5):
+            await lead(writer)
+            assert await ids(writer) == ["leader"]

@@ -130,7 +130,9 @@ class NatsCommands:
 
     async def _give_back(self, pull: Pull) -> None:
         """What came and nobody took is free for another at once, not after ``ack_wait``."""
-        if self._connection.connected:
-            await pull.leave()
-        while pull.waiting:
-            await NatsDelivery(self._connection, pull.waiting.popleft()).again()
+        try:
+            if self._connection.connected:
+                await pull.leave()
+        finally:
+            while pull.waiting:
+                await NatsDelivery(self._connection, pull.waiting.popleft()).again()

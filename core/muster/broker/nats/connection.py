@@ -68,6 +68,12 @@ class _Client(Client):
             self._transport.close()  # type: ignore[no-untyped-call]
         await super()._connect_to_server(s)
 
+    async def _process_pong(self) -> None:
+        # The answer to a ping whose sender was cancelled meanwhile would end nats-py's reading, without a word.
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()
+
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         if not headers or headers.startswith(_STORED_BY_MUSTER):
             return None
