@@ -99,6 +99,7 @@ class Session:
         outbox, fence = self._outbox, Fence(self._subject, self.sequence)
         while True:
             await outbox.arrived.wait()
+            await asyncio.sleep(0)  # what is about to be written goes along: it need not wait for another answer
             batch = outbox.waiting(self._options.outbox_round)
             outcomes = await self._append(batch, fence)
             taken = 0

@@ -94,9 +94,15 @@ def templates(value: Any) -> Iterator[tuple[_Path, str]]:
             if OPENING in item:
                 yield path, item
         elif isinstance(item, Mapping):
-            waiting.extend(((*path, key), part) for key, part in reversed([*item.items()]))
+            waiting.extend(((*path, key), part) for key, part in reversed([*item.items()]) if _may_hold(part))
         elif isinstance(item, list | tuple):
-            waiting.extend(((*path, index), item[index]) for index in reversed(range(len(item))))
+            parts = reversed([*enumerate(item)])
+            waiting.extend(((*path, index), part) for index, part in parts if _may_hold(part))
+
+
+def _may_hold(value: Any) -> bool:
+    """Whether an expression may be in it: not in the strings, numbers and empty lists that make up most values."""
+    return OPENING in value if isinstance(value, str) else bool(value)
 
 
 def _take_apart(text: str) -> Template:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))+\Z")
@@ -31,7 +32,14 @@ def seconds(duration: str | float) -> float:
         if duration < 0:
             raise ValueError(f"{duration!r} is negative; write a duration such as 500ms, 10s, 5m or 1h")
         return float(duration)
-    if not isinstance(duration, str) or not _DURATION.match(duration):
+    if not isinstance(duration, str):
+        raise ValueError(f"{duration!r} is not a duration; write it like 500ms, 10s, 5m or 1h")
+    return _read(duration)
+
+
+@lru_cache(maxsize=1024)  # a large workflow says the same few, seven times a step
+def _read(duration: str) -> float:
+    if not _DURATION.match(duration):
         raise ValueError(f"{duration!r} is not a duration; write it like 500ms, 10s, 5m or 1h")
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
 

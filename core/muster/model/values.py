@@ -59,13 +59,18 @@ def defect(value: Any) -> str:
         if isinstance(item, dict):
             if wrong := next((key for key in item if not isinstance(key, str)), None):
                 return f"the key {wrong!r} of an object is not a string"
-            waiting.extend((part, depth + 1) for part in item.values())
-            waiting.extend((key, depth + 1) for key in item)
+            waiting.extend((part, depth + 1) for part in item.values() if not _is_plain(part))
+            waiting.extend((key, depth + 1) for key in item if not key.isascii())
         elif isinstance(item, list | tuple):
-            waiting.extend((part, depth + 1) for part in item)
+            waiting.extend((part, depth + 1) for part in item if not _is_plain(part))
         elif reason := _leaf_defect(item):
             return reason
     return ""
+
+
+def _is_plain(item: Any) -> bool:
+    """Whether it is a leaf without a defect, as nearly all are."""
+    return type(item) in (int, bool, type(None)) or (type(item) is str and item.isascii())
 
 
 def _leaf_defect(item: Any) -> str:

@@ -17,12 +17,15 @@ from muster.model.order import split
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
 from muster.model.values import article, fits, shown, type_name
-from muster.model.workflow import Input, MachineSelector, Output, Retry, Step, Workflow
+from muster.model.workflow import Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow
 
 _VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
 _MEMORY_MIN: Final = (
     6 * 2**20
 )  # what Docker takes at least; a smaller number was surely meant in another unit
+_RESOURCES: Final = Resources()
+_RETRY: Final = Retry()
+_TIMEOUTS: Final = Timeouts()
 _PLAIN: Final = (
     "Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user and "
     "inputs of a step, and in outputs of the workflow."
@@ -50,10 +53,14 @@ def _step(step: Step, path: Path, report: Report) -> None:
         _value_name("output", name, (*path, "outputs", name), report)
         _default(f"the output {name}", output, (*path, "outputs", name, "default"), report)
     _machine(step, (*path, "machine"), report)
-    _resources(step, (*path, "resources"), report)
-    _retry(step.retry, (*path, "retry"), report)
-    for phase in ("pull", "start", "load", "run"):
-        _seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
+    # What was not written has its default, which is right: most steps of a large workflow say none of these.
+    if step.resources != _RESOURCES:
+        _resources(step, (*path, "resources"), report)
+    if step.retry != _RETRY:
+        _retry(step.retry, (*path, "retry"), report)
+    if step.timeouts != _TIMEOUTS:
+        for phase in ("pull", "start", "load", "run"):
+            _seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
     _seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
 
 

@@ -49,6 +49,7 @@ _SIMPLE: Final[tuple[tuple[type[inspect.Type], str, tuple[str, ...], Any], ...]]
     (inspect.StructType, "mapping", ("object",), {}),
 )
 _SPOKEN: Final = {"array": "list", "object": "mapping"}
+_TAKES: Final = {type_: takes for type_, _, takes, _ in _SIMPLE}
 
 
 def repaired(data: Any, report: Report) -> Workflow:
@@ -88,7 +89,7 @@ def _checked(kind: inspect.Type, value: Any, path: Path, report: Report) -> Any:
 
 
 def _struct(kind: inspect.StructType, value: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
-    fields = {field.encode_name: field for field in kind.fields}
+    fields = _fields(kind.cls)
     for key in value:
         if key not in fields:
             report.add((*path, key), f"{_place(path, value)} has no key {key}.", _suggested(key, fields))
@@ -102,6 +103,13 @@ def _struct(kind: inspect.StructType, value: Mapping[str, Any], path: Path, repo
             )
             found[name] = _stand_in(field.type)
     return found
+
+
+@cache
+def _fields(of: type) -> dict[str, inspect.Field]:
+    kind = inspect.type_info(of)
+    assert isinstance(kind, inspect.StructType)
+    return {field.encode_name: field for field in kind.fields}
 
 
 def _mapping(kind: inspect.DictType, value: Mapping[str, Any], path: Path, report: Report) -> dict[str, Any]:
@@ -136,8 +144,7 @@ def _word(kind: inspect.LiteralType, value: Any, path: Path, report: Report) -> 
 
 
 def _takes(kind: inspect.Type, value: Any) -> bool:
-    found = type_name(value)
-    return any(isinstance(kind, type_) and found in takes for type_, _, takes, _ in _SIMPLE)
+    return type_name(value) in _TAKES.get(type(kind), ())
 
 
 def _name(kind: inspect.Type) -> str:
