@@ -279,7 +279,7 @@ async def test_a_ping_nobody_waits_for(broker: Server):
     """The answer to a ping whose sender was cancelled does not stop the reading of everything that comes after."""
     async with Proxy(broker.port) as proxy, connected(proxy.url) as writer:
         proxy.stall()
-        ping = asyncio.ensure_future(writer._connection.nc.flush())
+        ping = asyncio.ensure_future(writer._connection.round_trip(5))
         await asyncio.sleep(0.05)
         ping.cancel()
         await asyncio.wait({ping})

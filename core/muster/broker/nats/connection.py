@@ -278,6 +278,16 @@ class Connection:
             )
         return got
 
+    async def round_trip(self, timeout: float) -> None:
+        """Wait until everything has come that the broker sent before it heard of this. Raises TimeoutError.
+
+        Not nats-py's flush: its ``wait_for`` swallows a cancellation (before Python 3.12) that meets the answer.
+        """
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        async with asyncio.timeout(timeout):
+            await self.nc._send_ping(answer)
+            await answer
+
     async def close(self) -> None:
         """Send what is under way, then disconnect for good."""
         self.closed = True

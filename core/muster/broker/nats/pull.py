@@ -26,7 +26,7 @@ HEARTBEAT_S: Final = 5
 EXPIRES_S: Final = 60
 ASLEEP_S: Final = 1.0
 """A watchdog that bites this much too late bites nobody: this process did not run, and has not read what came."""
-LEAVE_S: Final = 2
+LEAVE_S: Final = 2.0
 """How long the broker may take to say that it has sent the last message."""
 MAX_BYTES: Final = 64 << 20
 """What one request may bring: a bound on memory, well above the largest message."""
@@ -89,11 +89,12 @@ class Pull:
 
     async def leave(self) -> None:
         """Ask for nothing more, and wait for what is on its way; then everything that came is in ``waiting``."""
-        nc, subscription = self._connection.nc, self._subscription
-        # As nats-py's drain, which keeps the subscription for ever where it is cancelled or the connection breaks.
-        with contextlib.suppress(nats.errors.Error):
-            await nc._send_unsubscribe(subscription._id)
-            await nc.flush(LEAVE_S)
+        subscription = self._subscription
+        # As nats-py's drain, which keeps the subscription for ever where it is cancelled or the connection breaks, and
+        # which may swallow the cancellation.
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            await self._connection.nc._send_unsubscribe(subscription._id)
+            await self._connection.round_trip(LEAVE_S)
             await subscription._pending_queue.join()
 
     async def next(self, limit: int) -> list[Msg]:
