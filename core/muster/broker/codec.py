@@ -32,7 +32,7 @@ def decode_command(verb: str, payload: bytes) -> Command:
         raise CommandInvalidError(f"there is no command {verb!r}", verb=verb)
     try:
         return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandInvalidError(f"the {verb} command is malformed: {error}", verb=verb) from error
 
 
@@ -55,7 +55,7 @@ def decode_event(line: bytes, *, sequence: int, subject: str, time: datetime) ->
     """
     try:
         event = envelope.decode(line)
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         event = None
     if event is not None and subjects.event(event) == subject:
         return event

@@ -1,13 +1,15 @@
 """Commands to the scheduler: what each records, or why it is refused.
 
-*Accepted* means that ``execution.queued`` is in the log. A command may come twice (the broker delivers at
-least once): a second submit of a known id changes nothing if its content is the same and is refused if not; a
-second cancel, or one of an execution that has ended, changes nothing.
+*Accepted* means that ``execution.queued`` is in the log. A command may come twice (the broker delivers at least once):
+a second submit of a known id changes nothing if its content is the same and is refused if not; a second cancel, or
+one of an execution that has ended, changes nothing. An id that was cleared stays taken. What is not known to memory
+any more the caller looks up in the log: ``known`` is the digest of an ended execution of the command's id.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -15,17 +17,26 @@ from muster.model import catalogue as c
 from muster.model import inputs
 from muster.model.commands import Cancel, Clear, Command, Submit
 from muster.model.errors import (
+    CommandInvalidError,
     ExecutionConflictError,
     ExecutionNotEndedError,
     ExecutionNotFoundError,
     MusterError,
     StepLimitError,
+    clipped,
 )
-from muster.model.names import check_execution
+from muster.model.limits import DEFINITION_BYTES_MAX, VALUES_BYTES_MAX
+from muster.model.names import NO_EXECUTION, check_execution
 from muster.model.round import Round
+from muster.model.state import CLEARED
 from muster.model.transitions import transition
 from muster.model.validation import from_object
 from muster.model.workflow import Workflow
+
+COMMAND_ID_MAX: Final = 128  # characters; it stands in the events it causes
+QUEUED_BYTES_MAX: Final = (
+    DEFINITION_BYTES_MAX + 2 * VALUES_BYTES_MAX
+)  # what is accepted must fit the broker's 8 MB
 
 
 def digest(submit: Submit) -> str:
@@ -34,72 +45,89 @@ def digest(submit: Submit) -> str:
     return blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
 
 
-def admit_submit(round_: Round, command: Submit, known: str | None) -> None:
-    """Queue the execution, or refuse. ``known`` is the digest of an ended execution of this id, if there is one."""
+def admit(round_: Round, verb: str, command: Command, known: str | None) -> None:
+    """Record what the command causes, or that it is refused and why."""
+    execution = getattr(command, "execution", NO_EXECUTION)
     try:
-        check_execution(command.execution)
-        digest_ = digest(command)
-        live = round_.state.executions.get(command.execution)
-        before = live.digest if live is not None else known
-        if before is not None:
-            if before != digest_:
-                raise ExecutionConflictError(execution=command.execution)
-            return
-        workflow = from_object(command.workflow)
-        _check_size(round_, workflow)
-        given = inputs.accept(workflow, command.inputs)
+        if not command.id or len(command.id) > COMMAND_ID_MAX:
+            raise CommandInvalidError(f"a command's id has 1 to {COMMAND_ID_MAX} characters")
+        if isinstance(command, Submit):
+            _submit(round_, command, _known(round_, check_execution(execution), known))
+        elif isinstance(command, Cancel):
+            _cancel(round_, command, _known(round_, check_execution(execution), known))
+        elif isinstance(command, Clear):
+            _clear(round_, command, _known(round_, check_execution(execution), known))
+        else:
+            raise CommandInvalidError(f"the scheduler takes no {verb} command")
     except MusterError as error:
-        refuse(round_, command, "submit", error, command.execution)
+        _refuse(round_, command, verb, error, execution)
+
+
+def _known(round_: Round, execution: str, known: str | None) -> str | None:
+    """It may have ended since the log was asked."""
+    return round_.state.ended.get(execution, known)
+
+
+def _submit(round_: Round, command: Submit, known: str | None) -> None:
+    digest_ = digest(command)
+    live = round_.state.executions.get(command.execution)
+    before = live.digest if live is not None else known
+    if before is not None:
+        if before != digest_:
+            raise ExecutionConflictError(execution=command.execution)
         return
+    workflow = from_object(command.workflow)
+    _check_steps(round_, workflow)
     body = c.ExecutionQueued(
         workflow=workflow,
-        inputs=given,
+        inputs=inputs.accept(workflow, command.inputs),
         transition=transition(1, "init", None),
         digest=digest_,
         labels=command.labels,
         metadata=command.metadata,
     )
+    if (size := len(msgspec.json.encode(body))) > QUEUED_BYTES_MAX:
+        raise CommandInvalidError(
+            f"workflow, inputs, labels and metadata together are {size} bytes, more than {QUEUED_BYTES_MAX}",
+            remedy="Put large data where the steps can read it, and give its address as an input.",
+        )
     round_.write(body, command.id, execution=command.execution)
 
 
-def _check_size(round_: Round, workflow: Workflow) -> None:
+def _check_steps(round_: Round, workflow: Workflow) -> None:
     limit = round_.state.policy.steps_max
     if len(workflow.steps) > limit:
         raise StepLimitError(f"the workflow has {len(workflow.steps)} steps; at most {limit} are accepted")
 
 
-def admit_cancel(round_: Round, command: Cancel, known: str | None) -> None:
+def _cancel(round_: Round, command: Cancel, known: str | None) -> None:
     """Let the execution end as cancelled, unless it is ending already."""
     execution = round_.state.executions.get(command.execution)
-    if execution is None:
-        if known is None:
-            error = ExecutionNotFoundError(execution=command.execution)
-            refuse(round_, command, "cancel", error, command.execution)
-        return
-    if execution.ending != "cancelled":
+    if execution is None and known is None:
+        raise ExecutionNotFoundError(execution=command.execution)
+    if execution is not None and execution.ending != "cancelled":
         body = c.ExecutionEnding(outcome="cancelled", reason=command.reason)
         round_.write(body, command.id, execution=execution.id)
 
 
-def admit_clear(round_: Round, command: Clear, known: str | None, marker: int) -> None:
-    """Mark an ended execution as cleared; ``marker`` is the sequence of a mark already in the log, or 0."""
-    error: MusterError | None = None
-    if command.execution in round_.state.executions:
-        error = ExecutionNotEndedError(execution=command.execution)
-    elif known is None and not marker:
-        error = ExecutionNotFoundError(execution=command.execution)
-    if error is not None:
-        refuse(round_, command, "clear", error, command.execution)
-    elif known is not None:
-        execution = command.execution
+def _clear(round_: Round, command: Clear, known: str | None) -> None:
+    """Mark an ended execution as cleared. Erasing is the caller's, and may be repeated."""
+    execution = command.execution
+    if execution in round_.state.executions:
+        raise ExecutionNotEndedError(execution=execution)
+    if known is None:
+        raise ExecutionNotFoundError(execution=execution)
+    if known != CLEARED:
         round_.write(c.ExecutionCleared(), command.id, execution=execution, event_id=f"{execution}:cleared")
 
 
-def refuse(round_: Round, command: Command, verb: str, error: MusterError, execution: str) -> None:
-    """Record that the command was refused and why."""
+def _refuse(round_: Round, command: Command, verb: str, error: MusterError, execution: str) -> None:
+    """The id names the round: the same command, delivered again, is refused again."""
     try:
         check_execution(execution)
     except MusterError:
-        execution = "-"
-    body = c.CommandRefused(command=command.id, verb=verb, error=error.info())
-    round_.write(body, command.id, execution=execution, event_id=f"refused:{command.id}")
+        execution = NO_EXECUTION
+    id_ = command.id[:COMMAND_ID_MAX]
+    body = c.CommandRefused(command=id_, verb=verb, error=clipped(error.info()))
+    event_id = f"refused:{id_}:{round_.state.term}.{round_.state.round}.{len(round_.events)}"
+    round_.write(body, id_, execution=execution, event_id=event_id)

@@ -42,9 +42,11 @@ class Attempt(msgspec.Struct, kw_only=True):
 
 
 class Machine(msgspec.Struct, kw_only=True):
-    """A machine that has connected at least once. ``changed_at`` is when it last came or went.
+    """A machine that has connected at least once.
 
-    ``leaving``: its agent stops what it runs, and will say goodbye.
+    ``offline_at`` is on the scheduler's clock, ``gone_at`` (when its agent said goodbye) on the machine's own.
+    ``strays`` are attempts its agent answers for that nobody here knows of: they are stopped. ``leaving``: its agent
+    stops what it runs, and will say goodbye.
     """
 
     name: str
@@ -52,12 +54,13 @@ class Machine(msgspec.Struct, kw_only=True):
     session_id: str = ""
     facts: MachineFacts = MachineFacts()
     interval_s: float = 3.0
-    connected_at: datetime | None = None
-    changed_at: datetime | None = None
     gone_id: str | None = None
+    gone_at: datetime | None = None
     n: int = 0
     offline_session: int = 0
     offline_id: str | None = None
+    offline_at: datetime | None = None
+    strays: dict[AttemptRef, None] = {}
     draining: bool = False
     leaving: bool = False
     held: dict[AttemptRef, Attempt] = {}
@@ -78,6 +81,11 @@ class Machine(msgspec.Struct, kw_only=True):
     def online(self) -> bool:
         """Whether attempts there can be expected to go on."""
         return self.gone_id is None and self.session != self.offline_session
+
+    @property
+    def open(self) -> bool:
+        """Whether new attempts may be given to it."""
+        return self.online and not self.draining and not self.leaving
 
     def hold(self, attempt: Attempt) -> None:
         """Take the attempt's resources."""

@@ -14,7 +14,6 @@ terminal event is written when every step has its one outcome.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from datetime import datetime
 
 from muster.model import catalogue as c
@@ -27,14 +26,17 @@ from muster.model.errors import (
     MachineOfflineError,
     MusterError,
     NotConnectedError,
+    OutputError,
 )
 from muster.model.execution import ExecutionState, StepState
 from muster.model.implied import start_order
+from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.placement import Requirement, Slot, outlook
 from muster.model.retry import Again, Final, after_failure, after_loss
 from muster.model.round import Round
 from muster.model.state import State, accept_due, ending_due, enqueue
 from muster.model.transitions import Transition, transition
+from muster.model.values import size
 
 
 def decide(state: State, now: datetime, into: Round | None = None) -> Round:
@@ -177,7 +179,10 @@ def _absence(machine: Machine) -> MusterError:
 
 def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
     cause = attempt.ended_id or ""
-    if attempt.ended == "finished":
+    if attempt.ended == "finished" and size(attempt.outputs) > VALUES_BYTES_MAX:
+        error = OutputError(f"the outputs are larger than {VALUES_BYTES_MAX} bytes").info(**_where(attempt))
+        _write(round_, execution, step, c.StepFailed(error=error), cause)
+    elif attempt.ended == "finished":
         _write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs), cause)
     elif attempt.failure is not None:
         used, policy = step.used, round_.state.policy
@@ -188,8 +193,8 @@ def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: A
     elif execution.ending == "cancelled":
         _write(round_, execution, step, c.StepCancelled(reason=execution.ending_reason), cause)
     else:
-        error = AttemptLostError(f"the agent on {attempt.machine} stopped it").info(**_where(attempt))
-        next_ = after_loss(error, step.used, round_.state.policy.lost_max, round_.now)
+        lost = AttemptLostError(f"the agent on {attempt.machine} stopped it").info(**_where(attempt))
+        next_ = after_loss(lost, step.used, round_.state.policy.lost_max, round_.now)
         _follow(round_, execution, step, next_, cause)
 
 
@@ -272,13 +277,15 @@ def _place(round_: Round) -> None:
     state = round_.state
     for slot, wanted, machine in state.queue.heads(state.machines):
         state.queue.remove(slot)
-        _schedule(round_, slot, wanted, machine)
-    stuck = [(wanted, list(group)) for wanted, group in state.queue.groups()]
-    for wanted, slots in stuck:
-        _consider(round_, wanted, slots)
+        if not _schedule(round_, slot, wanted, machine):
+            state.queue_stirred = True  # what the failure ends must not be given a machine first
+            return
+    for wanted in state.queue.requirements():
+        _consider(round_, wanted)
 
 
-def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) -> None:
+def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) -> bool:
+    """Give the step to the machine; False where the step cannot be started at all."""
     execution = round_.state.executions[slot[0]]
     step = execution.steps[slot[1]]
     ref, cause = execution.ref(step), step.ready_id or execution.queued_id
@@ -286,7 +293,7 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
         order = start_order(execution, step, ref.attempt)
     except MusterError as error:
         _fail(round_, execution, step, error.info(step=ref.step), cause)
-        return
+        return False
     resources = wanted.resources
     body = c.StepScheduled(
         machine=machine.name,
@@ -300,15 +307,16 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
         body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name
     )
     round_.starts.setdefault(machine.name, []).append(order)
+    return True
 
 
-def _consider(round_: Round, wanted: Requirement, slots: Sequence[Slot]) -> None:
+def _consider(round_: Round, wanted: Requirement) -> None:
     """Steps that found no room: most wait their turn; some never will have one."""
     state = round_.state
-    for execution_id, path in slots:
-        execution = state.executions[execution_id]
-        step = execution.steps[path]
-        hopeless = outlook(wanted, state.machines, step.ready_at or round_.now, state.policy)
+    while (waiting := state.queue.head(wanted)) is not None:
+        execution = state.executions[waiting.execution]
+        step = execution.steps[waiting.path]
+        hopeless = outlook(wanted, state.machines, waiting.ready_at, state.policy)
         if hopeless is None:
             return
         if hopeless.due_at is not None and hopeless.due_at > round_.now:
@@ -317,7 +325,7 @@ def _consider(round_: Round, wanted: Requirement, slots: Sequence[Slot]) -> None
                 state.arm(hopeless.due_at, "placement", "", "")
             return
         cause = f"timer:placement:{hopeless.due_at.isoformat()}" if hopeless.due_at else step.ready_id
-        _fail(round_, execution, step, hopeless.error.info(step=path), cause or execution.queued_id)
+        _fail(round_, execution, step, hopeless.error.info(step=waiting.path), cause or execution.queued_id)
 
 
 def _fail(round_: Round, execution: ExecutionState, step: StepState, error: ErrorInfo, cause: str) -> None:

@@ -132,6 +132,8 @@ def encode(event: Event) -> bytes:
 def decode(line: bytes) -> Event:
     """The event of one line. Raises msgspec.DecodeError or ValueError with what is wrong with it."""
     wire = _wire.decode(line)
+    if wire.time.tzinfo is None:
+        raise ValueError(f"the time of {wire.id} has no time zone")
     return Event(
         id=wire.id,
         writer=wire.source.rpartition("/")[2],

@@ -16,7 +16,6 @@ shuffles histories to hold us to it). Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any, Final
 
 from muster.model import catalogue as c
@@ -28,8 +27,10 @@ from muster.model.execution import ExecutionState, StepState
 from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.plan import plan as make_plan
-from muster.model.state import State, accept_due, ending_due, enqueue
+from muster.model.state import CLEARED, State, accept_due, ending_due, enqueue
 
+INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
+INTERVAL_MAX_S: Final = 3600.0
 IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on it
 
 
@@ -137,7 +138,8 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
 
 
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
-    state.ended.pop(event.execution, None)
+    """The id stays taken: its attempts may still be heard of, and its event ids are used."""
+    state.remember(event.execution, CLEARED)
 
 
 # ---- steps
@@ -251,7 +253,7 @@ def _offline(state: State, event: Event, data: c.MachineOffline, _: int) -> None
     if machine is None:
         return
     machine.offline_session, machine.offline_id = data.evidence.session, event.id
-    _changed(machine, event.time)
+    machine.offline_at = event.time
     _touch_held(state, machine, event.id)
 
 
@@ -259,7 +261,6 @@ def _online(state: State, event: Event, _: c.MachineOnline, __: int) -> None:
     machine = state.machines.get(event.machine or "")
     if machine is not None:
         machine.offline_session, machine.offline_id = 0, None
-        _changed(machine, event.time)
         state.queue_stirred = True
 
 
@@ -267,10 +268,6 @@ def _draining(state: State, event: Event, _: c.MachineDraining, __: int) -> None
     machine = state.machines.get(event.machine or "")
     if machine is not None:
         machine.draining = True
-
-
-def _changed(machine: Machine, at: datetime) -> None:
-    machine.changed_at = max(machine.changed_at, at) if machine.changed_at else at
 
 
 def _touch_held(state: State, machine: Machine, cause: str) -> None:
@@ -289,10 +286,11 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
         machine = state.machines[event.writer] = Machine(name=event.writer)
     machine.session, machine.session_id, machine.gone_id = sequence, event.id, None
     machine.leaving = False
-    machine.facts, machine.interval_s = data.facts, data.interval_s
-    machine.connected_at = event.time
+    machine.facts = data.facts
+    machine.interval_s = data.interval_s if 0 < data.interval_s < INTERVAL_MAX_S else INTERVAL_DEFAULT_S
     machine.n = max(machine.n, event.n or 0)
-    _changed(machine, event.time)
+    machine.gone_at = None
+    machine.strays = {ref: None for ref in data.attempts if ref not in machine.held}
     listed = set(data.attempts)
     for ref, attempt in list(machine.held.items()):
         if attempt.accepted and ref not in listed:
@@ -305,8 +303,7 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
 def _disconnected(state: State, event: Event, _: c.MachineDisconnected, __: int) -> None:
     machine = state.machines.get(event.writer)
     if machine is not None:
-        machine.gone_id = event.id
-        _changed(machine, event.time)
+        machine.gone_id, machine.gone_at = event.id, event.time
         _touch_held(state, machine, event.id)
 
 
@@ -344,6 +341,9 @@ def _attempt_started(state: State, event: Event, _: c.AttemptStarted, __: int) -
 def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
     attempt = _attempt(state, event)
     if attempt is None:
+        if event.step is not None and event.attempt is not None:
+            ref = AttemptRef(event.execution, event.step, event.attempt)
+            state.machines[event.writer].strays.pop(ref, None)
         return
     attempt.ended, attempt.ended_id = data.kind.rpartition(".")[2], event.id
     if isinstance(data, c.AttemptFinished):

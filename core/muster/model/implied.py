@@ -38,6 +38,7 @@ def implied(state: State, machine: Machine, before: datetime | None = None) -> I
     found = Implied()
     if not machine.online:
         return found
+    found.stops.extend(machine.strays)
     for ref, attempt in machine.held.items():
         execution = state.executions.get(ref.execution)
         if attempt.superseded or execution is None or execution.ending == "cancelled":

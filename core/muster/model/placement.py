@@ -31,7 +31,6 @@ class Requirement(msgspec.Struct, frozen=True):
     machine: str | None
     labels: tuple[tuple[str, str], ...]
     resources: AttemptResources
-    image: str = ""
 
     def admits(self, machine: Machine) -> bool:
         """Whether the machine could hold it if it were empty, leaving aside whether it answers."""
@@ -55,16 +54,30 @@ class Requirement(msgspec.Struct, frozen=True):
 
 def requirement(plan: StepPlan) -> Requirement:
     """What ``plan`` requires."""
-    return Requirement(plan.machine, plan.labels, plan.resources, plan.step.image)
+    return Requirement(plan.machine, plan.labels, plan.resources)
+
+
+class Waiting(msgspec.Struct, frozen=True, order=True):
+    """A step's place in the queue: it comes from the log, so that every leader has the same order."""
+
+    ready_at: datetime
+    execution: str
+    index: int
+    path: str
+    image: str
+
+    @property
+    def slot(self) -> Slot:
+        """Which step it is."""
+        return self.execution, self.path
 
 
 class Queue:
-    """Ready steps that have no machine yet. ``order`` is given by the caller: it must come from the log."""
+    """Ready steps that have no machine yet, oldest first, by what they require."""
 
     def __init__(self) -> None:
-        self._groups: dict[Requirement, dict[Slot, int]] = {}
-        self._where: dict[Slot, Requirement] = {}
-        self._added = 0
+        self._groups: dict[Requirement, list[Waiting]] = {}
+        self._where: dict[Slot, tuple[Requirement, Waiting]] = {}
 
     def __len__(self) -> int:
         return len(self._where)
@@ -72,65 +85,61 @@ class Queue:
     def __contains__(self, slot: Slot) -> bool:
         return slot in self._where
 
-    def groups(self) -> Iterable[tuple[Requirement, dict[Slot, int]]]:
-        """The waiting steps by requirement, each group in order."""
-        return self._groups.items()
+    def requirements(self) -> list[Requirement]:
+        """What is asked for by the steps that wait."""
+        return [wanted for wanted in list(self._groups) if self.head(wanted) is not None]
 
-    def add(self, slot: Slot, wanted: Requirement) -> None:
-        """Put the step at the end."""
-        if slot not in self._where:
-            self._added += 1
-            self._where[slot] = wanted
-            self._groups.setdefault(wanted, {})[slot] = self._added
+    def add(self, waiting: Waiting, wanted: Requirement) -> None:
+        """Put the step into its place."""
+        if waiting.slot not in self._where:
+            self._where[waiting.slot] = wanted, waiting
+            heapq.heappush(self._groups.setdefault(wanted, []), waiting)
 
     def remove(self, slot: Slot) -> None:
         """Take the step out, if it is there."""
-        wanted = self._where.pop(slot, None)
-        if wanted is not None:
-            group = self._groups[wanted]
-            del group[slot]
-            if not group:
-                del self._groups[wanted]
+        self._where.pop(slot, None)
+
+    def head(self, wanted: Requirement) -> Waiting | None:
+        """The oldest step that asks for ``wanted``."""
+        group = self._groups.get(wanted, [])
+        while group:
+            _, waiting = self._where.get(group[0].slot, (None, None))
+            if waiting is group[0]:
+                return waiting
+            heapq.heappop(group)
+        self._groups.pop(wanted, None)
+        return None
 
     def heads(self, machines: dict[str, Machine]) -> Iterator[tuple[Slot, Requirement, Machine]]:
         """The steps that find room, oldest first, each with its machine.
 
         The caller takes each one out of the queue (and gives it the machine's room) before asking for the next.
         """
-        heap = [(next(iter(group.values())), no, wanted) for no, (wanted, group) in enumerate(self.groups())]
+        heap = [
+            (waiting, number, wanted)
+            for number, wanted in enumerate(self.requirements())
+            if (waiting := self.head(wanted)) is not None
+        ]
         heapq.heapify(heap)
         while heap:
-            _, number, wanted = heap[0]
-            group = self._groups.get(wanted)
-            machine = choose(wanted, machines.values()) if group else None
-            if not group or machine is None:
+            waiting, number, wanted = heap[0]
+            machine = choose(wanted, machines.values(), waiting.image)
+            if machine is not None:
+                yield waiting.slot, wanted, machine
+            following = self.head(wanted)
+            if machine is None or following is None:
                 heapq.heappop(heap)
-                continue
-            slot = next(iter(group))
-            yield slot, wanted, machine
-            if group and slot not in group:
-                heapq.heapreplace(heap, (next(iter(group.values())), number, wanted))
             else:
-                heapq.heappop(heap)
+                heapq.heapreplace(heap, (following, number, wanted))
 
 
-def choose(wanted: Requirement, machines: Iterable[Machine]) -> Machine | None:
+def choose(wanted: Requirement, machines: Iterable[Machine], image: str = "") -> Machine | None:
     """The machine for ``wanted`` among those that answer and have room, or None."""
     best: Machine | None = None
     best_rank: tuple[Any, ...] = ()
     for machine in machines:
-        if (
-            machine.online
-            and not machine.draining
-            and not machine.leaving
-            and machine.fits(wanted.resources)
-            and wanted.admits(machine)
-        ):
-            rank = (
-                machine.slots_used / machine.facts.slots,
-                wanted.image not in machine.images,
-                machine.name,
-            )
+        if machine.open and machine.fits(wanted.resources) and wanted.admits(machine):
+            rank = (machine.slots_used / machine.facts.slots, image not in machine.images, machine.name)
             if best is None or rank < best_rank:
                 best, best_rank = machine, rank
     return best
@@ -165,10 +174,17 @@ def outlook(
         )
     if any(machine.online for machine in candidates):
         return None
-    left = max((machine.changed_at for machine in candidates if machine.changed_at), default=ready_at)
+    left = max(_left(machine, ready_at, policy) for machine in candidates)
     named = wanted.machine is not None
     wait_s = policy.placement_timeout_s if named else policy.offline_timeout_s
-    return Hopeless(_away(candidates), _later(max(left, ready_at), wait_s))
+    return Hopeless(_away(candidates), _later(left, wait_s))
+
+
+def _left(machine: Machine, ready_at: datetime, policy: Policy) -> datetime:
+    """Since when the step waits for the machine. A goodbye bears the machine's own clock, which may be anything."""
+    if machine.gone_at is None:
+        return max(machine.offline_at or ready_at, ready_at)
+    return min(max(machine.gone_at, ready_at), _later(ready_at, policy.offline_timeout_s))
 
 
 def _away(candidates: list[Machine]) -> MusterError:

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import msgspec
 
-from muster.model.errors import MusterError, WorkflowInvalidError
+from muster.model.errors import MusterError, WorkflowInvalidError, by_name
 from muster.model.limits import PROBLEMS_MAX
 
 Path = tuple[str | int, ...]
@@ -101,7 +101,9 @@ def refuse(problems: Sequence[Problem]) -> NoReturn:
     first, more = problems[0], len(problems) - 1
     others = f" (and {more} more)" if more else ""
     message = f"{first.place}: {first.message}{others}".removeprefix(": ")
-    raise WorkflowInvalidError(message, remedy=first.remedy, problems=list(problems))
+    kind = by_name().get(first.error, WorkflowInvalidError)
+    cause = None if kind is WorkflowInvalidError else kind(first.message, remedy=first.remedy)
+    raise WorkflowInvalidError(message, remedy=first.remedy, problems=list(problems), cause=cause)
 
 
 def written(path: Path) -> str:

@@ -32,15 +32,16 @@ def seconds(duration: str | float) -> float:
         if duration < 0:
             raise ValueError(f"{duration!r} is negative; write a duration such as 500ms, 10s, 5m or 1h")
         return float(duration)
-    if not isinstance(duration, str):
+    found = _read(duration) if isinstance(duration, str) else None
+    if found is None:
         raise ValueError(f"{duration!r} is not a duration; write it like 500ms, 10s, 5m or 1h")
-    return _read(duration)
+    return found
 
 
 @lru_cache(maxsize=1024)  # a large workflow says the same few, seven times a step
-def _read(duration: str) -> float:
+def _read(duration: str) -> float | None:
     if not _DURATION.match(duration):
-        raise ValueError(f"{duration!r} is not a duration; write it like 500ms, 10s, 5m or 1h")
+        return None
     return sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(duration))
 
 

@@ -12,7 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from muster.model.catalogue import AttemptFailed, AttemptRef
-from muster.model.errors import ErrorInfo, RetriableError
+from muster.model.errors import ErrorInfo, RetriableError, clipped
 from muster.model.plan import RetryPlan
 
 LOST = "lost"
@@ -42,15 +42,16 @@ def after_failure(
     now: datetime,
 ) -> Again | Final:
     """What follows a failed attempt."""
+    error = clipped(failure.error)
     if failure.reason in ("no_capacity", "lost"):
-        return after_loss(failure.error, used, lost_max, now)
+        return after_loss(error, used, lost_max, now)
     phase, spent = failure.phase, used.get(failure.phase, 0)
     allowed = plan.max_attempts.get(phase, 1) - 1
     if failure.retriable and spent < allowed:
-        return Again(failure.error, phase, spent + 1, now + timedelta(seconds=delay(plan, ref, spent)))
+        return Again(error, phase, spent + 1, now + timedelta(seconds=delay(plan, ref, spent)))
     if failure.retriable and allowed > 0:
-        return Final(_exhausted(failure.error, phase, allowed + 1))
-    return Final(failure.error)
+        return Final(_exhausted(error, phase, allowed + 1))
+    return Final(error)
 
 
 def after_loss(error: ErrorInfo, used: dict[str, int], lost_max: int, now: datetime) -> Again | Final:
@@ -63,7 +64,10 @@ def after_loss(error: ErrorInfo, used: dict[str, int], lost_max: int, now: datet
 
 def delay(plan: RetryPlan, ref: AttemptRef, spent: int) -> float:
     """Seconds before the next attempt: initial times factor to the number of retries spent, up to max."""
-    whole = min(plan.initial * plan.factor**spent, plan.max)
+    try:
+        whole = min(plan.initial * plan.factor**spent, plan.max)
+    except OverflowError:
+        whole = plan.max
     if not plan.jitter:
         return whole
     drawn = blake2b(f"{ref.execution}/{ref.step}/{ref.attempt}".encode(), digest_size=4).digest()

@@ -9,9 +9,10 @@ from typing import Final
 from muster.model.body import AttemptRef
 from muster.model.cluster import Attempt, Machine
 from muster.model.execution import ExecutionState, StepState
-from muster.model.placement import Queue, requirement
+from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
 
+CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
 Timer = tuple[datetime, int, str, str, str]
@@ -43,7 +44,8 @@ class State:
 
     def touch(self, execution: str, step: str, cause: str) -> None:
         """Have ``decide`` look at this step ("" for the execution itself); the newest cause wins."""
-        self.touched.setdefault(execution, {})[step] = cause
+        if execution in self.executions:
+            self.touched.setdefault(execution, {})[step] = cause
 
     def arm(self, due_at: datetime, what: str, execution: str, step: str) -> None:
         """Have ``decide`` look again at ``due_at``."""
@@ -62,7 +64,12 @@ class State:
         """Let an ended execution go, but for its id."""
         del self.executions[execution.id]
         self.touched.pop(execution.id, None)
-        self.ended[execution.id] = execution.digest
+        self.remember(execution.id, execution.digest)
+
+    def remember(self, execution: str, digest: str) -> None:
+        """Keep the id of an execution that has ended, and what it was asked for."""
+        self.ended.pop(execution, None)
+        self.ended[execution] = digest
         if len(self.ended) > self.policy.ended_kept:
             del self.ended[next(iter(self.ended))]
             self.forgotten = True
@@ -70,7 +77,10 @@ class State:
 
 def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
-    state.queue.add((execution.id, step.plan.path), requirement(step.plan))
+    assert step.ready_at is not None
+    plan = step.plan
+    waiting = Waiting(step.ready_at, execution.id, plan.index, plan.path, plan.step.image)
+    state.queue.add(waiting, requirement(plan))
     state.queue_stirred = True
 
 

@@ -38,7 +38,10 @@ class Watch:
         self.listening_s = clock_s
 
     def hear(self, beat: Heartbeat, clock_s: float) -> None:
-        """A beat came."""
+        """A beat came; one of a connection that was replaced says nothing about the present one."""
+        known = self._heard.get(beat.name)
+        if known is not None and known.session > beat.session:
+            return
         self._heard[beat.name] = _Heard(beat.sequence, beat.session, beat.time, clock_s)
 
     def silence_s(self, machine: Machine, clock_s: float) -> float:

@@ -85,7 +85,7 @@ class Election:
 
     def _wait_s(self) -> float:
         state = self._follower.state
-        if state.leader_sequence == 0 or state.leader_id == self.mine or self._left >= state.leader_sequence:
+        if state.leader_sequence == 0 or state.leader_id == self.mine or self._left == state.leader_sequence:
             return 0.0
         self._look()
         since = max(self._listening_s, self._heard_s)

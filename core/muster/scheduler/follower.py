@@ -12,9 +12,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import aclosing
 
 from muster.broker.interface import Broker
 from muster.model import catalogue as c
+from muster.model.body import AttemptRef
 from muster.model.envelope import Event, Recorded
 from muster.model.evolve import evolve
 from muster.model.names import SCHEDULER
@@ -33,6 +35,7 @@ class Follower:
         self._woke = woke
         self._moved = asyncio.Event()
         self._reset = False
+        self.resets = 0
         self.state = State(policy)
         self.outstanding: deque[Event] = deque()
         self.arrivals: set[str] = set()
@@ -42,19 +45,30 @@ class Follower:
         """These were folded already and will come back."""
         self.outstanding.extend(events)
 
-    def drop(self) -> None:
-        """Fold everything anew: the state holds decisions that do not stand."""
-        self._reset = True
+    def unacknowledged(self) -> set[AttemptRef]:
+        """Attempts of which a decision is outstanding: no command may go out that it has not been read back for."""
+        return {
+            AttemptRef(event.execution, event.step, event.attempt)
+            for event in self.outstanding
+            if isinstance(event.data, c.StepScheduled | c.AttemptSuperseded) and event.step and event.attempt
+        }
+
+    def _drop(self) -> None:
+        """Fold everything anew: the state holds decisions that do not stand. Whoever leads by it must stop."""
+        if not self._reset:
+            self._reset = True
+            self.resets += 1
 
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            async for batch in self._broker.log.follow(self.state.sequence + 1):
-                for recorded in batch:
-                    self._fold(recorded)
-                self._notify()
-                if self._reset:
-                    break
+            async with aclosing(self._broker.log.follow(self.state.sequence + 1)) as batches:
+                async for batch in batches:
+                    for recorded in batch:
+                        self._fold(recorded)
+                    self._notify()
+                    if self._reset:
+                        break
             if self._reset:
                 log.info("folding the log anew")
                 self.state = State(self._policy)
@@ -83,9 +97,18 @@ class Follower:
                 state.sequence = recorded.sequence
                 return
             if self.outstanding:
-                self._reset = True
+                self._drop()
         elif isinstance(event.data, c.MachineConnected):
             self.arrivals.add(event.writer)
         elif isinstance(event.data, c.LeaderElected) and self.outstanding and event.id != self.leading_id:
-            self._reset = True
-        evolve(state, event, recorded.sequence)
+            self._drop()
+        self._evolve(recorded)
+
+    def _evolve(self, recorded: Recorded) -> None:
+        try:
+            evolve(self.state, recorded.event, recorded.sequence)
+        except Exception:
+            # What an agent says must not end every scheduler; our own decisions are another matter.
+            if recorded.event.writer == SCHEDULER:
+                raise
+            log.exception("the event %s at %d is passed over", recorded.event.id, recorded.sequence)

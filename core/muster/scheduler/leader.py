@@ -23,15 +23,16 @@ from muster.broker.codec import decode_command
 from muster.broker.interface import Appended, Broker, Delivery, Fence, Outcome
 from muster.clock import Clock
 from muster.model import subjects
-from muster.model.admission import admit_cancel, admit_clear, admit_submit, refuse
-from muster.model.catalogue import ExecutionQueued
+from muster.model.admission import admit
+from muster.model.catalogue import ExecutionQueued, MachineOnline
 from muster.model.commands import Cancel, Clear, Command, Heartbeat, Submit
 from muster.model.decide import decide, next_due
 from muster.model.envelope import Event
-from muster.model.errors import CommandInvalidError
+from muster.model.errors import CommandInvalidError, NameInvalidError
 from muster.model.implied import implied, resend_before
-from muster.model.names import SCHEDULER
+from muster.model.names import SCHEDULER, check_execution
 from muster.model.round import Round
+from muster.model.state import CLEARED
 from muster.model.watch import Watch, judge
 from muster.scheduler.follower import Follower
 from muster.scheduler.options import SchedulerOptions
@@ -40,20 +41,20 @@ from muster.scheduler.outbound import Outbound
 log = logging.getLogger("muster.scheduler")
 
 
+def _about(execution: str, verb: str) -> str:
+    return subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb=verb)
+
+
 class StoodDownError(Exception):
     """This scheduler does not lead any more."""
 
 
 class Waiting(msgspec.Struct):
-    """A command that was received.
-
-    ``known`` is the digest of an ended execution of its id, ``marker`` the sequence at which it was cleared.
-    """
+    """A command that was received; ``known`` as ``muster.model.admission`` wants it."""
 
     delivery: Delivery
     command: Command
     known: str | None = None
-    marker: int = 0
 
 
 class InFlight(msgspec.Struct):
@@ -84,6 +85,7 @@ class Leader:
         self._options = options
         self._clock = clock
         self._fence = Fence(subjects.LEADER, sequence)
+        self._resets = follower.resets
         self._woken = woken
         self._look = look
         self._commands: asyncio.Queue[Waiting] = asyncio.Queue(options.commands_waiting)
@@ -157,26 +159,25 @@ class Leader:
         waiting = Waiting(delivery, command)
         if isinstance(command, Submit | Cancel | Clear):
             waiting.known = await self._known(command.execution)
-        if isinstance(command, Clear) and waiting.known is None:
-            waiting.marker = await self._marker(command.execution)
         await self._commands.put(waiting)
 
-    async def _marker(self, execution: str) -> int:
-        last = await self._broker.log.last(
-            subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="cleared")
-        )
-        return last.sequence if last else 0
-
     async def _known(self, execution: str) -> str | None:
+        """The digest of an ended execution that memory may have let go; None for an id that is none."""
         state = self._follower.state
-        if execution in state.executions or not state.forgotten or execution in state.ended:
-            return state.ended.get(execution)
-        if not execution.replace("-", "").isalnum():
+        if execution in state.executions or execution in state.ended or not state.forgotten:
             return None
-        last = await self._broker.log.last(
-            subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
-        )
+        try:
+            check_execution(execution)
+        except NameInvalidError:
+            return None
+        if await self._marker(execution):
+            return CLEARED
+        last = await self._broker.log.last(_about(execution, "queued"))
         return last.event.data.digest if last and isinstance(last.event.data, ExecutionQueued) else None
+
+    async def _marker(self, execution: str) -> int:
+        last = await self._broker.log.last(_about(execution, "cleared"))
+        return last.sequence if last else 0
 
     async def _beat(self) -> None:
         number = 0
@@ -217,8 +218,8 @@ class Leader:
 
     async def _round(self, outbound: Outbound) -> None:
         state = self._follower.state
-        if state.leader_sequence != self._fence.sequence:
-            raise StoodDownError("another scheduler was elected")
+        if self._follower.resets != self._resets or state.leader_sequence != self._fence.sequence:
+            raise StoodDownError("another scheduler was elected, or the log holds what was not decided here")
         round_ = Round(state, self._clock.now())
         taken = self._admit(round_)
         self._judge(round_)
@@ -247,16 +248,7 @@ class Leader:
         taken: list[Waiting] = []
         while not self._commands.empty():
             waiting = self._commands.get_nowait()
-            command = waiting.command
-            if isinstance(command, Submit):
-                admit_submit(round_, command, waiting.known)
-            elif isinstance(command, Cancel):
-                admit_cancel(round_, command, waiting.known)
-            elif isinstance(command, Clear):
-                admit_clear(round_, command, waiting.known, waiting.marker)
-            else:
-                error = CommandInvalidError(f"the scheduler takes no {waiting.delivery.verb} command")
-                refuse(round_, command, waiting.delivery.verb, error, "-")
+            admit(round_, waiting.delivery.verb, waiting.command, waiting.known)
             taken.append(waiting)
         return taken
 
@@ -266,6 +258,8 @@ class Leader:
             self._tick_s = clock_s + self._options.tick_s
             self._look()
             judge(round_, self._watch, clock_s)
+            back = [event.machine for event in round_.events if isinstance(event.data, MachineOnline)]
+            self._follower.arrivals.update(name for name in back if name)
 
     # ---- settling
 
@@ -276,17 +270,15 @@ class Leader:
             await self._send(flight.round, outbound)
             for waiting in flight.taken:
                 if isinstance(waiting.command, Clear):
-                    await self._erase(waiting)
+                    await self._erase(waiting.command.execution, waiting.known)
                 await fault.point("scheduler.ack.before")
                 await self._done(waiting.delivery)
                 await fault.point("scheduler.ack.after")
 
-    async def _erase(self, waiting: Waiting) -> None:
+    async def _erase(self, execution: str, known: str | None) -> None:
         """Erase what was cleared. The command is acknowledged only afterwards, so this is repeated until it is done."""
-        assert isinstance(waiting.command, Clear)
-        execution = waiting.command.execution
-        marker = waiting.marker or await self._marker(execution)
-        if marker:
+        if CLEARED in {known, self._follower.state.ended.get(execution)}:
+            marker = await self._marker(execution)
             await self._broker.log.erase(execution, marker)
             await self._broker.lines.purge(execution)
 
@@ -297,10 +289,11 @@ class Leader:
 
     async def _send(self, round_: Round, outbound: Outbound) -> None:
         machines = self._follower.state.machines
-        for machine, refs in round_.stops.items():
-            await outbound.stop(machine, refs)
-        for machine, orders in round_.starts.items():
-            await outbound.start(machine, machines[machine].session, orders)
+        for name, refs in round_.stops.items():
+            await outbound.stop(name, refs)
+        for name, orders in round_.starts.items():
+            if machine := machines.get(name):
+                await outbound.start(name, machine.session, orders)
 
     # ---- what the state implies
 
@@ -325,5 +318,8 @@ class Leader:
         if machine is None:
             return
         found = implied(self._follower.state, machine, before)
-        await outbound.stop(name, found.stops)
-        await outbound.start(name, machine.session, found.starts)
+        fresh = self._follower.unacknowledged()
+        await outbound.stop(name, [ref for ref in found.stops if ref not in fresh])
+        await outbound.start(
+            name, machine.session, [order for order in found.starts if order.ref not in fresh]
+        )

@@ -46,11 +46,11 @@ class NatsHeartbeats:
 
     async def listen(self) -> AsyncGenerator[Heartbeat, None]:
         """See ``Heartbeats.listen``."""
-        waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
+        waiting: deque[tuple[str, bytes]] = deque(maxlen=WAITING_MAX)
         wake = asyncio.Event()
 
         async def received(msg: Msg) -> None:
-            waiting.append(msg.data)
+            waiting.append((msg.subject, msg.data))
             wake.set()
 
         if not await self._connection.ready():
@@ -60,8 +60,10 @@ class NatsHeartbeats:
         try:
             while not self._connection.closed:
                 while waiting:
-                    beat = _decode(waiting.popleft())
-                    if beat is not None:
+                    subject, payload = waiting.popleft()
+                    beat = _decode(payload)
+                    # The subject is what the broker lets a machine publish on; what a beat says of itself is not.
+                    if beat is not None and subject == subjects.heartbeat(beat.name):
                         yield beat
                 wake.clear()
                 await wake.wait()
@@ -75,5 +77,5 @@ def _decode(payload: bytes) -> Heartbeat | None:
     """A beat that cannot be read is none."""
     try:
         return codec.decode_heartbeat(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
