@@ -63,6 +63,10 @@ def parse(text: bytes, *, name: str) -> Document:
     return _Reader(name, _decoded(text, name)).read()
 
 
+# To YAML these end a line; in a JSON string they are characters like any other.
+_BREAKS: Final = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
 def _decoded(text: bytes, name: str) -> str:
     if len(text) > FILE_BYTES_MAX:
         message = f"the file has {len(text)} bytes, more than {FILE_BYTES_MAX}."
@@ -74,7 +78,9 @@ def _decoded(text: bytes, name: str) -> str:
         position = (before.count("\n") + 1, len(before) - before.rfind("\n"))
         message = f"byte {error.start} of the file is not UTF-8."
         _refuse(name, position, message, "Save it as text in UTF-8; is this really a workflow file?")
-    return _ESCAPE.sub(_joined, decoded) if decoded.lstrip().startswith("{") else decoded
+    if not decoded.lstrip().startswith("{"):
+        return decoded
+    return _ESCAPE.sub(_joined, decoded.translate(_BREAKS))
 
 
 def _joined(match: re.Match[str]) -> str:

@@ -247,6 +247,12 @@ def test_any_json_object_survives(value: dict[str, object]):
         assert any(character in text.decode() for character in NOT_PRINTABLE), str(problem)
 
 
+@pytest.mark.parametrize("character", ["\x85", "\u2028", "\u2029"])
+def test_a_json_string_may_hold_what_ends_a_line_in_yaml(character: str):
+    """In JSON these are characters like any other."""
+    assert parse(f'{{"a": "x{character}y"}}'.encode(), name="w.json").data == {"a": f"x{character}y"}
+
+
 @given(st.binary(max_size=300) | st.text(" \t\n:-[]{}&*!|>'\"%@`#?,abc1.~\\", max_size=120).map(str.encode))
 def test_any_bytes_are_read_or_refused(text: bytes):
     """Whatever the bytes are, the only error is WorkflowInvalidError, in one line that begins with the place."""
