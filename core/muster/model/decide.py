@@ -27,6 +27,7 @@ from muster.model.errors import (
     MusterError,
     NotConnectedError,
     OutputError,
+    clipped,
 )
 from muster.model.execution import ExecutionState, StepState
 from muster.model.implied import start_order
@@ -34,7 +35,7 @@ from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.placement import Requirement, Slot, outlook
 from muster.model.retry import Again, Final, after_failure, after_loss
 from muster.model.round import Round
-from muster.model.state import State, accept_due, ending_due, enqueue
+from muster.model.state import State, accept_due, enqueue
 from muster.model.transitions import Transition, transition
 from muster.model.values import size
 
@@ -246,7 +247,7 @@ def _follow(
 
 def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, cause: str) -> None:
     """A cancelled execution asks for its attempts to be stopped, and gives up on them after the ending timeout."""
-    if round_.now < ending_due(round_.state, execution):
+    if execution.ending_due is None or round_.now < execution.ending_due:
         round_.stop(attempt)
         return
     _supersede(round_, attempt, "ending_timeout", cause)
@@ -329,4 +330,4 @@ def _consider(round_: Round, wanted: Requirement) -> None:
 
 
 def _fail(round_: Round, execution: ExecutionState, step: StepState, error: ErrorInfo, cause: str) -> None:
-    round_.write(c.StepFailed(error=error), cause, execution=execution.id, step=step.plan.path)
+    round_.write(c.StepFailed(error=clipped(error)), cause, execution=execution.id, step=step.plan.path)

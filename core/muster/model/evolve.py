@@ -122,12 +122,13 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
     execution = state.executions.get(event.execution)
     if execution is None:
         return
-    execution.ending, execution.ending_at, execution.ending_id = data.outcome, event.time, event.id
+    execution.ending, execution.ending_id = data.outcome, event.id
+    execution.ending_due = ending_due(state, execution, event.time)
     execution.error, execution.ending_reason = data.error, data.reason
     for path in execution.steps:
         state.touch(execution.id, path, event.id)
     state.touch(execution.id, "", event.id)
-    state.arm(ending_due(state, execution), "ending", execution.id, "")
+    state.arm(execution.ending_due, "ending", execution.id, "")
 
 
 def _ended(state: State, event: Event, data: Any, _: int) -> None:

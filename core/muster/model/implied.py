@@ -6,23 +6,34 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+import msgspec
+
 from muster.model import plan as plans
 from muster.model.body import AttemptRef
 from muster.model.cluster import Machine
 from muster.model.commands import AttemptOrder
+from muster.model.errors import InvalidArgumentError
 from muster.model.execution import ExecutionState, StepState
+from muster.model.limits import ORDER_BYTES_MAX
 from muster.model.state import State
 
 
 def start_order(execution: ExecutionState, step: StepState, attempt: int) -> AttemptOrder:
-    """What the machine is told to run. Raises a MusterError where an expression cannot be evaluated."""
-    return plans.order(
+    """What the machine is told to run. Raises a MusterError where that cannot be said, or not in one message."""
+    order = plans.order(
         step.plan,
         execution=execution.id,
         attempt=attempt,
         workflow=execution.plan.workflow.name,
         scope=execution.scope(step.plan),
     )
+    if (size := len(msgspec.json.encode(order))) > ORDER_BYTES_MAX:
+        raise InvalidArgumentError(
+            f"step {step.plan.path}: its command, environment and inputs are {size} bytes as JSON, "
+            f"more than {ORDER_BYTES_MAX}",
+            remedy="Put large data where the step can read it, and give its address as an input.",
+        )
+    return order
 
 
 class Implied:

@@ -19,6 +19,7 @@ PROBLEMS_MAX: Final = 200  # nobody reads more; a file that is wrong everywhere 
 # ---- values
 
 VALUES_BYTES_MAX: Final = 2**20  # all values of one event, as JSON; larger ones belong into files
+ORDER_BYTES_MAX: Final = 6 * 2**20  # an attempt travels in one message; the broker takes 8 MB
 VALUE_DEPTH_MAX: Final = 64  # as FILE_DEPTH_MAX
 
 # Linux refuses to start a program if one argument or one NAME=value is longer (MAX_ARG_STRLEN, with the final NUL).

@@ -89,8 +89,7 @@ def accept_due(state: State, attempt: Attempt) -> datetime:
     return attempt.ordered_at + timedelta(seconds=state.policy.accept_timeout_s)
 
 
-def ending_due(state: State, execution: ExecutionState) -> datetime:
+def ending_due(state: State, execution: ExecutionState, ending_at: datetime) -> datetime:
     """When a cancelled execution stops waiting for its containers."""
-    assert execution.ending_at is not None
     grace = max((step.plan.timeouts.grace for step in execution.steps.values()), default=0.0)
-    return execution.ending_at + timedelta(seconds=grace + state.policy.ending_timeout_s)
+    return ending_at + timedelta(seconds=grace + state.policy.ending_timeout_s)

@@ -92,6 +92,7 @@ class Leader:
         self._in_flight: asyncio.Queue[InFlight | None] = asyncio.Queue(options.rounds_in_flight)
         self._appends: set[asyncio.Task[list[Outcome]]] = set()
         self._in_hand: dict[Delivery, None] = {}
+        self._reconnects = broker.reconnects
         self._tick_s = 0.0
         self._sweep_s = clock.seconds() + options.sweep_s
 
@@ -227,6 +228,7 @@ class Leader:
         if round_.events or taken or round_.stops:
             self._follower.decided(round_.events)
             await self._in_flight.put(InFlight(round_, taken, self._append(round_.events)))
+        await self._renew()
         await self._greet(outbound)
         await self._sweep(outbound)
 
@@ -296,6 +298,14 @@ class Leader:
                 await outbound.start(name, machine.session, orders)
 
     # ---- what the state implies
+
+    async def _renew(self) -> None:
+        """What was on its way when the connection broke, to us or to a machine, is not waited for."""
+        reconnects = self._broker.reconnects
+        if reconnects != self._reconnects:
+            await self._broker.commands.reopen(SCHEDULER)
+            self._follower.arrivals.update(self._follower.state.machines)
+            self._reconnects = reconnects
 
     async def _greet(self, outbound: Outbound) -> None:
         """A machine that has connected has a queue, and gets every command again that the state implies."""

@@ -100,6 +100,7 @@ class Scheduler:
             await leader.lead(stop)
         except* StoodDownError as group:
             log.warning("no longer leading: %s", group.exceptions[0])
+            await asyncio.sleep(self._options.tick_s)  # whatever refuses us must not be asked without end
         except* BrokerError as group:
             log.warning("no longer leading, the broker does not answer: %s", group.exceptions[0])
 

@@ -10,7 +10,7 @@ from muster.model import catalogue as c
 from muster.model.catalogue import AttemptRef
 from muster.model.errors import ContainerStartingError, ImagePullError, OutOfMemoryError
 from muster.model.policy import Policy
-from tests.fixtures.play import Play, diamond, workflow
+from tests.fixtures.play import Play, diamond, fold, workflow
 
 
 @pytest.fixture
@@ -384,3 +384,36 @@ def test_an_agent_cannot_decide(play: Play) -> None:
     play.submit(workflow({"id": "a"}))
     play.fact("m1", c.StepSucceeded(outputs={}), ref("a"))
     assert play.round().events == []
+
+
+def test_a_successor_ends_what_was_half_superseded(play: Play) -> None:
+    """A leader that finds an attempt superseded and nothing more retries the step, and the attempt never counts."""
+    play.submit(workflow({"id": "a"}))
+    play.begin(ref("a"))
+    play.round()
+    play.verdict("m1")
+    cut = next(n for n, r in enumerate(play.log) if r.event.kind == "attempt.superseded") + 1
+    successor = Play(play.policy)
+    successor.log, successor.read_to, successor.n = play.log[:cut], cut, dict(play.n)
+    successor.state, successor.now = fold(successor.log, play.policy), play.now
+    successor.orders[ref("a")] = play.orders[ref("a")]
+    successor.finish(ref("a"))
+    successor.round()
+    assert successor.kinds(step="a")[-1] == "step.retrying"
+
+
+def test_a_fact_that_is_told_again_changes_nothing(play: Play) -> None:
+    """A goodbye delivered again after the machine is back does not take it away: its number was seen before."""
+    play.fact("m1", c.MachineDisconnected(reason="agent ends"))
+    play.connect("m1")
+    play.n["m1"] -= 1
+    play.fact("m1", c.MachineDisconnected(reason="agent ends"))
+    assert play.state.machines["m1"].online
+
+
+def test_a_start_that_fits_no_message_fails_the_step(play: Play) -> None:
+    """What is too large to be sent is an error of the step, not of whoever sends it."""
+    command = ["\x01" * 100_000 for _ in range(10)]
+    play.submit(workflow({"id": "a", "command": command, "inputs": {"more": "\x01" * 100_000}}))
+    assert play.events("step.failed")[0].data.error.code == "invalid_argument"
+    assert play.kinds()[-1] == "execution.failed"

@@ -237,11 +237,19 @@ class Connection:
     async def publish(
         self, subject: str, payload: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> bool:
-        """Send, unless the connection is away; whether it was handed to the connection."""
+        """Send, unless the connection is away; whether it was handed to the connection.
+
+        Raises BrokerError for what is larger than the broker takes.
+        """
         if not self.connected:
             return False
         try:
             await self.nc.publish(subject, payload, reply, headers)
+        except nats.errors.MaxPayloadError:
+            raise BrokerError(
+                f"{len(payload)} bytes for {subject} are more than the broker takes.",
+                remedy="Raise max_payload of the broker, or send less: large data belongs into files.",
+            ) from None
         except (nats.errors.ConnectionClosedError, nats.errors.OutboundBufferLimitError):
             return False
         return True
