@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
-from tests.acceptance.crash.plays import chain
+from muster.identity import uuid7
+from muster.model.errors import BrokerError
+from tests.acceptance.crash.plays import NOTHING, chain
 from tests.fixtures.broker import Broker
 from tests.fixtures.processes import Installation
 
 AWAY_S = 10.0
+ACCEPTED_WITHIN_S = 10.0
 STEPS = chain(*["sleep 1; echo done"] * 4)
 
 pytestmark = [pytest.mark.slow]
@@ -44,3 +48,43 @@ async def test_ten_seconds_without_a_broker(site: Installation, broker: Broker, 
         assert len(site.log.of("step.scheduled", execution=execution)) == 4
     after = await site.client.submit(chain("echo after"))
     assert await site.log.ended(after) == ["succeeded"]
+
+
+async def _insist(site: Installation) -> str:
+    """Submit, again and again under the same id while the outcome is not known, and give the id once it is."""
+    execution = uuid7()
+    while True:
+        try:
+            return await site.client.submit(NOTHING, execution=execution)
+        except BrokerError:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("how", ["stop", "kill"])
+async def test_submits_under_way(site: Installation, broker: Broker, how: str) -> None:
+    """Submits that the broker's end meets in mid-way are accepted soon after it is back, each once and all of them."""
+    await site.muster("scheduler", "scheduler").launch().says("leads")
+    await site.muster("agent", "agent", "--name", "m1", "--runtime", "noop").launch().says("slots")
+    back = asyncio.Event()
+
+    async def client() -> list[str]:
+        accepted: list[str] = []
+        while not back.is_set():
+            accepted.append(await _insist(site))
+        return accepted
+
+    clients = [asyncio.create_task(client()) for _ in range(8)]
+    await site.log.until("execution.queued", count=20)
+    await asyncio.to_thread(getattr(broker, how))
+    await asyncio.to_thread(broker.start)
+    back.set()
+    began = time.monotonic()
+    accepted = [id_ for each in await asyncio.gather(*clients) for id_ in each]
+    took_s = time.monotonic() - began
+    assert await site.log.ended(*accepted) == ["succeeded"] * len(accepted)
+    ended_s = time.monotonic() - began
+    print(f"the last of {len(accepted)} was accepted after {took_s:.1f} s and ended after {ended_s:.1f} s")
+    assert took_s < ACCEPTED_WITHIN_S
+    for execution in accepted:
+        site.log.each_step_once(execution)
