@@ -413,7 +413,8 @@ def test_a_fact_that_is_told_again_changes_nothing(play: Play) -> None:
 
 def test_a_start_that_fits_no_message_fails_the_step(play: Play) -> None:
     """What is too large to be sent is an error of the step, not of whoever sends it."""
-    command = ["\x01" * 100_000 for _ in range(10)]
-    play.submit(workflow({"id": "a", "command": command, "inputs": {"more": "\x01" * 100_000}}))
+    text = "${{ inputs.text }}"
+    steps = workflow({"id": "a", "command": [text] * 10, "inputs": {"more": text}}, inputs={"text": {}})
+    play.submit(steps, text="\x01" * 100_000)
     assert play.events("step.failed")[0].data.error.code == "invalid_argument"
     assert play.kinds()[-1] == "execution.failed"
