@@ -15,6 +15,7 @@ import msgspec
 
 from muster.model import catalogue as c
 from muster.model import inputs
+from muster.model.clipping import clipped
 from muster.model.commands import Cancel, Clear, Command, Submit
 from muster.model.errors import (
     CommandInvalidError,
@@ -23,7 +24,6 @@ from muster.model.errors import (
     ExecutionNotFoundError,
     MusterError,
     StepLimitError,
-    clipped,
 )
 from muster.model.limits import DEFINITION_BYTES_MAX, VALUES_BYTES_MAX
 from muster.model.names import NO_EXECUTION, check_execution

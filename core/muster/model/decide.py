@@ -19,6 +19,7 @@ from datetime import datetime
 from muster.model import catalogue as c
 from muster.model import plan as plans
 from muster.model.body import Body
+from muster.model.clipping import clipped
 from muster.model.cluster import Attempt, Machine
 from muster.model.errors import (
     AttemptLostError,
@@ -27,7 +28,6 @@ from muster.model.errors import (
     MusterError,
     NotConnectedError,
     OutputError,
-    clipped,
 )
 from muster.model.execution import ExecutionState, StepState
 from muster.model.implied import start_order

@@ -21,7 +21,7 @@ attempt.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -104,22 +104,6 @@ def from_info(info: ErrorInfo) -> MusterError:
     kind = by_code().get(info.code, MusterError)
     where = {key: getattr(info, key) for key in MusterError.where if getattr(info, key) is not None}
     return kind(info.message, remedy=info.remedy, cause=info.cause, **(info.details | where))
-
-
-MESSAGE_MAX: Final = 4_000  # characters; what is longer is a dump, and belongs into the logs
-INFO_BYTES_MAX: Final = (
-    64 << 10
-)  # an error is told again by every event it causes; all must fit the broker's limit
-
-
-def clipped(info: ErrorInfo) -> ErrorInfo:
-    """``info``, or where it is too large what can be told of it."""
-    if len(msgspec.json.encode(info)) <= INFO_BYTES_MAX:
-        return info
-    message = info.message if len(info.message) <= MESSAGE_MAX else f"{info.message[:MESSAGE_MAX]} …"
-    cause = None if info.cause is None else clipped(info.cause)
-    clip: dict[str, Any] = {"message": message, "cause": cause, "remedy": info.remedy[:MESSAGE_MAX]}
-    return msgspec.structs.replace(info, details={"clipped": True}, **clip)
 
 
 def by_name() -> dict[str, type[MusterError]]:

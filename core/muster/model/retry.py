@@ -12,7 +12,8 @@ from hashlib import blake2b
 import msgspec
 
 from muster.model.catalogue import AttemptFailed, AttemptRef
-from muster.model.errors import ErrorInfo, RetriableError, clipped
+from muster.model.clipping import clipped
+from muster.model.errors import ErrorInfo, RetriableError
 from muster.model.plan import RetryPlan
 
 LOST = "lost"

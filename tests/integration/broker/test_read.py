@@ -44,6 +44,33 @@ async def test_read_from_and_to(site: Site):
     assert await ids(broker, start=8, stop=7) == []
 
 
+async def test_a_reading_ends_while_more_is_written(site: Site):
+    """A reading whose last batch holds also what was written after it began ends, with what it was asked for."""
+    broker, writer = await site.connect(), await site.connect()
+    await broker.log.append(decisions("a", 30))
+
+    async def write() -> None:
+        for number in range(60):
+            await writer.log.append(decisions(f"b{number}", 1))
+
+    writing = asyncio.create_task(write())
+    while not writing.done():
+        async with asyncio.timeout(10):
+            assert len(await ids(broker)) >= 30
+    await writing
+
+
+async def test_a_reading_ends_though_the_rest_is_erased(site: Site):
+    """What is erased while it is read is not waited for."""
+    broker = await site.connect()
+    await broker.log.append([decision(f"d{number}", "x1") for number in range(40)])
+    position = await broker.log.position()
+    async with asyncio.timeout(10):
+        reading = broker.log.read(subjects=[subjects.events(execution="x1")])
+        await broker.log.erase("x1", position.last + 1)
+        assert [batch async for batch in reading] == []
+
+
 async def test_read_with_filters(site: Site):
     """Filters choose by writer, by execution and by kind, alone and together, and end though the rest is longer."""
     broker = await site.connect()

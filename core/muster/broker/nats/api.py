@@ -66,6 +66,19 @@ async def find(connection: Connection, operation: str, missing: int) -> dict[str
         raise
 
 
+async def following(connection: Connection, stream: str, subject: str, sequence: int) -> int | None:
+    """The sequence of the first message on ``subject`` from ``sequence`` on, as the leader of the stream has it."""
+    body = {"seq": sequence, "next_by_subj": subject}
+    try:
+        answer = await call(connection, f"STREAM.MSG.GET.{stream}", body)
+    except BrokerError as error:
+        if refused_with(error, MESSAGE_NOT_FOUND):
+            return None
+        raise
+    found: int = answer["message"]["seq"]
+    return found
+
+
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The newest message on ``subject``, which may hold wildcards, as the leader of the stream has it."""
     try:

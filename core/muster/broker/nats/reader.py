@@ -39,6 +39,8 @@ from muster.model.errors import BrokerError, LogChangedError
 
 INACTIVE_S: Final = 30
 """The broker forgets a consumer that nobody reads from after this long."""
+STALLED_S: Final = 2.0
+"""A reading with an end that got nothing for this long begins anew and asks whether anything is left."""
 RETRY_S: Final = (0.2, 1.0)
 """The wait before the broker is asked again, rising from the first to the second."""
 
@@ -148,7 +150,17 @@ class Reader:
         made = await api.call(
             self._connection, operation, {"stream_name": self._stream, "config": config, "action": "create"}
         )
-        return None if self._stop is not None and made["num_pending"] == 0 else name
+        if self._stop is not None and made["num_pending"] == 0 and not await self._more():
+            return None
+        return name
+
+    async def _more(self) -> bool:
+        """Whether the leader of the stream has anything to read: on a replica the consumer may not have it yet."""
+        for subject in self._filters or [">"]:
+            found = await api.following(self._connection, self._stream, subject, self._next)
+            if found is not None and (self._stop is None or found <= self._stop):
+                return True
+        return False
 
     def _check(self, found: Position) -> None:
         read = self._next - 1
@@ -171,14 +183,18 @@ class Reader:
         try:
             async with Pull(self._connection, self._stream, consumer, 2 * self._batch) as pull:
                 while True:
-                    numbers, batch, complete = self._take(await pull.next(self._batch), numbers)
+                    # What was to be read may be erased meanwhile: a reading that ends by itself must not wait for it.
+                    async with asyncio.timeout(None if self._stop is None else STALLED_S):
+                        messages = await pull.next(self._batch)
+                    numbers, batch, complete = self._take(messages, numbers)
                     if batch:
                         self._last = batch[-1]
-                        self._next = batch[-1].sequence + 1
+                        # Where a message beyond ``stop`` came in the same batch, this is further on already.
+                        self._next = max(self._next, batch[-1].sequence + 1)
                         yield batch
                     if not complete or self._finished():
                         return
-        except (PullLostError, nats.errors.Error):
+        except (PullLostError, TimeoutError, nats.errors.Error):
             return
         finally:
             with contextlib.suppress(nats.errors.Error):
