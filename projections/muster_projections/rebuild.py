@@ -18,7 +18,13 @@ from muster_projections import canonical
 from muster_projections.claim import claimed
 from muster_projections.desk import Desk, ahead
 from muster_projections.exchange import discard, exchange
-from muster_projections.failures import ViewBusyError
+from muster_projections.failures import (
+    ViewBusyError,
+    ViewMissingError,
+    ViewOutdatedError,
+    ViewUnreadableError,
+)
+from muster_projections.opening import read_only
 from muster_projections.registry import chosen
 from muster_projections.store import Store
 
@@ -52,16 +58,28 @@ async def rebuild(
     """Fold the whole log anew and put the result in the place of the view.
 
     The old view stays until then, whatever happens. Raises ViewBusyError where a projector keeps the view: it would
-    go on writing to the file that is put aside.
+    go on writing to the file that is put aside; and ViewUnreadableError where ``view`` names a file of another kind.
     """
     path = view or settings.view_path
     async with Desk() as desk:
+        if path != settings.view_path:
+            await desk.run(_not_another, path)
         try:
             await desk.enter(claimed(path))
         except ViewBusyError as error:
             remedy = "Stop it first (muster up, muster projections run), or rebuild into another file: --view FILE."
             raise ViewBusyError(remedy=remedy, **error.data) from None
         return await refold(desk, broker, path, progress)
+
+
+def _not_another(path: Path) -> None:
+    """The settings' own view may be replaced whatever became of it; a file that was named may be somebody's work."""
+    try:
+        read_only(path).close()
+    except (ViewMissingError, ViewOutdatedError):
+        return
+    except ViewUnreadableError as error:
+        raise ViewUnreadableError(remedy="Name a view, or a file that is not there yet.", **error.data) from None
 
 
 async def refold(

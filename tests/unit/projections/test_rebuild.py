@@ -13,7 +13,7 @@ from muster_projections import exchange
 from muster_projections import rebuild as module
 from muster_projections.claim import claimed
 from muster_projections.desk import Desk
-from muster_projections.failures import ViewBusyError
+from muster_projections.failures import ViewBusyError, ViewUnreadableError
 from muster_projections.rebuild import Progress, rebuild
 from tests.fixtures.histories import history
 from tests.fixtures.views import digest, folded, sequence
@@ -44,6 +44,18 @@ async def test_a_view_is_made_where_there_is_none(memory):
     """A rebuild needs no view to begin with."""
     done = await rebuild(memory, load())
     assert await digest(load().view_path) == done.digest
+
+
+async def test_a_file_of_another_kind_is_not_replaced(memory, tmp_path):
+    """What is named and is no view stays as it is; the settings' own view is made anew whatever became of it."""
+    file = tmp_path / "diary.txt"
+    file.write_text("dear diary, this is not a database")
+    with pytest.raises(ViewUnreadableError, match="not a view"):
+        await rebuild(memory, load(), view=file)
+    assert file.read_text().startswith("dear diary")
+    load().view_path.parent.mkdir(parents=True, exist_ok=True)
+    load().view_path.write_text("rubbish")
+    assert (await rebuild(memory, load())).digest
 
 
 async def test_an_empty_log_makes_an_empty_view():
