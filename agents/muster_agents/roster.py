@@ -7,6 +7,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
+from muster import fault
 from muster.model.catalogue import AttemptAccepted, AttemptFailed, AttemptRef, AttemptStarted, AttemptStopped
 from muster.model.commands import AttemptOrder, Start, Stop
 from muster.model.errors import AttemptLostError, PlacementError
@@ -91,7 +92,9 @@ class Roster:
 
     async def _accept(self, order: AttemptOrder, cause: str) -> None:
         self._room.take(order.resources)
+        await fault.point("agent.accept.before")
         attempt = self._enter(await self._outbox.accept(order))
+        await fault.point("agent.accept.after")
         await self._outbox.put(AttemptAccepted(), order.ref, cause=cause)
         self._group.create_task(self._live(attempt, None))
 

@@ -128,7 +128,7 @@ class Leader:
         missing = list(self._follower.outstanding)
         if missing:
             log.info("writing %d decisions again that were under way", len(missing))
-            self._check(missing, await self._broker.log.append(missing, self._fence))
+            self._check(missing, await self._write(missing))
 
     # ---- what comes in
 
@@ -184,7 +184,9 @@ class Leader:
         number = 0
         while True:
             number += 1
+            await fault.point("scheduler.beat.before")
             await self._broker.heartbeats.beat(self._heartbeat(number))
+            await fault.point("scheduler.beat.after")
             await asyncio.sleep(self._options.beat_interval_s)
 
     def _heartbeat(self, number: int, *, leaving: bool = False) -> Heartbeat:

@@ -19,6 +19,8 @@ COUNTS = {
     "scheduler.send": (1, 2, 4),
     "scheduler.ack": (1, 2),
     "scheduler.elect": (1,),
+    "scheduler.beat": (1, 2),
+    "agent.accept": (1, 2, 4),
     "agent.append": (1, 2, 3, 5, 8),
     "agent.ack": (1, 2, 4),
     "agent.beat": (1, 2),
