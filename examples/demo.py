@@ -20,6 +20,7 @@ from muster.cli.following import conclude, display
 from muster.cli.show import timeline_lines
 from muster.cli.stack import running
 from muster.cli.terminal import Terminal, execute
+from muster.cli.values import text_of
 from muster.cli.view import current_view
 from muster.client.result import result_of
 from muster.model.expressions import render
@@ -36,8 +37,9 @@ def chosen(argument: str | None) -> tuple[Workflow, dict[str, Any]]:
     if argument and Path(argument).suffix in {".yaml", ".yml", ".json"}:
         return workflow_of(Path(argument)), {}
     text = Path(argument) if argument else min((HERE / "text").iterdir())
+    content = text_of(text)
     print(f"Counting the words of {text}.")
-    return workflow_of(WORKFLOW), {"text": text.read_text(encoding="utf-8")}
+    return workflow_of(WORKFLOW), {"text": content}
 
 
 async def runtime(workflow: Workflow, inputs: dict[str, Any]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+
+from muster.model.errors import InvalidArgumentError
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Agents get one of their own, so that none can read another's replies."""
     data_dir: Path = Path("~/.local/state/muster").expanduser()
     """The embedded broker's store, outboxes and the view file."""
-    replicas: int = 1
+    replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     """Replicas of every stream; 3 on a cluster."""
     append_deadline_s: float = 5.0
     """An append that has no answer by then is *unknown*: five seconds outlast a leader change of the broker."""
@@ -54,6 +57,8 @@ _ENVIRONMENT = {
     "replicas": "MUSTER_REPLICAS",
 }
 
+_MEANT = {"replicas": "number of replicas (1 to 5)", "data_dir": "path that can be resolved"}
+
 
 def load(environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
     """Settings from the environment and from flags; a flag that is None was not given."""
@@ -62,6 +67,21 @@ def load(environment: Mapping[str, str] | None = None, **flags: Any) -> Settings
         field: environment[name] for field, name in _ENVIRONMENT.items() if environment.get(name)
     }
     found |= {name: value for name, value in flags.items() if value is not None}
-    if "data_dir" in found:
-        found["data_dir"] = str(Path(found["data_dir"]).expanduser().absolute())
-    return msgspec.convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+    try:
+        if "data_dir" in found:
+            found["data_dir"] = str(Path(found["data_dir"]).expanduser().absolute())
+        return msgspec.convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
+    except (msgspec.ValidationError, RuntimeError) as error:
+        raise _refusal(error, found, flags) from error
+
+
+def _refusal(error: Exception, found: Mapping[str, Any], flags: Mapping[str, Any]) -> InvalidArgumentError:
+    """The error that names the variable or the flag whose value is no setting."""
+    at = re.search(r"\$\.(\w+)", str(error))
+    field = at.group(1) if at else "data_dir"  # the one that fails by itself: there is no such home directory
+    variable = _ENVIRONMENT.get(field, "")
+    name = variable if variable and flags.get(field) is None else f"--{field.replace('_', '-')}"
+    return InvalidArgumentError(
+        f"{name} is {str(found.get(field))!r}, which is no {_MEANT.get(field, 'value for it')}.",
+        remedy=f"Correct {name}, or leave it out.",
+    )

@@ -14,7 +14,7 @@ from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
-from muster.client.client import position
+from muster.client.reach import position
 from muster.model import catalogue, subjects
 from muster.model.envelope import Recorded
 from muster.model.names import SCHEDULER

@@ -13,7 +13,7 @@ from muster.cli.roster import Machine, fold
 from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import STATUS_STYLE, duration, size
-from muster.client.client import position
+from muster.client.reach import position
 from muster.model import subjects
 from muster.model.names import NO_EXECUTION
 

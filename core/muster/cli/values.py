@@ -25,9 +25,21 @@ def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -
             )
         declared = workflow.inputs.get(name)
         if text.startswith("@"):
-            text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
+            text = text_of(Path(text[1:]).expanduser())
         found[name] = _value(name, text, "any" if declared is None else declared.type)
     return found
+
+
+def text_of(path: Path) -> str:
+    """The file's text. Raises InvalidArgumentError where it is not UTF-8, as every input must be."""
+    content = path.read_bytes()
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"{path} is not UTF-8: its byte {error.start + 1} is 0x{content[error.start]:02x}.",
+            remedy=f"Convert it, for example: iconv -f latin1 -t utf-8 {path}",
+        ) from error
 
 
 def pairs_of(what: str, pairs: Iterable[str]) -> dict[str, str]:
@@ -62,7 +74,7 @@ def _file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(text_of(path))
     except yaml.YAMLError as error:
         raise InvalidArgumentError(
             f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."

@@ -6,26 +6,26 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, cast
+from typing import Any, Final, Self, cast
 
-from muster.broker.interface import Broker, Position
+from muster.broker.interface import Broker
 from muster.client.callbacks import Callbacks
 from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.lines import read_lines
+from muster.client.patience import NO_SCHEDULER, erased, within
+from muster.client.reach import check_start, folded, position
 from muster.client.result import Result, result_of
 from muster.client.submission import Submission
 from muster.client.watch import Listener, Watch
 from muster.identity import uuid7
-from muster.model import subjects
 from muster.model.commands import Cancel, Clear, LogLine
 from muster.model.envelope import Recorded
 from muster.model.errors import (
     BrokerError,
     ExecutionNotEndedError,
     ExecutionNotFoundError,
-    ExecutionTimeoutError,
     SourceNodeMissingError,
 )
 from muster.model.names import SCHEDULER, check_execution
@@ -34,13 +34,8 @@ from muster.settings import Settings, load
 
 ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
 
-ERASED_POLL_S: Final = 0.02
-
-STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
-
 OnStep = Callable[[StepView], Awaitable[None] | None]
 OnFinish = Callable[[Result], Awaitable[None] | None]
-T = TypeVar("T")
 
 
 class Client:
@@ -140,7 +135,7 @@ class Client:
                 workflow, inputs, execution=execution, labels=labels, metadata=metadata, listener=listen
             )
             async with await launched as watch:
-                await _within(timeout, watch.until_finished(), watch.view.id)
+                await within(timeout, watch.until_finished(), watch.view.id)
                 result = result_of(watch.view)
             callbacks.call(cast("Any", on_execution_finish), result)
         return result
@@ -162,18 +157,21 @@ class Client:
         await load_checks()
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
-        submission = Submission.of(workflow, inputs, execution or uuid7(), labels, metadata)
+        id_ = uuid7() if execution is None else execution
+        submission = Submission.of(workflow, inputs, id_, labels, metadata)
         # An id that was chosen by the caller may have been submitted before.
         watch = Watch(self.broker.log, submission.execution, self._floor if execution is None else 1)
-        watch.listener = listener
+        watch.keep()
         await watch.__aenter__()
         try:
-            await _within(
-                ACCEPT_LIMIT_S, submission.accept(self.broker, watch), submission.execution, _NO_SCHEDULER
+            await within(
+                ACCEPT_LIMIT_S, submission.accept(self.broker, watch), submission.execution, NO_SCHEDULER
             )
         except BaseException:
             await watch.__aexit__()
             raise
+        # Only now: until then the id may be another's, whose events are not ours to show.
+        watch.attach(listener)
         return watch
 
     # ---- ending
@@ -188,7 +186,7 @@ class Client:
             command = Cancel(id=uuid7(), execution=execution, reason=reason)
             async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
                 await self.broker.commands.send(SCHEDULER, "cancel", command)
-                await _within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, _NO_SCHEDULER)
+                await within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, NO_SCHEDULER)
         return view.status if view.finished else view.ending
 
     async def clear(self, execution: str) -> None:
@@ -202,14 +200,8 @@ class Client:
         command = Clear(id=uuid7(), execution=execution)
         async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
             await self.broker.commands.send(SCHEDULER, "clear", command)
-            await _within(ACCEPT_LIMIT_S, watch.until_cleared(command.id), execution, _NO_SCHEDULER)
-        await _within(ACCEPT_LIMIT_S, self._erased(execution), execution, _NO_SCHEDULER)
-
-    async def _erased(self, execution: str) -> None:
-        """The scheduler erases once the mark is in the log; nothing else is written that could be waited for."""
-        queued = subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
-        while await self.broker.log.last(queued) is not None:  # noqa: ASYNC110 - as said, there is nothing to await
-            await asyncio.sleep(ERASED_POLL_S)
+            await within(ACCEPT_LIMIT_S, watch.until_cleared(command.id), execution, NO_SCHEDULER)
+        await within(ACCEPT_LIMIT_S, erased(self.broker, execution), execution, NO_SCHEDULER)
 
     async def wait(
         self, execution: str, *, block: bool = True, timeout: float | None = None
@@ -221,25 +213,14 @@ class Client:
         view = await self.state(execution)
         if not view.finished and block:
             async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
-                await _within(timeout, watch.until_finished(), execution)
+                await within(timeout, watch.until_finished(), execution)
         return result_of(view) if view.finished else None
 
     # ---- looking
 
     async def state(self, execution: str) -> ExecutionView:
         """Everything the log says about the execution now. Raises ExecutionNotFoundError for an unknown id."""
-        view = ExecutionView(check_execution(execution))
-        async for batch in self.broker.log.read(subjects=[subjects.events(execution=execution)]):
-            view.apply_all(batch)
-        if view.known:
-            return view
-        if view.cleared:
-            raise ExecutionNotFoundError(
-                f"The execution {execution} was cleared.",
-                remedy="Nothing of it is kept.",
-                execution=execution,
-            )
-        raise ExecutionNotFoundError(execution=execution)
+        return await folded(self.broker, execution)
 
     def follow(self, execution: str, view: ExecutionView | None = None) -> Watch:
         """A watch over the execution, for programs that draw it as it goes: ``async with client.follow(id) as w``."""
@@ -289,8 +270,13 @@ class Client:
         follow: bool = False,
         from_sequence: int = 1,
     ) -> AsyncGenerator[Recorded, None]:
-        """Events in log order, from a sequence on; with ``follow`` also those to come. Resume with the last + 1."""
+        """Events in log order, from a sequence on; with ``follow`` also those to come. Resume with the last + 1.
+
+        Raises InvalidArgumentError where the log ends before that.
+        """
         chosen = Filter(execution, machine, kind)
+        if from_sequence > self._floor:
+            await check_start(self.broker, from_sequence)
         log, matches = self.broker.log, chosen.matches
         reader = log.follow if follow else log.read
         async with aclosing(reader(from_sequence, subjects=chosen.subjects)) as batches:
@@ -313,35 +299,3 @@ class Client:
         async with aclosing(read_lines(self.broker.lines, execution, step, attempt, ended)) as lines:
             async for item in lines:
                 yield item
-
-
-async def position(broker: Broker) -> Position:
-    """Where the log ends. Raises BrokerError, which says so where Muster was never started on this broker."""
-    try:
-        return await broker.log.position()
-    except BrokerError as error:
-        if error.data.get("api_code") != STREAM_NOT_FOUND:
-            raise
-        raise BrokerError(
-            "This broker has no event log: Muster was never started on it.",
-            remedy="Start a scheduler on it, which makes one: muster scheduler (or muster up).",
-        ) from error
-
-
-_NO_SCHEDULER: Final = (
-    "It is stored, but no scheduler took it up in time.",
-    "Start one: muster scheduler (or muster up). What was stored is then done by itself.",
-)
-_TOO_LONG: Final = ("", "")
-
-
-async def _within(
-    limit_s: float | None, waiting: Awaitable[T], execution: str, words: tuple[str, str] = _TOO_LONG
-) -> T:
-    try:
-        async with asyncio.timeout(limit_s):
-            return await waiting
-    except TimeoutError:
-        message, remedy = words
-        message = message or f"The execution {execution} did not end in {limit_s:g} s; it goes on."
-        raise ExecutionTimeoutError(message, remedy=remedy or None, execution=execution) from None

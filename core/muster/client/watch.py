@@ -24,6 +24,7 @@ class Watch:
     ) -> None:
         self.view = view or ExecutionView(execution)
         self.listener: Listener | None = None
+        self._kept: list[tuple[Recorded, StepView | None]] | None = None
         self._refused: dict[str, ErrorInfo] = {}
         self._batches = log.follow(start, subjects=[subjects.events(execution=execution)])
         self._next: asyncio.Task[list[Recorded]] | None = None
@@ -38,6 +39,18 @@ class Watch:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
         await self._batches.aclose()
+
+    def keep(self) -> None:
+        """Keep what is folded for a listener that is attached later."""
+        self._kept = []
+
+    def attach(self, listener: Listener | None) -> None:
+        """Tell the listener what was kept, in order, and from here on what comes."""
+        kept, self._kept = self._kept or [], None
+        self.listener = listener
+        if listener is not None:
+            for recorded, step in kept:
+                listener(recorded, step)
 
     async def until(self, condition: Condition) -> None:
         """Read on until ``condition`` holds; raises what the log's reader raises."""
@@ -86,5 +99,7 @@ class Watch:
         if isinstance(data, catalogue.CommandRefused):
             self._refused[data.command] = data.error
         step = self.view.apply(recorded)
-        if self.listener is not None:
+        if self._kept is not None:
+            self._kept.append((recorded, step))
+        elif self.listener is not None:
             self.listener(recorded, step)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from muster.cli.values import inputs_of, pairs_of
+from muster.cli.values import inputs_of, pairs_of, text_of
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from muster.model.workflow import Input, Step, Workflow
 
@@ -76,3 +76,16 @@ def test_labels_are_pairs():
     assert pairs_of("label", ["a=1", "b="]) == {"a": "1", "b": ""}
     with pytest.raises(InvalidArgumentError, match="label"):
         pairs_of("label", ["a"])
+
+
+def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path):
+    """Text in another encoding is refused with file and byte, however it is given, and the remedy converts it."""
+    path = tmp_path / "latin.txt"
+    path.write_bytes("text: caf\xe9".encode("latin1"))
+    for read in (
+        lambda: text_of(path),
+        lambda: inputs_of(WORKFLOW, [f"text=@{path}"], []),
+        lambda: inputs_of(WORKFLOW, [], [path]),
+    ):
+        with pytest.raises(InvalidArgumentError, match=r"latin\.txt is not UTF-8: its byte 10 is 0xe9\."):
+            read()

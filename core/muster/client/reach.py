@@ -1,0 +1,52 @@
+"""What the log holds: where it ends, and everything of one execution, or the error that says that it does not."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from muster.broker.interface import Broker, Position
+from muster.client.follower import ExecutionView
+from muster.model import subjects
+from muster.model.errors import BrokerError, ExecutionNotFoundError, InvalidArgumentError
+from muster.model.names import check_execution
+
+STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
+
+
+async def position(broker: Broker) -> Position:
+    """Where the log ends. Raises BrokerError, which says so where Muster was never started on this broker."""
+    try:
+        return await broker.log.position()
+    except BrokerError as error:
+        if error.data.get("api_code") != STREAM_NOT_FOUND:
+            raise
+        raise BrokerError(
+            "This broker has no event log: Muster was never started on it.",
+            remedy="Start a scheduler on it, which makes one: muster scheduler (or muster up).",
+        ) from error
+
+
+async def check_start(broker: Broker, sequence: int) -> None:
+    """Raise InvalidArgumentError where the next event will not even stand at ``sequence``."""
+    last = (await position(broker)).last
+    if sequence > last + 1:
+        raise InvalidArgumentError(
+            f"The log ends at {last}: nothing can be read from {sequence} on.",
+            remedy=f"Begin at {last + 1} for what comes next, or lower for what is there.",
+        )
+
+
+async def folded(broker: Broker, execution: str) -> ExecutionView:
+    """Everything the log says about the execution now. Raises ExecutionNotFoundError for an unknown id."""
+    view = ExecutionView(check_execution(execution))
+    async for batch in broker.log.read(subjects=[subjects.events(execution=execution)]):
+        view.apply_all(batch)
+    if view.known:
+        return view
+    if view.cleared:
+        raise ExecutionNotFoundError(
+            f"The execution {execution} was cleared.",
+            remedy="Nothing of it is kept.",
+            execution=execution,
+        )
+    raise ExecutionNotFoundError(execution=execution)
