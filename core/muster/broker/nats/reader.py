@@ -97,6 +97,8 @@ class Reader:
         self._last: Raw | None = None
         self._created: datetime | None = None
         self._batch = connection.settings.read_batch
+        self._dry = False
+        self._ended = False
 
     async def batches(self) -> AsyncGenerator[list[Raw], None]:
         """The messages, until ``stop`` is reached or the connection is closed."""
@@ -123,7 +125,7 @@ class Reader:
                 return
 
     def _finished(self) -> bool:
-        return self._stop is not None and self._next > self._stop
+        return self._ended or (self._stop is not None and self._next > self._stop)
 
     async def _begin(self) -> str | None:
         """Check the stream and make a consumer; None where nothing is left to read."""
@@ -155,12 +157,23 @@ class Reader:
         return name
 
     async def _more(self) -> bool:
-        """Whether the leader of the stream has anything to read: on a replica the consumer may not have it yet."""
+        """Whether the leader of the stream has more to read: on a replica the consumer may not have it yet."""
+        self._dry = False
+        if self._finished():
+            return False
         for subject in self._filters or [">"]:
             found = await api.following(self._connection, self._stream, subject, self._next)
             if found is not None and (self._stop is None or found <= self._stop):
                 return True
+        self._ended = True
         return False
+
+    async def _any_more(self) -> bool:
+        """As ``_more``; where the broker does not answer, the next stretch asks again."""
+        try:
+            return await self._more()
+        except BrokerError:
+            return False
 
     def _check(self, found: Position) -> None:
         read = self._next - 1
@@ -192,6 +205,8 @@ class Reader:
                         # Where a message beyond ``stop`` came in the same batch, this is further on already.
                         self._next = max(self._next, batch[-1].sequence + 1)
                         yield batch
+                    if self._dry and not await self._any_more():
+                        return
                     if not complete or self._finished():
                         return
         except (PullLostError, TimeoutError, nats.errors.Error):
@@ -215,8 +230,7 @@ class Reader:
                 batch.append(Raw(at.sequence, msg.subject, at.stamp, msg.data))
             else:
                 self._compare(at)
-            if self._stop is not None and at.pending == 0:
-                self._stop = min(self._stop, at.sequence)
+            self._dry = self._stop is not None and at.pending == 0
         return numbers, batch, True
 
     def _compare(self, at: Consumed) -> None:
