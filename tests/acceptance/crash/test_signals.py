@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import aclosing
 
 import pytest
 
@@ -82,7 +83,8 @@ async def test_a_second_signal_does_not_wait(site: Installation) -> None:
     execution = await site.client.submit(
         lone("trap '' TERM; echo deaf; while true; do sleep 0.1; done", stop_grace_period="10m")
     )
-    await site.log.until("attempt.started", execution=execution)
+    async with aclosing(site.broker.lines.read(execution, follow=True)) as lines:
+        assert (await anext(lines))[2].text == "deaf"
     children = agent.descendants()
     agent.send(signal.SIGINT)
     with pytest.raises(AssertionError):
