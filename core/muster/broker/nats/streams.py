@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Any, Final
 
@@ -24,6 +25,11 @@ VERSION_MIN: Final = (2, 12)
 """Atomic batches came with 2.12."""
 PAYLOAD_MIN: Final = 8 << 20
 """A definition with its inputs, or a round of starts for one machine, in one message."""
+
+PREPARE_LIMIT_S: Final = 10.0
+PREPARE_RETRY_S: Final = 0.3
+NOT_NOW: Final = frozenset({10008, 10009})
+"""No leader at the moment, or not this server: a cluster that has just started, or lost one."""
 
 # What an operator may tune is brought up to the settings; what makes the stream what it is must be as it is.
 _TUNABLE: Final = ("max_age", "max_bytes", "max_msgs_per_subject", "duplicate_window")
@@ -67,10 +73,24 @@ def configs(settings: Settings) -> list[dict[str, Any]]:
 
 
 async def prepare(connection: Connection) -> None:
-    """Create the streams that are missing and check those that are there. Raises BrokerUnsuitableError."""
+    """Create the streams that are missing and check those that are there. Raises BrokerUnsuitableError.
+
+    A cluster that is electing does not answer, or says "not now": that is waited for, up to ``PREPARE_LIMIT_S``.
+    """
     check_server(connection)
+    loop = asyncio.get_running_loop()
+    limit = loop.time() + PREPARE_LIMIT_S
     for config in configs(connection.settings):
-        await ensure(connection, config)
+        while True:
+            try:
+                await ensure(connection, config)
+                break
+            except BrokerUnsuitableError:
+                raise
+            except BrokerError:
+                if loop.time() > limit or not connection.connected:
+                    raise
+                await asyncio.sleep(PREPARE_RETRY_S)
 
 
 async def ensure(connection: Connection, config: dict[str, Any]) -> None:
@@ -81,7 +101,7 @@ async def ensure(connection: Connection, config: dict[str, Any]) -> None:
         try:
             await api.call(connection, f"STREAM.CREATE.{name}", config)
         except BrokerError as error:
-            if not error.data.get("api_code"):
+            if error.data.get("api_code", 0) in {0, *NOT_NOW}:
                 raise
             raise BrokerUnsuitableError(
                 f"The stream {name} could not be created: {error.message}",
