@@ -70,9 +70,10 @@ def _apply(machines: dict[str, Machine], recorded: Recorded) -> None:
     match data:
         case catalogue.MachineDisconnected():
             known.status = "disconnected"
-        case catalogue.MachineOffline():
+        # A verdict is about one connection: it says nothing of a later one (docs/decisions/0003).
+        case catalogue.MachineOffline(evidence=evidence) if evidence.session == known.session:
             known.status = "offline"
-        case catalogue.MachineOnline():
+        case catalogue.MachineOnline() if known.status == "offline":
             known.status = "online"
         case catalogue.MachineDraining():
             known.status = "draining"

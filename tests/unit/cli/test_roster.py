@@ -53,6 +53,13 @@ def test_the_status_is_what_was_said_last(after: list[Body], status: str):
     assert (machine.slots, machine.labels) == (4, {"gpu": "true"})
 
 
+def test_a_verdict_about_an_older_connection_says_nothing():
+    """A machine that has connected again is online, whatever is still said of its connection before."""
+    events = [connected(1), connected(2), told(3, catalogue.MachineOffline(evidence=EVIDENCE))]
+    machines = fold(recorded(events))
+    assert machines["m1"].status == "online"
+
+
 def test_a_removed_machine_is_forgotten():
     """A removed machine is not listed until it connects again."""
     events = [connected(), told(2, catalogue.MachineRemoved())]
