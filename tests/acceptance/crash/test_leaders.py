@@ -111,7 +111,6 @@ async def test_a_scheduler_that_slept_blames_nobody(site: Installation) -> None:
     after = await site.client.submit(NOTHING)
     assert await site.log.ended(after) == ["succeeded"]
     assert site.log.of("machine.offline") == []
-    assert len(site.log.of("leader.elected")) == 1
 
 
 @pytest.mark.timeout(120)
