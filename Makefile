@@ -30,8 +30,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime ## run a workflow on this machine (FILE=workflow.yaml for one of yours); Docker is used if it answers
-	@$(BIN)/python examples/demo.py $(FILE)
+demo: $(VENV)/.runtime ## run a workflow on a text (FILE=book.txt for one of yours, or a workflow.yaml); Docker is used if it answers
+	@$(BIN)/python examples/demo.py $(if $(FILE),'$(subst ','\'',$(FILE))')
 
 test: lint ## everything a change must pass (JOBS=2 runs two tests at a time)
 	@mkdir -p $(REPORTS)
@@ -45,7 +45,7 @@ lint: $(VENV)/.dev ## style, types, and which way imports point
 unit: $(VENV)/.dev ## the tests that need nothing but Python
 	$(BIN)/pytest -n $(JOBS) tests/unit $(ARGS)
 
-bench: $(VENV)/.dev ## the measurements behind the numbers in the README
+bench: $(VENV)/.dev ## the measurements behind docs/performance.md
 	$(BIN)/python bench/run.py $(ARGS)
 
 format: $(VENV)/.dev ## put imports and lines into the house's order

@@ -107,6 +107,19 @@ def test_events_are_filtered(muster: Muster, execution: str):
     assert "docs/events.md" in muster("events", "--kind", "step.dreamt", code=2).stderr
 
 
+def test_what_is_not_there_is_not_found(muster: Muster, execution: str):
+    """Events of nobody, an attempt that never was, a sequence beyond the log, an empty kind or id: each is refused."""
+    assert "There is no execution nobody" in muster("events", "--execution", "nobody", code=2).stderr
+    assert "Attempt 9 of the step greet was not found" in (
+        muster("logs", execution, "greet", "--attempt", "9", code=2).stderr
+    )
+    said = muster("events", "--from", "999999", code=2).stderr
+    assert re.search(r"The log ends at \d+", said)
+    assert "There is no kind of event ''" in muster("events", "--kind", "", code=2).stderr
+    assert "''" in muster("submit", "hello.yaml", "-i", "name=you", "--id", "", code=2).stderr
+    assert muster("run", "hello.yaml", "-i", "name=other", "--id", execution, code=2).stdout == ""
+
+
 def test_events_can_be_followed(muster: Muster):
     """Followed, each event comes as it happens, one line each, until Ctrl-C."""
     following = muster.begin("events", "-f", "--kind", "execution")

@@ -10,8 +10,10 @@ from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock
 from muster.client.client import Client
 from muster.client.timeline import detail, label
+from muster.model import subjects
 from muster.model.envelope import Event, Recorded, encode
-from muster.model.names import NO_EXECUTION
+from muster.model.errors import ExecutionNotFoundError
+from muster.model.names import NO_EXECUTION, check_execution
 
 
 @command("events", short_help="Print events of the log, or follow it.")
@@ -46,12 +48,20 @@ def events(
 
     async def show() -> None:
         async with Client(settings=terminal.settings) as client:
+            if execution is not None and not follow:  # one that is followed may still come
+                await _check(client, execution)
             found = client.events(execution, machine=machine, kind=kind, follow=follow, from_sequence=start)
             async with aclosing(found) as source:
                 async for recorded in source:
                     _print(terminal, recorded, raw=raw)
 
     execute(show())
+
+
+async def _check(client: Client, execution: str) -> None:
+    """Raise ExecutionNotFoundError where the log holds nothing of it, not even the mark of a clear."""
+    if await client.broker.log.last(subjects.events(execution=check_execution(execution))) is None:
+        raise ExecutionNotFoundError(execution=execution)
 
 
 def _print(terminal: Terminal, recorded: Recorded, *, raw: bool) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+
+if TYPE_CHECKING:
+    from muster.model.errors import MusterError
 
 OK: Final = 0
 EXECUTION_FAILED: Final = 1
@@ -39,7 +42,8 @@ def report(error: BaseException, *, json: bool) -> int:
         found = {"code": code, "message": message, "remedy": remedy} | more
         print(encode(found, enc_hook=str).decode(), file=sys.stderr)
         return exit_code
-    print(f"muster: {message}", file=sys.stderr)
+    name = f"[{more['cause']['name']}] " if "cause" in more else ""
+    print(f"muster: {name}{message}", file=sys.stderr)
     problems = more.get("problems", ())
     if len(problems) > 1:  # each says what to do about it
         for problem in problems:
@@ -47,6 +51,21 @@ def report(error: BaseException, *, json: bool) -> int:
     elif remedy:
         print(f"  {remedy}", file=sys.stderr)
     return exit_code
+
+
+def named(problem: Any) -> str:
+    """A problem of a workflow as a line, with the name of the error it would be at run time."""
+    name = getattr(problem, "error", "WorkflowInvalidError")
+    if name == "WorkflowInvalidError":
+        return str(problem)
+    place = problem.place
+    return f"{place}{': ' if place else ''}[{name}] {str(problem).removeprefix(place).removeprefix(': ')}"
+
+
+def cause_of(error: MusterError) -> dict[str, Any]:
+    """``{"cause": {"code", "name"}}`` of an error that has another inside."""
+    cause = error.cause
+    return {} if cause is None else {"cause": {"code": cause.code, "name": cause.name}}
 
 
 def _describe(error: BaseException) -> tuple[str, int, str, str, dict[str, Any]]:
@@ -63,8 +82,9 @@ def _describe(error: BaseException) -> tuple[str, int, str, str, dict[str, Any]]
 
     if isinstance(error, MusterError):
         away = isinstance(error, BrokerError | ExecutionTimeoutError)
-        problems = [str(problem) for problem in error.data.get("problems", ())]
+        problems = [named(problem) for problem in error.data.get("problems", ())]
         more: dict[str, Any] = {"problems": problems} if problems else {}
+        more |= cause_of(error)
         message = error.message.splitlines()[0] if problems else error.message
         return error.code, UNREACHABLE if away else INVALID, message, error.advice, more
     if isinstance(error, OSError) and error.filename is not None:

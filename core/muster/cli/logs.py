@@ -10,6 +10,7 @@ from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock
 from muster.client.client import Client
 from muster.model.commands import LogLine
+from muster.model.errors import InvalidArgumentError
 
 
 @command("logs", short_help="Print what an execution's steps printed.")
@@ -30,14 +31,30 @@ def logs(
 
     async def show() -> None:
         async with Client(settings=terminal.settings) as client:
-            if step is not None:
-                await client.step(execution, step)
+            if step is not None or attempt is not None:
+                await _check(client, execution, step, attempt, follow=follow)
             lines = client.logs(execution, step, attempt=attempt, follow=follow)
             async with aclosing(lines) as source:
                 async for path, number, line in source:
                     _print(terminal, path, number, line, named=step is None, timestamps=timestamps)
 
     execute(show())
+
+
+async def _check(
+    client: Client, execution: str, step: str | None, attempt: int | None, *, follow: bool
+) -> None:
+    """Raise the error that says so where there is no such step, or no such attempt and none can come."""
+    view = await client.state(execution)
+    steps = list(view.steps.values()) if step is None else [await client.step(execution, step)]
+    had = max((found.attempt or 0 for found in steps), default=0)
+    if attempt is None or attempt <= had or (follow and not view.finished):
+        return
+    which = f"the step {step}" if step else f"the execution {execution}"
+    raise InvalidArgumentError(
+        f"Attempt {attempt} of {which} was not found: {f'the last one is {had}' if had else 'there was none yet'}.",
+        remedy="Leave --attempt out for all there are.",
+    )
 
 
 def _print(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
@@ -53,6 +54,16 @@ class Commands(click.Group):
         found: click.Command = getattr(import_module(module), name)
         return found
 
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """As click does, but a reader that has gone is no error of the command line."""
+        with _patient_pipe():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As make_context."""
+        with _patient_pipe():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without loading those whose line is known."""
         rows = []
@@ -63,6 +74,17 @@ class Commands(click.Group):
             rows.append((name, line))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+@contextmanager
+def _patient_pipe() -> Iterator[None]:
+    """End with 0 where the reader of a pipe (head, less) has what it wanted: click would make that a 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        # Python writes what is left at exit, and must not complain then.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(failures.OK) from None
 
 
 def _plugged() -> dict[str, Any]:
@@ -77,6 +99,7 @@ EPILOG = "\b\nExit codes:\n" + "\n".join(f"  {code:<4} {text}" for code, text in
 @click.group(
     "muster",
     cls=Commands,
+    invoke_without_command=True,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -91,6 +114,9 @@ def cli(ctx: click.Context) -> None:
       muster run hello.yaml --input name=you     run a workflow and watch it
       muster show EXECUTION                      what happened, step by step
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
     terminal = ctx.ensure_object(Terminal)
     # Plug-ins read the settings their own way: what stands before a command's name reaches them like this.
     if terminal.url:
@@ -107,10 +133,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(args=list(arguments), prog_name="muster", standalone_mode=False)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has what it wanted; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = failures.OK
     except (Exception, KeyboardInterrupt) as error:
         code = failures.report(error, json="--json" in arguments)
     sys.exit(code if isinstance(code, int) else failures.OK)

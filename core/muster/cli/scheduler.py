@@ -10,6 +10,7 @@ import msgspec
 
 from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, command, execute
+from muster.model.names import check_name
 from muster.model.policy import Policy
 from muster.model.quantities import seconds
 from muster.scheduler.options import SchedulerOptions
@@ -24,13 +25,16 @@ class Setting(click.ParamType[tuple[str, Any]]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, Any]:
         """The limit's name and its value; a duration may be written like 30s."""
-        name, _, text = str(value).partition("=")
+        name, separator, text = str(value).partition("=")
+        if not separator:
+            self.fail(f"{name!r} has no value: write NAME=VALUE, such as lost_max=5", param, ctx)
         if name not in _LIMITS:
             self.fail(f"there is no limit {name!r}; there are: {', '.join(sorted(_LIMITS))}", param, ctx)
         try:
             return name, seconds(text) if name.endswith("_s") and not _number(text) else _LIMITS[name](text)
-        except ValueError as error:
-            self.fail(f"{name}: {error}", param, ctx)
+        except ValueError:
+            wanted = "a duration, such as 30s or 5m" if name.endswith("_s") else "a whole number, such as 5"
+            self.fail(f"{name} must be {wanted}, and {text!r} is none", param, ctx)
 
 
 def _number(text: str) -> bool:
@@ -60,6 +64,8 @@ def scheduler(terminal: Terminal, name: str | None, limits: tuple[tuple[str, Any
     """
     from muster.scheduler.service import serve
 
+    if name is not None:
+        check_name("scheduler", name)
     own = {key: value for key, value in limits if key not in _POLICY}
     policy = Policy(**{key: value for key, value in limits if key in _POLICY})
     execute(serve_one(terminal, "scheduler", serve, name=name or socket.gethostname(), policy=policy, **own))

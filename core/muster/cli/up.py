@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+from contextlib import aclosing
 from typing import Any, Final
 
 import click
 
-from muster.cli.serving import Shutdown
+from muster.cli.serving import Shutdown, connect
 from muster.cli.stack import running
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.values import pairs_of
+from muster.model.names import SCHEDULER
+from muster.settings import Settings
 
 PORT: Final = 4222  # where every other command looks for the broker
 
@@ -60,7 +64,11 @@ def up(
 async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None) -> None:
     settings = terminal.settings
 
+    leads = asyncio.Event()
+
     def say(line: str) -> None:
+        if line.startswith("scheduler ") and " leads" in line:
+            leads.set()
         if terminal.json:
             terminal.emit({"ready": line})
         else:
@@ -69,7 +77,10 @@ async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None
     own = terminal.url is None and not os.environ.get("MUSTER_URL")
     with Shutdown() as shutdown:
         async with running(settings, own_broker=own, port=port or PORT, agent=agent, say=say) as stack:
-            if terminal.json:
+            await _led(stack.settings, leads, shutdown.asked)
+            if shutdown.asked.is_set():
+                pass
+            elif terminal.json:
                 terminal.emit(
                     {"url": stack.settings.url, "data_dir": settings.data_dir, "view": settings.view_path}
                 )
@@ -80,6 +91,28 @@ async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None
                 )
             await shutdown.asked.wait()
             terminal.say("draining: what runs is ended in order; Ctrl-C again does not wait")
+
+
+async def _led(settings: Settings, leads: asyncio.Event, asked: asyncio.Event) -> None:
+    """Wait until our scheduler leads, or another one beats, or we are asked to stop."""
+    if leads.is_set():
+        return
+    broker = await connect(settings, "muster-up")
+
+    async def other() -> None:
+        async with aclosing(broker.heartbeats.listen()) as beats:
+            async for beat in beats:
+                if beat.name == SCHEDULER and not beat.leaving:
+                    return
+
+    waiting = [asyncio.create_task(work) for work in (leads.wait(), asked.wait(), other())]
+    try:
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await broker.close()
 
 
 def _default_url() -> str:

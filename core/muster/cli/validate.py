@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from muster.cli import failures
 from muster.cli.terminal import Terminal, command
 
+if TYPE_CHECKING:
+    from muster.model.workflow import Workflow
+
 
 @command("validate", short_help="Check workflow files and name every problem.")
-@click.argument(
-    "files", metavar="FILE…", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path)
-)
+@click.argument("files", metavar="FILE…", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.pass_context
 def validate(ctx: click.Context, terminal: Terminal, files: tuple[Path, ...]) -> None:
     """Check each FILE and print every problem at once as file:line:column. No broker is needed.
@@ -33,20 +34,31 @@ def _check(terminal: Terminal, file: Path) -> bool:
 
     try:
         workflow = workflow_of(file)
+    except OSError as error:
+        return _refused(terminal, file, [f"{file}: {(error.strerror or str(error)).lower()}."], {})
     except MusterError as error:
-        problems = list(error.data.get("problems", ())) or [error.message]
-        if terminal.json:
-            terminal.emit(
-                {"file": str(file), "valid": False, "problems": [_as_object(item) for item in problems]}
-            )
-        for problem in problems if not terminal.json else ():
-            click.echo(str(problem), err=True)
-        return False
+        problems = list(error.data.get("problems", ())) or [f"{file}: {error.message}"]
+        return _refused(terminal, file, problems, failures.cause_of(error))
     if terminal.json:
         terminal.emit({"file": str(file), "valid": True, "name": workflow.name, "problems": []})
     else:
-        terminal.say(f"{file}: {workflow.name} is valid ({len(workflow.steps)} steps)")
+        terminal.say(f"{file}: {workflow.name} is valid ({_count(workflow)})")
     return True
+
+
+def _count(workflow: Workflow) -> str:
+    number = len(workflow.steps)
+    return f"{number} step{'' if number == 1 else 's'}"
+
+
+def _refused(terminal: Terminal, file: Path, problems: list[Any], cause: dict[str, Any]) -> bool:
+    if terminal.json:
+        found = {"file": str(file), "valid": False, "problems": [_as_object(item) for item in problems]}
+        terminal.emit(found | cause)
+        return False
+    for problem in problems:
+        click.echo(failures.named(problem), err=True)
+    return False
 
 
 def _as_object(problem: Any) -> Any:

@@ -157,8 +157,8 @@ class Client:
         await load_checks()
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
-        id_ = uuid7() if execution is None else execution
-        submission = Submission.of(workflow, inputs, id_, labels, metadata)
+        named = uuid7() if execution is None else execution
+        submission = Submission.of(workflow, inputs, named, labels, metadata)
         # An id that was chosen by the caller may have been submitted before.
         watch = Watch(self.broker.log, submission.execution, self._floor if execution is None else 1)
         watch.keep()
@@ -170,8 +170,7 @@ class Client:
         except BaseException:
             await watch.__aexit__()
             raise
-        # Only now: until then the id may be another's, whose events are not ours to show.
-        watch.attach(listener)
+        watch.attach(listener)  # only now: what stood under the id before may be another's
         return watch
 
     # ---- ending

@@ -47,7 +47,7 @@ def _parse(kind: str | None) -> tuple[str | None, str | None]:
         return None, None
     noun, _, verb = kind.partition(".")
     found = (None if noun == "*" else noun, None if verb in {"", "*"} else verb)
-    if (found[0] and found[0] not in _NOUNS) or (found[1] and found[1] not in _VERBS):
+    if (found[0] is not None and found[0] not in _NOUNS) or (found[1] is not None and found[1] not in _VERBS):
         raise InvalidArgumentError(
             f"There is no kind of event {kind!r}.",
             remedy="Name one of docs/events.md, such as step.failed, or a noun alone (image), or *.failed.",
