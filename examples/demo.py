@@ -74,7 +74,7 @@ async def demo(argument: str | None) -> int:
             code = await conclude(terminal, client, watch.view, result_of(watch.view))
             print("\nWhat happened, as the log tells it:")
             for line in timeline_lines(await client.state(watch.view.id)):
-                print(f"  {line}")
+                print(f"  {terminal.safe(line)}")
         view = await current_view(settings.view_path, watch.view.sequence)
         if view is not None:
             view.close()

@@ -132,9 +132,13 @@ def children(parent: int, name: str) -> list[int]:
 def test_parts_can_run_on_their_own(alone: Muster):
     """With a broker elsewhere, scheduler and agent run as commands of their own, before and after each other."""
     broker = alone.up("--no-agent")
-    alone("submit", "hello.yaml", "-i", "name=you", "--id", "waits")
+    following = alone.begin("run", "hello.yaml", "-i", "name=you", "--id", "waits")
+    following.until("greet waits: no machine is connected")
+    assert "greet: no machine is connected; start one: muster agent" in alone("show", "waits").stdout
+    assert list(alone.json("show", "waits")["waiting"]) == ["greet"]
     agent = alone.begin("agent", "--runtime", "process", "--name", "a1")
     assert alone.json("watch", "waits")["outputs"]["text"] == "hello you"
+    assert following.end() == 0
     assert agent.interrupt() == 0
     assert broker.interrupt() == 0
 

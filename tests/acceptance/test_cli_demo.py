@@ -43,6 +43,14 @@ def test_the_demo_counts_words_without_an_engine(alone: Muster):
     assert Path(said[-1].rpartition(": ")[2]).exists()
 
 
+def test_the_demo_refuses_text_that_is_not_utf_8(alone: Muster):
+    """A text in another encoding is one sentence with file and byte, and exit code 2."""
+    (alone.folder / "latin.txt").write_bytes(b"caf\xe9")
+    running = demo(alone, "latin.txt")
+    assert running.end() == 2
+    assert running.lines[0] == "muster: latin.txt is not UTF-8: its byte 4 is 0xe9."
+
+
 @pytest.mark.timeout(120)
 def test_the_demo_runs_containers_where_an_engine_has_the_image(tmp_path: Path, busybox_image: str):
     """With an engine that has the image the steps run in containers, with the lifecycle lines that apply."""

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from muster.cli.words import STATUS_STYLE, amount, doing, elapsed, sign
+from muster.cli.words import STATUS_STYLE, amount, doing, elapsed, harmless, sign
 from muster.client.follower import ExecutionView, StepView
 from muster.model.envelope import Recorded
 
@@ -108,9 +108,9 @@ def _row(step: StepView, now: datetime) -> tuple[ConsoleRenderable | str, ...]:
     return (
         Text(sign(step.status), style=style),
         Text(step.path, style="bold"),
-        Text(doing(step, now), style=style),
+        Text(harmless(doing(step, now)), style=style),
         bar,
-        Text(amount(step.progress) if step.progress else "", style="dim"),
+        Text(harmless(amount(step.progress)) if step.progress else "", style="dim"),
         Text(step.machine or "", style="cyan"),
         Text(elapsed(step.scheduled_at, step.ended_at or now), style="dim"),
     )

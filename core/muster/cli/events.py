@@ -70,7 +70,7 @@ def _print(terminal: Terminal, recorded: Recorded, *, raw: bool) -> None:
     elif terminal.json:
         terminal.emit_line(numbered(recorded))
     else:
-        terminal.say(line(recorded))
+        terminal.say(terminal.safe(line(recorded)))
 
 
 def numbered(recorded: Recorded) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol, Self
 
 from muster.cli import failures
 from muster.cli.terminal import Terminal
+from muster.cli.waiting import tell_why
 from muster.cli.words import doing, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView, StepView
@@ -125,16 +126,19 @@ async def follow_to_end(
     watch.listener = shown.update
     with Interrupts() as interrupts:
         end = asyncio.create_task(watch.until_finished(), name="muster-end")
+        why = asyncio.create_task(tell_why(terminal, client.broker, watch, shown), name="muster-why")
         try:
             async with shown.shows(watch.view):
                 while await _interrupted(end, interrupts):
+                    why.cancel()  # it would write into the question
                     shown.pause()
                     if not await _carry_on(terminal, client, watch.view, interrupts, may_cancel=may_cancel):
                         return None
                     shown.resume()
         finally:
             end.cancel()
-            await asyncio.gather(end, return_exceptions=True)
+            why.cancel()
+            await asyncio.gather(end, why, return_exceptions=True)
     return result_of(watch.view)
 
 
@@ -205,7 +209,7 @@ async def conclude(terminal: Terminal, client: Client, view: ExecutionView, resu
     elif result.succeeded:
         terminal.say(f"succeeded  {view.id}")
         for name, output in result.outputs.items():
-            terminal.say(f"  {name}: {value(output)}")
+            terminal.say(f"  {name}: {terminal.safe(value(output))}")
     else:
         await _explain(terminal, client, view, result)
     return failures.OK if result.succeeded else failures.EXECUTION_FAILED
@@ -218,14 +222,14 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
         return
     terminal.say(f"failed  {view.id}")
     for line in error_lines(error, view.id):
-        terminal.say(f"  {line}")
+        terminal.say(f"  {terminal.safe(line)}")
     if error.step is None:
         return
     lines = [item async for item in client.logs(view.id, error.step, attempt=error.attempt)][-LAST_LINES:]
     if lines:
         terminal.say(f"  The last lines of {error.step}:")
     for _, _, printed in lines:
-        terminal.say(f"    | {printed.text}")
+        terminal.say(f"    | {terminal.safe(printed.text)}")
 
 
 def error_lines(error: ErrorInfo, execution: str) -> list[str]:

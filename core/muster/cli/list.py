@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -19,6 +20,9 @@ from muster.model import catalogue, subjects
 from muster.model.envelope import Recorded
 from muster.model.names import SCHEDULER
 from muster.model.transitions import STATUSES, Transition
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 class Row(msgspec.Struct, kw_only=True):
@@ -123,20 +127,60 @@ def _move(row: Row, recorded: Recorded) -> None:
             row.ended_at = recorded.event.time
 
 
+ID_MIN: Final = (
+    13  # an ellipsis and the last twelve characters, which are what differs in ids made of the time
+)
+GAP: Final = 2
+DROPPED: Final = ("queued", "took", "steps", "workflow")  # in this order, where there is not room for all
+
+
 def _print(terminal: Terminal, rows: list[Row]) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("execution", "workflow", "status", "steps", "queued", "took"):
-        table.add_column(column, no_wrap=column == "execution")
+    console = terminal.console()
+    chosen, room = columns(rows, console.width) if terminal.live else (list(_CELLS), None)
+    table = _table(chosen)
     for row in rows:
-        table.add_row(
-            row.id,
-            Text(row.workflow, style="bold"),
-            Text(row.status, style=STATUS_STYLE.get(row.status, "")),
-            str(row.steps) if row.steps_ended is None else f"{row.steps_ended}/{row.steps}",
-            clock(row.created_at),
-            elapsed(row.created_at, row.ended_at),
-        )
-    terminal.console().print(table)
+        cells = {name: Text(cell(row)) for name, cell in _CELLS.items()}
+        cells["execution"] = Text(shortened(row.id, room))
+        cells["workflow"].stylize("bold")
+        cells["status"].stylize(STATUS_STYLE.get(row.status, ""))
+        table.add_row(*(cells[name] for name in chosen))
+    console.print(table)
+
+
+def _table(chosen: list[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, GAP, 0, 0), header_style="dim")
+    for name in chosen:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+_CELLS: Final[dict[str, Callable[[Row], str]]] = {
+    "execution": lambda row: row.id,
+    "workflow": lambda row: row.workflow,
+    "status": lambda row: row.status,
+    "steps": lambda row: str(row.steps) if row.steps_ended is None else f"{row.steps_ended}/{row.steps}",
+    "queued": lambda row: clock(row.created_at),
+    "took": lambda row: elapsed(row.created_at, row.ended_at),
+}
+
+
+def columns(rows: list[Row], width: int) -> tuple[list[str], int]:
+    """The columns there is room for and how wide the id may be: it is shortened before a column goes."""
+    wide = {name: max(len(name), *(len(cell(row)) for row in rows)) for name, cell in _CELLS.items()}
+    chosen = list(_CELLS)
+    for name in ("", *DROPPED):
+        if name:
+            chosen.remove(name)
+        room = width - sum(wide[each] + GAP for each in chosen if each != "execution") - GAP
+        if room >= min(ID_MIN, wide["execution"]):
+            break
+    return chosen, max(room, 2)
+
+
+def shortened(id_: str, room: int | None) -> str:
+    """The id, or its end where there is not room for all."""
+    return id_ if room is None or len(id_) <= room else f"…{id_[1 - room :]}"

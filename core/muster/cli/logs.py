@@ -66,4 +66,4 @@ def _print(
         )
         return
     before = f"{clock(line.time, date=False)}  " if timestamps else ""
-    terminal.say(f"{before}{path + '  ' if named else ''}{line.text}")
+    terminal.say(f"{before}{path + '  ' if named else ''}{terminal.safe(line.text)}")

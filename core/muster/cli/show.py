@@ -8,6 +8,7 @@ import click
 
 from muster.cli.following import error_lines
 from muster.cli.terminal import Terminal, command, execute
+from muster.cli.waiting import waiting
 from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
@@ -26,15 +27,16 @@ def show(terminal: Terminal, execution: str) -> None:
       muster show 0198f2c4-… --json | jq .steps
     """
 
-    async def fold() -> ExecutionView:
+    async def fold() -> tuple[ExecutionView, dict[str, str]]:
         async with Client(settings=terminal.settings) as client:
-            return await client.state(execution)
+            view = await client.state(execution)
+            return view, {} if view.finished else await waiting(client.broker, execution)
 
-    view = execute(fold())
+    view, why = execute(fold())
     if terminal.json:
-        terminal.emit(as_object(view))
+        terminal.emit(as_object(view) | {"waiting": why})
         return
-    _print(terminal, view)
+    _print(terminal, view, why)
 
 
 def as_object(view: ExecutionView) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
     }
 
 
-def _print(terminal: Terminal, view: ExecutionView) -> None:
+def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -82,7 +84,7 @@ def _print(terminal: Terminal, view: ExecutionView) -> None:
         if values:
             console.print(Text(f"\n{title}", style="bold"))
             for name, given in values.items():
-                console.print(Text(f"{name}: {_short(value(given))}"))
+                console.print(Text(f"{name}: {terminal.safe(_short(value(given)))}"))
     steps = table("\nSteps", "step", "status", "attempt", "machine", "took")
     for step in view.steps.values():
         steps.add_row(
@@ -93,6 +95,8 @@ def _print(terminal: Terminal, view: ExecutionView) -> None:
             elapsed(step.scheduled_at, step.ended_at),
         )
     console.print(steps)
+    for path, sentence in why.items():
+        console.print(Text(f"{path}: {sentence}", style="yellow"))
     transitions = table("\nTransitions", "#", "at", "type", "from", "to", "step")
     for row in view.transitions:
         at = offset(view.queued_at, row.time)
@@ -100,11 +104,11 @@ def _print(terminal: Terminal, view: ExecutionView) -> None:
     console.print(transitions)
     console.print(Text("\nWhat happened", style="bold"))
     for text in timeline_lines(view):
-        console.print(Text(text))
+        console.print(Text(terminal.safe(text)))
     if view.error is not None:
         console.print(Text("\nError", style="bold red"))
         for text in error_lines(view.error, view.id):
-            console.print(Text(text))
+            console.print(Text(terminal.safe(text)))
 
 
 def _summary(view: ExecutionView) -> str:

@@ -58,6 +58,14 @@ class Terminal:
             width=None if stream.isatty() else 200,
         )
 
+    def safe(self, text: str) -> str:
+        """Text that is not ours: harmless on a terminal, as it is anywhere else."""
+        if not sys.stdout.isatty():
+            return text
+        from muster.cli.words import harmless
+
+        return harmless(text)
+
     def say(self, text: str) -> None:
         """A line for people: to stdout, or with ``--json`` to stderr, so that stdout stays JSON."""
         print(text, file=sys.stderr if self.json else sys.stdout, flush=True)

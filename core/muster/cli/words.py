@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ STATUS_STYLE: Final = {
     "offline": "red",
     "draining": "yellow",
 }
+LINE_MAX: Final = 200  # characters of a line of foreign text on a terminal
+_STEERING: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # ESC and BEL, but also what turns the direction of writing
 _SIGNS: Final = {
     "pending": "·",
     "waiting": "…",
@@ -120,6 +123,22 @@ def clock(moment: datetime | None, *, date: bool = True) -> str:
         return ""
     local = moment.astimezone()
     return local.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S.%f")[: None if date else -3]
+
+
+def harmless(text: str) -> str:
+    """Foreign text for a terminal: what would steer it is written out, and no line is longer than anybody reads."""
+    return "\n".join(_harmless(line.removesuffix("\r")) for line in text.split("\n"))
+
+
+def _harmless(line: str) -> str:
+    cut = line if len(line) <= LINE_MAX else f"{line[:LINE_MAX]}… ({len(line)} characters)"
+    return "".join(_written(character) for character in cut)
+
+
+def _written(character: str) -> str:
+    if character == "\t" or unicodedata.category(character) not in _STEERING:
+        return character
+    return character.encode("unicode_escape", "surrogatepass").decode()
 
 
 def value(given: Any) -> str:

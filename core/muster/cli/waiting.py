@@ -1,0 +1,109 @@
+"""Why the ready steps of an execution have no machine yet: the scheduler's own fold of the log, read by a person."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+from muster.broker.interface import Broker
+from muster.cli.terminal import Terminal
+from muster.client.watch import Watch
+from muster.model.cluster import Machine
+from muster.model.evolve import evolve
+from muster.model.placement import Requirement, choose, requirement
+from muster.model.state import State
+
+STILL_S: Final = 3.0  # so long without an event is long enough for a person to wonder
+MACHINES_NAMED: Final = 3
+
+
+class Shown(Protocol):
+    """What can be held up while a line is written."""
+
+    def pause(self) -> None:
+        """Something else is about to be written."""
+        ...
+
+    def resume(self) -> None:
+        """It was written."""
+        ...
+
+
+async def tell_why(terminal: Terminal, broker: Broker, watch: Watch, shown: Shown) -> None:
+    """Write once why steps wait, as soon as the execution has not moved for a while."""
+    seen = -1
+    while not watch.view.finished:
+        if watch.view.sequence == seen:
+            found = await waiting(broker, watch.view.id)
+            if found and watch.view.sequence == seen:
+                shown.pause()
+                for path, sentence in found.items():
+                    terminal.say(f"{path} waits: {sentence}")
+                shown.resume()
+                return
+        seen = watch.view.sequence
+        await asyncio.sleep(STILL_S)
+
+
+async def waiting(broker: Broker, execution: str) -> dict[str, str]:
+    """A sentence for each step that is ready and has no machine, by its path. It reads the log from its beginning."""
+    state = State()
+    async for batch in broker.log.read():
+        for recorded in batch:
+            evolve(state, recorded.event, recorded.sequence)
+    return reasons(state, execution, datetime.now(UTC))
+
+
+def reasons(state: State, execution: str, now: datetime) -> dict[str, str]:
+    """As waiting, of a state that was folded. An execution nobody has begun waits for a scheduler, not for room."""
+    known = state.executions.get(execution)
+    if known is None:
+        return {}
+    return {
+        path: reason(requirement(step.plan), state.machines, step.plan.step.image)
+        for path, step in known.steps.items()
+        if (execution, path) in state.queue or (step.due_at is not None and step.due_at <= now)
+    }
+
+
+def reason(wanted: Requirement, machines: dict[str, Machine], image: str = "") -> str:
+    """Why a step that asks for this has no machine."""
+    online = [machine for machine in machines.values() if machine.online]
+    name = wanted.machine
+    if name is not None and not any(machine.name == name for machine in online):
+        return f"waits for the machine {name}, which is not connected; start it: muster agent --name {name}"
+    if not online:
+        return "no machine is connected; start one: muster agent"
+    candidates = [machine for machine in online if wanted.admits(machine)]
+    if not candidates:
+        away = sorted(machine.name for machine in machines.values() if wanted.admits(machine))
+        if away:
+            return f"only {_named(away)} could hold it, and is not connected"
+        return f"no machine that is connected could ever hold it: it asks for {wanted}"
+    if choose(wanted, candidates, image) is not None:
+        return "there is room, and the scheduler has not placed it yet; muster doctor looks whether one leads"
+    opened = [machine for machine in candidates if machine.open]
+    if not opened:
+        return f"{_named(sorted(machine.name for machine in candidates))} takes nothing new: it is draining"
+    return f"no room: {_named([_use(machine, wanted) for machine in opened])}"
+
+
+def _use(machine: Machine, wanted: Requirement) -> str:
+    """What of the machine is used, of that which the step lacks there."""
+    facts, asked = machine.facts, wanted.resources
+    used = []
+    if machine.slots_used + asked.slots > facts.slots:
+        used.append(f"{machine.slots_used}/{facts.slots} slots")
+    if machine.cpus_used + asked.cpus > facts.cpus:
+        used.append(f"{machine.cpus_used:g}/{facts.cpus:g} cpus")
+    if machine.memory_used + asked.memory > facts.memory:
+        used.append(f"{machine.memory_used}/{facts.memory} bytes of memory")
+    if machine.gpus_used + asked.gpus > len(facts.gpus):
+        used.append(f"{machine.gpus_used}/{len(facts.gpus)} gpus")
+    return f"{machine.name} {', '.join(used)}"
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - MACHINES_NAMED
+    return ", ".join(names[:MACHINES_NAMED]) + (f" and {more} more" if more > 0 else "")
