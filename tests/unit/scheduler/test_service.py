@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
-from muster.broker.memory import MemoryBroker, MemoryStore
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model import subjects
-from muster.model.commands import Cancel, Clear, Submit
-from muster.model.envelope import Recorded
-from muster.model.policy import Policy
-from muster.scheduler.service import serve
-from muster.settings import Settings
-from muster_agents.service import serve as serve_agent
+from muster.model.commands import Cancel, Clear
 from tests.fixtures.play import diamond, workflow
-
-QUICK: dict[str, Any] = {
-    "beat_interval_s": 0.05,
-    "takeover_after_s": 0.2,
-    "tick_s": 0.02,
-    "sweep_s": 0.2,
-    "policy": Policy(resend_after_s=0.2, beat_slack_s=0.1),
-}
+from tests.unit.scheduler.site import QUICK, Site, once, within
 
 
 class Jumping(Clock):
@@ -40,92 +21,6 @@ class Jumping(Clock):
 
     def seconds(self) -> float:
         return super().seconds() + self.ahead_s
-
-
-Stop = Callable[[], Awaitable[None]]
-
-
-class Site:
-    """One store and whoever is connected to it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = MemoryStore()
-        self.settings = Settings(data_dir=folder)
-        self.client = MemoryBroker(self.store)
-        self.stops: list[Stop] = []
-
-    async def scheduler(self, name: str) -> MemoryBroker:
-        """Start a scheduler; its broker connection is for faults."""
-        return await self._start(serve, name=name, **QUICK)
-
-    async def agent(self, name: str = "m1", **options: Any) -> MemoryBroker:
-        """Start an agent on the noop runtime."""
-        return await self._start(
-            serve_agent, name=name, runtime="noop", interval_s=0.1, **{"slots": 4, **options}
-        )
-
-    async def _start(self, service: Any, **options: Any) -> MemoryBroker:
-        broker, stop, ready = MemoryBroker(self.store), asyncio.Event(), asyncio.Event()
-        task = asyncio.create_task(
-            service(broker, self.settings, stop=stop, ready=lambda _: ready.set(), **options)
-        )
-
-        async def end() -> None:
-            stop.set()
-            await task
-            await broker.close()
-
-        self.stops.append(end)
-        await asyncio.wait({task, asyncio.create_task(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
-        return broker
-
-    async def submit(self, definition: dict[str, Any], execution: str | None = None) -> str:
-        """Submit and return the execution's id."""
-        execution = execution or uuid7()
-        command = Submit(id=uuid7(), execution=execution, workflow=definition)
-        await self.client.commands.send("scheduler", "submit", command)
-        return execution
-
-    async def until(self, kind: str, execution: str = "*", count: int = 1) -> Recorded:
-        """The ``count``-th event of ``kind``, now or when it comes."""
-        noun, verb = kind.split(".")
-        wanted = subjects.events(execution=execution, noun=noun, verb=verb)
-        async for batch in self.client.log.follow(1, subjects=[wanted]):
-            for recorded in batch:
-                count -= 1
-                if count == 0:
-                    return recorded
-        raise AssertionError("the log ended")
-
-    async def history(self, execution: str) -> list[Recorded]:
-        """All events about one execution."""
-        wanted = [subjects.events(execution=execution)]
-        return [r async for batch in self.client.log.read(1, subjects=wanted) for r in batch]
-
-
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    """A store; whoever is started is stopped in the end, agents first."""
-    site = Site(tmp_path)
-    yield site
-    for stop in reversed(site.stops):
-        await stop()
-
-
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
-    """The block must end in time."""
-    async with asyncio.timeout(seconds):
-        yield
-
-
-def once(history: list[Recorded]) -> None:
-    """Every event stands in the log once, and every step has one outcome."""
-    assert [i for i, n in Counter(r.event.id for r in history).items() if n > 1] == []
-    outcomes = Counter(r.event.step for r in history if r.event.kind in {"step.succeeded", "step.failed"})
-    assert set(outcomes.values()) == {1}
 
 
 async def test_a_workflow_runs(site: Site) -> None:
@@ -147,8 +42,7 @@ async def test_two_schedulers_and_one_leads(site: Site) -> None:
     async with within(5):
         execution = await site.submit(diamond())
         await site.until("execution.succeeded", execution)
-    elected = [r async for batch in site.client.log.read(1, subjects=[subjects.LEADER]) for r in batch]
-    assert len(elected) == 1
+    assert await site.elections() == 1
 
 
 async def test_a_standby_takes_over(site: Site) -> None:
@@ -259,7 +153,7 @@ async def test_a_scheduler_that_was_cut_off_blames_nobody(site: Site) -> None:
 async def test_a_scheduler_that_slept_blames_nobody(site: Site) -> None:
     """The first round after a sleep, before anything that came meanwhile was read, takes no silence for a sign."""
     clock = Jumping()
-    await site._start(serve, name="a", clock=clock, **QUICK)
+    await site.scheduler("a", clock=clock)
     await site.agent("m1")
     await site.until("machine.connected")
     async with within(5):
@@ -276,15 +170,14 @@ async def test_a_standby_that_slept_leaves_the_lead_alone(site: Site) -> None:
     clock = Jumping()
     await site.scheduler("a")
     await site.until("leader.elected")
-    await site._start(serve, name="b", clock=clock, **QUICK)
+    await site.scheduler("b", clock=clock)
     await site.agent("m1")
     async with within(5):
         for _ in range(5):
             clock.ahead_s += 20.0
             execution = await site.submit(diamond())
             await site.until("execution.succeeded", execution)
-    elected = [r async for batch in site.client.log.read(1, subjects=[subjects.LEADER]) for r in batch]
-    assert len(elected) == 1
+    assert await site.elections() == 1
 
 
 async def test_a_cancel_of_an_unknown_execution_is_refused(site: Site) -> None:
@@ -299,7 +192,7 @@ async def test_a_cancel_of_an_unknown_execution_is_refused(site: Site) -> None:
 async def test_an_ended_execution_is_known_beyond_the_memory(site: Site) -> None:
     """A repeated submit of an execution that memory has let go is recognised from the log."""
     policy = msgspec.structs.replace(QUICK["policy"], ended_kept=1)
-    await site._start(serve, name="a", **{**QUICK, "policy": policy})
+    await site.scheduler("a", policy=policy)
     await site.agent()
     async with within(5):
         first = await site.submit(diamond())
