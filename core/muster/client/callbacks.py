@@ -45,7 +45,8 @@ class Callbacks:
         if self._queue.qsize() <= self._size:
             self._queue.put_nowait(None)
         try:
-            await asyncio.wait_for(task, self._limit_s)
+            async with asyncio.timeout(self._limit_s):
+                await task
         except TimeoutError:
             log.error(f"callbacks were given up {self._limit_s:g} s after the end")
         if self.dropped:
