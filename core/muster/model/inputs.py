@@ -16,6 +16,9 @@ from muster.model.workflow import Input, Workflow
 _CANDIDATES_MAX: Final = 500  # comparing takes some 10 microseconds for each
 
 
+NAME_SEARCHED_MAX: Final = 100  # characters; looking for what is like a name of megabytes would take seconds
+
+
 def accept(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs an execution runs with, in the order in which they are declared.
 
@@ -69,7 +72,7 @@ def _unknown(workflow: Workflow, name: str) -> InvalidArgumentError:
 
 def meant(name: Any, known: Iterable[str]) -> str:
     """The question that ends most searches for a mistake, or the empty string."""
-    text = str(name)
+    text = str(name)[:NAME_SEARCHED_MAX]
     candidates = sorted(known, key=lambda one: abs(len(one) - len(text)))[:_CANDIDATES_MAX]
     close = get_close_matches(text, candidates, n=1)
     return f"Did you mean {close[0]}?" if close else ""

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 from typing import Any
 
+from muster.broker import codec
 from muster.broker.interface import Broker
+from muster.model import subjects
 from muster.model.commands import Heartbeat, LogLine
 from tests.fixtures.site import NOW, NatsSite, Site
 
@@ -130,6 +132,20 @@ async def test_purging_erases_one_execution(site: Site):
         await broker.lines.purge("x1")
     assert await texts(broker, "x1") == []
     assert await texts(broker, "x2") == [("a", 1, "other")]
+
+
+async def test_nobody_beats_for_another(site: Site):
+    """A beat under a subject that is not its own is not heard: the subject is what the broker lets a machine use."""
+    broker = await site.connect()
+    async with contextlib.aclosing(broker.heartbeats.listen()) as heard:
+        first = asyncio.create_task(anext(heard))
+        await asyncio.sleep(0)
+        while not first.done():
+            if isinstance(site, NatsSite):  # in memory there are no subjects to lie under
+                await site.put(subjects.heartbeat("m1"), codec.encode(beat("scheduler", 9)))
+            await broker.heartbeats.beat(beat("m1", 1))
+            await asyncio.wait({first}, timeout=0.1)
+        assert first.result().name == "m1"
 
 
 async def test_unreadable_beats_and_lines_are_passed_over(site: Site):
