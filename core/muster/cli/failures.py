@@ -42,8 +42,8 @@ def report(error: BaseException, *, json: bool) -> int:
         found = {"code": code, "message": message, "remedy": remedy} | more
         print(encode(found, enc_hook=str).decode(), file=sys.stderr)
         return exit_code
-    name = f"[{more['cause']['name']}] " if "cause" in more else ""
-    print(f"muster: {name}{message}", file=sys.stderr)
+    name = f" [{more['cause']['name']}]" if "cause" in more else ""  # behind: the place comes first, for editors
+    print(f"muster: {message}{name}", file=sys.stderr)
     problems = more.get("problems", ())
     if len(problems) > 1:  # each says what to do about it
         for problem in problems:

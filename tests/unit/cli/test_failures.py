@@ -20,9 +20,7 @@ def test_one_problem_is_said_once(capsys: pytest.CaptureFixture[str]):
     """The place and the sentence stand in one line, the remedy in the next, and nothing is said again."""
     said = _said("{name: a, steps: [{id: a.b, image: x}]}", capsys)
     assert len(said) == 2
-    assert said[0].startswith(
-        "muster: [NameInvalidError] workflow:1:20: the step id 'a.b' is not a legal name."
-    )
+    assert said[0] == "muster: workflow:1:20: the step id 'a.b' is not a legal name. [NameInvalidError]"
     assert said[1].startswith("  Use 1 to 63 of a-z")
 
 

@@ -37,6 +37,7 @@ class Tty(io.StringIO):
 def test_the_id_gives_way_before_the_status(width: int, monkeypatch: pytest.MonkeyPatch):
     """However narrow the terminal, each execution is one line with its status and the end of its id."""
     monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "25")  # without it, a dumb terminal has 80 columns whatever is said
     monkeypatch.setenv("TERM", "dumb")
     screen = Tty()
     monkeypatch.setattr(sys, "stdout", screen)

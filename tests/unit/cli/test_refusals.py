@@ -74,7 +74,7 @@ def test_an_invalid_workflow_names_what_it_would_be_at_run_time(
     assert muster("run", str(path), "--json") == failures.INVALID
     assert json.loads(capsys.readouterr().err)["cause"] == cause
     assert muster("run", str(path)) == failures.INVALID
-    assert capsys.readouterr().err.startswith("muster: [SourceNodeMissingError] ")
+    assert capsys.readouterr().err.splitlines()[0].endswith(" [SourceNodeMissingError]")
 
 
 @pytest.mark.parametrize("name", ["my book.txt", "it's.txt"])
