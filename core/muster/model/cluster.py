@@ -25,7 +25,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     ordered_at: datetime
     ordered_in: int
     # facts
-    accepted_in: int = 0
+    accepted: bool = False
     started_id: str | None = None
     ended: str | None = None
     ended_id: str | None = None
@@ -34,11 +34,6 @@ class Attempt(msgspec.Struct, kw_only=True):
     lost_id: str | None = None
     # decisions
     superseded: bool = False
-
-    @property
-    def accepted(self) -> bool:
-        """Whether an agent has it."""
-        return self.accepted_in > 0
 
 
 class Machine(msgspec.Struct, kw_only=True):
@@ -51,7 +46,6 @@ class Machine(msgspec.Struct, kw_only=True):
 
     name: str
     session: int = 0
-    session_id: str = ""
     facts: MachineFacts = MachineFacts()
     interval_s: float = 3.0
     gone_id: str | None = None

@@ -285,7 +285,7 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
     machine = state.machines.get(event.writer)
     if machine is None:
         machine = state.machines[event.writer] = Machine(name=event.writer)
-    machine.session, machine.session_id, machine.gone_id = sequence, event.id, None
+    machine.session, machine.gone_id = sequence, None
     machine.leaving = False
     machine.facts = data.facts
     machine.interval_s = data.interval_s if 0 < data.interval_s < INTERVAL_MAX_S else INTERVAL_DEFAULT_S
@@ -329,7 +329,7 @@ def _attempt(state: State, event: Event, machine: str | None = None) -> Attempt 
 def _accepted(state: State, event: Event, _: c.AttemptAccepted, __: int) -> None:
     attempt = _attempt(state, event)
     if attempt is not None:
-        attempt.accepted_in = state.machines[event.writer].session
+        attempt.accepted = True
 
 
 def _attempt_started(state: State, event: Event, _: c.AttemptStarted, __: int) -> None:

@@ -17,9 +17,9 @@ from muster.model.errors import InvalidArgumentError
 from muster.model.expressions import compile_template, references, templates
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.quantities import seconds, size_bytes
+from muster.model.transitions import PHASES
 from muster.model.workflow import MachineSelector, Step, Timeouts, Workflow
 
-PHASES: Final = ("pull", "start", "load", "run")
 TEMPLATED: Final = ("image", "command", "entrypoint", "environment", "working_dir", "user", "inputs")
 
 

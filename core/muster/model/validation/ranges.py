@@ -16,6 +16,7 @@ from muster.model.names import check_machine, check_name
 from muster.model.order import split
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
+from muster.model.transitions import PHASES
 from muster.model.values import article, fits, shown, type_name
 from muster.model.workflow import Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow
 
@@ -59,7 +60,7 @@ def _step(step: Step, path: Path, report: Report) -> None:
     if step.retry != _RETRY:
         _retry(step.retry, (*path, "retry"), report)
     if step.timeouts != _TIMEOUTS:
-        for phase in ("pull", "start", "load", "run"):
+        for phase in PHASES:
             _seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
     _seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
 
