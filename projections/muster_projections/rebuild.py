@@ -105,17 +105,17 @@ async def refold(
 async def _fold(desk: Desk, broker: Broker, store: Store, progress: Callable[[Progress], None]) -> int:
     """Read to the log's end, and again what came meanwhile, until nothing did."""
     events = 0
-    position = await broker.log.position()
+    position = await broker.history.position()
     await desk.run(store.adopt, position.created)
     for _ in range(ROUNDS_MAX):
         if position.last > store.sequence:
-            async with aclosing(ahead(broker.log.read(store.sequence + 1, stop=position.last))) as batches:
+            async with aclosing(ahead(broker.history.read(store.sequence + 1, stop=position.last))) as batches:
                 async for batch in batches:
                     events += await desk.run(store.write, batch)
                     progress(Progress(events, store.sequence, position.last))
             # The last events of the log may be erased ones; the view reflects them all the same.
             await desk.run(store.move, position.last)
-        now = await broker.log.position()
+        now = await broker.history.position()
         _same(position, now)
         if now.last == store.sequence:
             break

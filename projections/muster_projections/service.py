@@ -37,12 +37,12 @@ async def serve(
         await desk.enter(claimed(path))
         store = await _opened(desk, broker, path)
         await desk.enter(closing(store))
-        position = await broker.log.position()
+        position = await broker.history.position()
         await agree(broker, store, position)
         await desk.run(store.adopt, position.created)
         ready(f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}")
         # The next batch is read while one is written, and written as soon as that is done: nothing waits for more.
-        async with aclosing(ahead(broker.log.follow(store.sequence + 1), stop)) as batches:
+        async with aclosing(ahead(broker.history.follow(store.sequence + 1), stop)) as batches:
             async for batch in batches:
                 await desk.run(store.write, batch)
 
@@ -69,7 +69,7 @@ async def agree(broker: Broker, store: Store, position: Position) -> None:
             f"The view has folded the log up to {store.sequence}; this broker's ends at {position.last}."
         )
     # A log that lost its end and grew again is long enough, but another event stands where the view ends.
-    async for batch in broker.log.read(store.sequence, stop=store.sequence):
+    async for batch in broker.history.read(store.sequence, stop=store.sequence):
         found = batch[0].event.id
         if store.event_id not in {None, found}:
             raise LogChangedError(

@@ -62,19 +62,8 @@ class Position(msgspec.Struct, frozen=True):
     last: int
 
 
-class EventLog(Protocol):
-    """The append-only log."""
-
-    async def append(self, events: Sequence[Event], fence: Fence | None = None) -> list[Outcome]:
-        """Write the events in this order; one outcome for each, in the same order.
-
-        All are written under the same fence, which is not moved by the write itself unless an event's subject is the
-        fence's (then that event must stand alone in the call). If one event is Refused, those after it are Refused or
-        Unknown, never Appended before it. Calls may overlap; events of an earlier call stand before those of a later
-        one. On one replica the writes are pipelined, on a replicated stream each call is one or more atomic batches.
-        Returns within the configured deadline even if the broker is gone. Does not retry.
-        """
-        ...
+class LogReader(Protocol):
+    """Reading the events."""
 
     async def position(self) -> Position:
         """The stream's identity and bounds. Raises BrokerError if the broker does not answer."""
@@ -99,6 +88,21 @@ class EventLog(Protocol):
         Gapless and in order over reconnects and broker restarts. What is ready is handed over in one batch of at most
         the configured size. Raises LogChangedError where the stream's last sequence has fallen below what was read
         from it, or the stream was made anew.
+        """
+        ...
+
+
+class EventLog(LogReader, Protocol):
+    """The append-only log."""
+
+    async def append(self, events: Sequence[Event], fence: Fence | None = None) -> list[Outcome]:
+        """Write the events in this order; one outcome for each, in the same order.
+
+        All are written under the same fence, which is not moved by the write itself unless an event's subject is the
+        fence's (then that event must stand alone in the call). If one event is Refused, those after it are Refused or
+        Unknown, never Appended before it. Calls may overlap; events of an earlier call stand before those of a later
+        one. On one replica the writes are pipelined, on a replicated stream each call is one or more atomic batches.
+        Returns within the configured deadline even if the broker is gone. Does not retry.
         """
         ...
 
@@ -209,6 +213,11 @@ class Broker(Protocol):
     @property
     def log(self) -> EventLog:
         """The event log."""
+        ...
+
+    @property
+    def history(self) -> LogReader:
+        """All that is known of the past: what stands in the log, and what moved from it into the archive."""
         ...
 
     @property

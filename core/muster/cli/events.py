@@ -60,7 +60,7 @@ def events(
 
 async def _check(client: Client, execution: str) -> None:
     """Raise ExecutionNotFoundError where the log holds nothing of it, not even the mark of a clear."""
-    if await client.broker.log.last(subjects.events(execution=check_execution(execution))) is None:
+    if await client.broker.history.last(subjects.events(execution=check_execution(execution))) is None:
         raise ExecutionNotFoundError(execution=execution)
 
 

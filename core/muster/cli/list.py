@@ -85,7 +85,7 @@ async def from_log(broker: Broker, status: str | None, workflow: str | None, lim
         subjects.events(writer=SCHEDULER, noun="execution"),
         subjects.events(noun="step", verb="started"),
     ]
-    async for batch in broker.log.read(subjects=kinds):
+    async for batch in broker.history.read(subjects=kinds):
         fold(rows, batch)
     wanted = [
         row

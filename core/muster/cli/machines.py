@@ -51,7 +51,7 @@ async def _found(terminal: Terminal) -> list[Machine]:
 async def roll_call(broker: Broker) -> list[Machine]:
     """The machines of the log, each with its newest beat."""
     chosen = subjects.events(execution=NO_EXECUTION, noun="machine")
-    records = [recorded async for batch in broker.log.read(subjects=[chosen]) for recorded in batch]
+    records = [recorded async for batch in broker.history.read(subjects=[chosen]) for recorded in batch]
     found = sorted(fold(records).values(), key=lambda machine: machine.name)
     for machine in found:
         machine.hear(await broker.heartbeats.last(machine.name))

@@ -49,7 +49,7 @@ async def tell_why(terminal: Terminal, broker: Broker, watch: Watch, shown: Show
 async def waiting(broker: Broker, execution: str) -> dict[str, str]:
     """A sentence for each step that is ready and has no machine, by its path. It reads the log from its beginning."""
     state = State()
-    async for batch in broker.log.read():
+    async for batch in broker.history.read():
         for recorded in batch:
             evolve(state, recorded.event, recorded.sequence)
     return reasons(state, execution, datetime.now(UTC))

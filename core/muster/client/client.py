@@ -160,7 +160,7 @@ class Client:
         named = uuid7() if execution is None else execution
         submission = Submission.of(workflow, inputs, named, labels, metadata)
         # An id that was chosen by the caller may have been submitted before.
-        watch = Watch(self.broker.log, submission.execution, self._floor if execution is None else 1)
+        watch = Watch(self.broker.history, submission.execution, self._floor if execution is None else 1)
         watch.keep()
         await watch.__aenter__()
         try:
@@ -183,7 +183,7 @@ class Client:
         view = await self.state(execution)
         if not (view.finished or view.ending):
             command = Cancel(id=uuid7(), execution=execution, reason=reason)
-            async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+            async with Watch(self.broker.history, execution, view.sequence + 1, view=view) as watch:
                 await self.broker.commands.send(SCHEDULER, "cancel", command)
                 await within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, NO_SCHEDULER)
         return view.status if view.finished else view.ending
@@ -197,7 +197,7 @@ class Client:
         if not view.finished:
             raise ExecutionNotEndedError(execution=execution)
         command = Clear(id=uuid7(), execution=execution)
-        async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+        async with Watch(self.broker.history, execution, view.sequence + 1, view=view) as watch:
             await self.broker.commands.send(SCHEDULER, "clear", command)
             await within(ACCEPT_LIMIT_S, watch.until_cleared(command.id), execution, NO_SCHEDULER)
         await within(ACCEPT_LIMIT_S, erased(self.broker, execution), execution, NO_SCHEDULER)
@@ -211,7 +211,7 @@ class Client:
         """
         view = await self.state(execution)
         if not view.finished and block:
-            async with Watch(self.broker.log, execution, view.sequence + 1, view=view) as watch:
+            async with Watch(self.broker.history, execution, view.sequence + 1, view=view) as watch:
                 await within(timeout, watch.until_finished(), execution)
         return result_of(view) if view.finished else None
 
@@ -224,7 +224,7 @@ class Client:
     def follow(self, execution: str, view: ExecutionView | None = None) -> Watch:
         """A watch over the execution, for programs that draw it as it goes: ``async with client.follow(id) as w``."""
         start = 1 if view is None else view.sequence + 1
-        return Watch(self.broker.log, check_execution(execution), start, view=view)
+        return Watch(self.broker.history, check_execution(execution), start, view=view)
 
     async def progress(self, execution: str) -> tuple[int, int]:
         """``(finished, total)`` steps; failed and skipped ones count as finished."""
@@ -276,7 +276,7 @@ class Client:
         chosen = Filter(execution, machine, kind)
         if from_sequence > self._floor:
             await check_start(self.broker, from_sequence)
-        log, matches = self.broker.log, chosen.matches
+        log, matches = self.broker.history, chosen.matches
         reader = log.follow if follow else log.read
         async with aclosing(reader(from_sequence, subjects=chosen.subjects)) as batches:
             async for batch in batches:

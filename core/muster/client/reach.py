@@ -16,7 +16,7 @@ STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
 async def position(broker: Broker) -> Position:
     """Where the log ends. Raises BrokerError, which says so where Muster was never started on this broker."""
     try:
-        return await broker.log.position()
+        return await broker.history.position()
     except BrokerError as error:
         if error.data.get("api_code") != STREAM_NOT_FOUND:
             raise
@@ -39,7 +39,7 @@ async def check_start(broker: Broker, sequence: int) -> None:
 async def folded(broker: Broker, execution: str) -> ExecutionView:
     """Everything the log says about the execution now. Raises ExecutionNotFoundError for an unknown id."""
     view = ExecutionView(check_execution(execution))
-    async for batch in broker.log.read(subjects=[subjects.events(execution=execution)]):
+    async for batch in broker.history.read(subjects=[subjects.events(execution=execution)]):
         view.apply_all(batch)
     if view.known:
         return view

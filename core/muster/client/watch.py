@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Self
 
-from muster.broker.interface import EventLog
+from muster.broker.interface import LogReader
 from muster.client.follower import ExecutionView, StepView
 from muster.model import catalogue, subjects
 from muster.model.envelope import Recorded
@@ -20,7 +20,7 @@ class Watch:
     """Follows one execution from ``start`` on. The reading begins on entering, so a command may be sent meanwhile."""
 
     def __init__(
-        self, log: EventLog, execution: str, start: int = 1, *, view: ExecutionView | None = None
+        self, log: LogReader, execution: str, start: int = 1, *, view: ExecutionView | None = None
     ) -> None:
         self.view = view or ExecutionView(execution)
         self.listener: Listener | None = None

@@ -17,6 +17,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: ClassVar[int] = 1
     writer: ClassVar[Writer]
     label: ClassVar[str] = ""
+    given: ClassVar[bool] = False
 
 
 class Unknown(msgspec.Struct, frozen=True):
@@ -31,11 +32,15 @@ CATALOGUE: Final[dict[str, type[Body]]] = {}
 B = TypeVar("B", bound=type[Body])
 
 
-def event(kind: str, writer: Writer, label: str = "") -> Callable[[B], B]:
-    """``label`` is the name people see, where Hyko's words have one."""
+def event(kind: str, writer: Writer, label: str = "", *, given: bool = False) -> Callable[[B], B]:
+    """``label`` is the name people see, where Hyko's words have one.
+
+    ``given``: what the scheduler writes was not decided from the log alone (somebody asked for it, or beats told it),
+    so it is recorded in full, and a replay takes it from the record and decides everything else anew.
+    """
 
     def enter(body: B) -> B:
-        body.kind, body.writer, body.label = kind, writer, label
+        body.kind, body.writer, body.label, body.given = kind, writer, label, given
         CATALOGUE[kind] = body
         return body
 

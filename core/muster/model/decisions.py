@@ -27,7 +27,7 @@ class LeaderElected(Body, frozen=True):
 # ---- scheduler: executions
 
 
-@event("execution.queued", "scheduler")
+@event("execution.queued", "scheduler", given=True)
 class ExecutionQueued(Body, frozen=True):
     """A submit was accepted; definition and inputs are recorded in full (defaults filled in)."""
 
@@ -95,7 +95,7 @@ class ExecutionCancelled(Body, frozen=True):
     reason: str = ""
 
 
-@event("execution.cleared", "scheduler")
+@event("execution.cleared", "scheduler", given=True)
 class ExecutionCleared(Body, frozen=True):
     """The execution's events below this one, its objects and its logs are erased; this marker stays."""
 
@@ -188,7 +188,7 @@ class AttemptSuperseded(Body, frozen=True):
     reason: str
 
 
-@event("command.refused", "scheduler")
+@event("command.refused", "scheduler", given=True)
 class CommandRefused(Body, frozen=True):
     """A command could not be accepted; nothing else was done with it."""
 
@@ -215,21 +215,21 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     watched_s: float
 
 
-@event("machine.offline", "scheduler")
+@event("machine.offline", "scheduler", given=True)
 class MachineOffline(Body, frozen=True):
     """The machine stopped answering."""
 
     evidence: Evidence
 
 
-@event("machine.online", "scheduler")
+@event("machine.online", "scheduler", given=True)
 class MachineOnline(Body, frozen=True):
     """A machine that was offline beats again, under the same connection."""
 
     evidence: Evidence
 
 
-@event("machine.draining", "scheduler")
+@event("machine.draining", "scheduler", given=True)
 class MachineDraining(Body, frozen=True):
     """The machine gets nothing new."""
 
@@ -241,7 +241,7 @@ class MachineDrained(Body, frozen=True):
     """A draining machine has nothing left to run."""
 
 
-@event("machine.removed", "scheduler")
+@event("machine.removed", "scheduler", given=True)
 class MachineRemoved(Body, frozen=True):
     """The machine is forgotten until it connects again."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from muster.broker.interface import Refused
+from muster.broker.interface import LogReader, Refused
 from muster.broker.memory.commands import MemoryCommands
 from muster.broker.memory.heartbeats import MemoryHeartbeats
 from muster.broker.memory.lines import MemoryLogLines
@@ -31,6 +31,11 @@ class MemoryBroker:
         self.commands = MemoryCommands(self._link, self.store.queues)
         self.heartbeats = MemoryHeartbeats(self._link, self.store.beats)
         self.lines = MemoryLogLines(self._link, self.store.written)
+
+    @property
+    def history(self) -> LogReader:
+        """The log and the archive, read as one."""
+        return self.log
 
     @property
     def connected(self) -> bool:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from typing import Self
 
+from muster.broker.interface import LogReader
 from muster.broker.nats import streams
 from muster.broker.nats.commands import NatsCommands
 from muster.broker.nats.connection import Connection
@@ -34,6 +35,11 @@ class NatsBroker:
     async def connect(cls, settings: Settings, *, name: str) -> Self:
         """Connect to the broker the settings name; ``name`` is shown in its monitoring. Raises BrokerError."""
         return cls(await Connection.connect(settings, name=name))
+
+    @property
+    def history(self) -> LogReader:
+        """The log and the archive, read as one."""
+        return self.log
 
     @property
     def connected(self) -> bool:
