@@ -14,7 +14,7 @@ attempt.
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
         PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
-        ExecutionNotEndedError,
+        ExecutionNotEndedError, FixtureInvalidError,
         CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
         ReplacedError, IllegalTransitionError
 """
@@ -346,6 +346,13 @@ class CommandInvalidError(MusterError):
 
     code = "command_invalid"
     remedy = "Send it with a client of the same version."
+
+
+class FixtureInvalidError(MusterError):
+    """The fixture cannot be read."""
+
+    code = "fixture_invalid"
+    remedy = "Record it again: muster events EXECUTION --json > FILE."
 
 
 class ExecutionTimeoutError(MusterError):
