@@ -73,6 +73,14 @@ class LogReader(Protocol):
         """The newest event on ``subject``, which may hold wildcards. Raises BrokerError."""
         ...
 
+    async def sequence_at(self, time: datetime) -> int:
+        """The place in the log at ``time``: what stands up to this sequence was stored by then, what follows was not.
+
+        By the broker's own clock, which rises with the sequences as those of the writers need not. 0 where nothing had
+        been stored; what was erased since counts as stored before what follows it. Raises BrokerError.
+        """
+        ...
+
     def read(
         self, start: int = 1, *, subjects: Sequence[str] = (), stop: int | None = None
     ) -> AsyncGenerator[list[Recorded], None]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from muster.broker.interface import Fence
 from muster.model import subjects
 from muster.model.catalogue import Unknown
 from muster.model.envelope import decode, encode
-from tests.fixtures.site import Site, decision, decisions, fact, ids, lead, sequences, take
+from tests.fixtures.site import NOW, Site, decision, decisions, fact, ids, lead, sequences, take
 
 
 async def test_an_empty_log(site: Site):
@@ -31,6 +32,44 @@ async def test_position_moves_and_its_stream_does_not(site: Site):
     after = await broker.log.position()
     assert (after.first, after.last) == (1, 3)
     assert after.created == before.created
+
+
+async def test_the_place_of_a_time(site: Site):
+    """A time has the place of the last event that was stored by then, whatever its writer's clock says."""
+    broker = await site.connect()
+    before = datetime.now(UTC)
+    assert await broker.log.sequence_at(before) == 0
+    between = []
+    for number in range(3):
+        await asyncio.sleep(0.01)  # times pass, and nothing else tells
+        await broker.log.append(decisions(f"d{number}", 2))
+        await asyncio.sleep(0.01)
+        between.append(datetime.now(UTC))
+    assert [await broker.log.sequence_at(time) for time in (before, *between)] == [0, 2, 4, 6]
+    far = [datetime.min.replace(tzinfo=UTC), NOW, datetime(1600, 1, 1, tzinfo=timezone(timedelta(hours=5)))]
+    assert [await broker.log.sequence_at(time) for time in far] == [0, 0, 0]
+    assert await broker.log.sequence_at(datetime.max.replace(tzinfo=UTC)) == 6
+    assert await broker.history.sequence_at(between[0].astimezone(timezone(timedelta(hours=-7)))) == 2
+
+
+async def test_the_place_of_a_time_where_events_were_erased(site: Site):
+    """What was erased keeps its place: a reading up to the place of a time has what is left of what stood there."""
+    broker = await site.connect()
+    between = []
+    for execution in ("x1", "x2", "x1", "x1"):
+        await asyncio.sleep(0.01)
+        await broker.log.append([decision(f"{execution}-{len(between)}", execution)])
+        await asyncio.sleep(0.01)
+        between.append(datetime.now(UTC))
+    await broker.log.erase("x1", 5)
+    places = [await broker.log.sequence_at(time) for time in between]
+    assert places == [1, 4, 4, 4]
+    assert [await ids(broker, stop=place) for place in places] == [[], ["x2-1"], ["x2-1"], ["x2-1"]]
+    await broker.log.erase("x2", 5)
+    assert await broker.log.sequence_at(between[0]) == 4
+    await broker.log.append([decision("new")])
+    assert await broker.log.sequence_at(between[0]) == 4
+    assert await broker.log.sequence_at(datetime.now(UTC)) == 5
 
 
 async def test_read_from_and_to(site: Site):

@@ -72,6 +72,12 @@ class MemoryLog:
         self._link.require()
         return self._store.last(subject)
 
+    async def sequence_at(self, time: datetime) -> int:
+        """See ``EventLog.sequence_at``."""
+        await asyncio.sleep(0)
+        self._link.require()
+        return self._store.sequence_at(time)
+
     async def read(
         self, start: int = 1, *, subjects: Sequence[str] = (), stop: int | None = None
     ) -> AsyncGenerator[list[Recorded], None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -88,6 +88,11 @@ class MemoryStore:
         newest_first = range(len(self._records) - 1, -1, -1)
         return next((self._records[i] for i in newest_first if matches(self._subjects[i])), None)
 
+    def sequence_at(self, time: datetime) -> int:
+        """The last sequence before what was stored later than ``time``."""
+        after = bisect_right(self._sequences, time, key=self._stored.__getitem__)
+        return self._sequences[after] - 1 if after < len(self._sequences) else self._last
+
     def scan(self, start: int, stop: int | None, matches: Callable[[str], bool]) -> Iterator[Recorded]:
         """The events from ``start`` to ``stop`` whose subject matches."""
         for index in range(bisect_left(self._sequences, start), len(self._sequences)):
@@ -141,6 +146,7 @@ class MemoryStore:
         self.created = max(self.clock(), self.created + timedelta(microseconds=1))
         self._last = 0
         self._ids: dict[str, int] = {}
+        self._stored: dict[int, datetime] = {}
         self._keep([])
 
     def lose_from(self, sequence: int) -> None:
@@ -161,6 +167,7 @@ class MemoryStore:
         self._subjects = [subject for _, subject, _ in entries]
         self._records = [record for _, _, record in entries]
         self._newest = {subject: sequence for sequence, subject, _ in entries}
+        self._stored = {sequence: self._stored[sequence] for sequence in self._sequences}
         self.changed.notify()
 
     def _until_refused(self, messages: Sequence[Message], fence: Fence | None) -> list[Outcome]:
@@ -197,7 +204,10 @@ class MemoryStore:
     def _store(self, message: Message) -> Appended:
         subject, id_, line = message
         self._last += 1
-        event = decode_event(line, sequence=self._last, subject=subject, time=self.clock())
+        # As in a broker, whose times rise with the sequences whatever its clock does.
+        now = max(self.clock(), next(reversed(self._stored.values()), self.created))
+        self._stored[self._last] = now
+        event = decode_event(line, sequence=self._last, subject=subject, time=now)
         self._sequences.append(self._last)
         self._subjects.append(subject)
         self._records.append(Recorded(self._last, event))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -68,7 +68,17 @@ async def find(connection: Connection, operation: str, missing: int) -> dict[str
 
 async def following(connection: Connection, stream: str, subject: str, sequence: int) -> int | None:
     """The sequence of the first message on ``subject`` from ``sequence`` on, as the leader of the stream has it."""
-    body = {"seq": sequence, "next_by_subj": subject}
+    return await _first(connection, stream, {"seq": sequence, "next_by_subj": subject})
+
+
+async def since(connection: Connection, stream: str, time: datetime) -> int | None:
+    """The sequence of the first message stored at ``time`` or later, as the leader of the stream has it."""
+    return await _first(
+        connection, stream, {"start_time": time.astimezone(UTC).isoformat(), "next_by_subj": ">"}
+    )
+
+
+async def _first(connection: Connection, stream: str, body: Mapping[str, Any]) -> int | None:
     try:
         answer = await call(connection, f"STREAM.MSG.GET.{stream}", body)
     except BrokerError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from typing import Final
 
 from muster.broker import admission
 from muster.broker.codec import decode_event
@@ -15,6 +17,9 @@ from muster.broker.nats.reader import Raw, Reader
 from muster.broker.nats.streams import EVENTS
 from muster.model import subjects as names
 from muster.model.envelope import Event, Recorded
+
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)  # the broker's nanoseconds end in that year
 
 
 class NatsLog:
@@ -47,6 +52,14 @@ class NatsLog:
             return None
         event = decode_event(found.payload, sequence=found.sequence, subject=found.subject, time=found.time)
         return Recorded(found.sequence, event)
+
+    async def sequence_at(self, time: datetime) -> int:
+        """See ``EventLog.sequence_at``."""
+        last = (await self.position()).last  # first: what comes while we ask is not of that time
+        # The broker counts nanoseconds: what it stored within the microsecond that ``time`` names counts as by then.
+        later = min(max(time, EARLIEST), LATEST) + datetime.resolution
+        after = await api.since(self._connection, EVENTS, later)
+        return last if after is None else after - 1
 
     async def read(
         self, start: int = 1, *, subjects: Sequence[str] = (), stop: int | None = None
