@@ -122,7 +122,8 @@ def event_table() -> Iterator[str]:
 
 def _event(kind: str, body: type[catalogue.Body]) -> Iterator[str]:
     label = f" — {body.label}" if body.label else ""
-    yield from ("", f"### `{kind}`{label}", "", f"Version {body.version}. {_text(body)}")
+    given = " Given: a replay takes it from the record." if body.given else ""
+    yield from ("", f"### `{kind}`{label}", "", f"Version {body.version}. {_text(body)}{given}")
     fields = msgspec.structs.fields(body)
     if fields:
         yield from ("", "| field | type | default |", "|---|---|---|")

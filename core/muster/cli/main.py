@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "agent": ("", "Run attempts on this machine."),
     "scheduler": ("muster.cli.scheduler:scheduler", "Decide what runs where."),
     "projections": ("", "Keep, rebuild and verify the views."),
+    "replay": ("muster.cli.replay:replay", "Make recorded decisions again and compare."),
     "validate": ("muster.cli.validate:validate", "Check workflow files and name every problem."),
     "doctor": ("muster.cli.doctor:doctor", "Check broker, engine, clock, view, schedulers and machines."),
 }

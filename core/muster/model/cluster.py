@@ -34,6 +34,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     lost_id: str | None = None
     # decisions
     superseded: bool = False
+    superseded_id: str | None = None
 
 
 class Machine(msgspec.Struct, kw_only=True):

@@ -7,6 +7,10 @@ the state as soon as it is made, so that one round follows consequences to their
 after it decides nothing. The result depends on the state, ``now`` and nothing else; each event carries what
 caused it and the basis it rests on.
 
+Not even the order of a round's events depends on how the state came about: not on the order in which things were
+touched, nor on rounds that decided nothing and so left no trace. That is what makes a recorded round one that
+can be decided again (``muster.model.replay``).
+
 An execution ends in two strides. ``execution.ending`` fixes the outcome; from then on nothing new starts. The
 terminal event is written when every step has its one outcome.
 """
@@ -46,11 +50,8 @@ def decide(state: State, now: datetime, into: Round | None = None) -> Round:
     _due(round_)
     while state.touched or state.queue_stirred:
         while state.touched:
-            execution_id, paths = next(iter(state.touched.items()))
-            del state.touched[execution_id]
-            execution = state.executions.get(execution_id)
-            if execution is not None:
-                _execution(round_, execution, paths)
+            for execution, steps in state.taken():
+                _execution(round_, execution, steps)
         if state.queue_stirred:
             state.queue_stirred = False
             _place(round_)
@@ -69,7 +70,7 @@ def next_due(state: State) -> datetime | None:
 def _due(round_: Round) -> None:
     state = round_.state
     while state.timers and state.timers[0][0] <= round_.now:
-        due_at, _, what, execution_id, path = heapq.heappop(state.timers)
+        due_at, what, execution_id, path = heapq.heappop(state.timers)
         state.queue_stirred = state.queue_stirred or what == "placement"
         execution = state.executions.get(execution_id)
         if execution is None:
@@ -79,29 +80,33 @@ def _due(round_: Round) -> None:
             if step.status == "waiting" and step.due_at == due_at and execution.ending is None:
                 enqueue(state, execution, step)
         else:
-            cause = f"timer:{what}:{due_at.isoformat()}"
             for each in [path] if path else execution.steps:
-                state.touch(execution_id, each, cause)
+                state.touch(execution_id, each)
+
+
+def _timer(what: str, due_at: datetime) -> str:
+    return f"timer:{what}:{due_at.isoformat()}"
 
 
 # ---- executions
 
 
-def _execution(round_: Round, execution: ExecutionState, paths: dict[str, str]) -> None:
+def _execution(round_: Round, execution: ExecutionState, steps: list[StepState]) -> None:
     if execution.status == "queued" and execution.ending is None:
         started = _transition(execution, "start")
         round_.write(c.ExecutionStarted(transition=started), execution.queued_id, execution=execution.id)
-    for path, cause in paths.items():
-        if path:
-            _step(round_, execution, execution.steps[path], cause)
-    _end(round_, execution, paths.get("", execution.queued_id))
+    for step in steps:
+        _step(round_, execution, step)
+    _end(round_, execution)
 
 
-def _end(round_: Round, execution: ExecutionState, cause: str) -> None:
+def _end(round_: Round, execution: ExecutionState) -> None:
     state = round_.state
+    cause = execution.latest_id or execution.queued_id
     if execution.ending is None and execution.failed:
-        error = execution.steps[execution.failed[0]].error
-        round_.write(c.ExecutionEnding(outcome="failed", error=error), cause, execution=execution.id)
+        step = execution.steps[execution.failed[0]]
+        body = c.ExecutionEnding(outcome="failed", error=step.error)
+        round_.write(body, step.ended_id or cause, execution=execution.id)
     elif execution.open == 0 and execution.id in state.executions and execution.id not in state.touched:
         round_.write(_outcome(execution), cause, execution=execution.id)
 
@@ -126,20 +131,20 @@ def _transition(execution: ExecutionState, type_: str) -> Transition:
 # ---- steps
 
 
-def _step(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
+def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if step.terminal:
         return
     if step.attempt is not None and _live(step):
-        _attempt(round_, execution, step, step.attempt, cause)
+        _attempt(round_, execution, step, step.attempt)
     if execution.ending is not None:
-        _leave(round_, execution, step, cause)
+        _leave(round_, execution, step)
 
 
 def _live(step: StepState) -> bool:
     return step.status in ("scheduled", "running")
 
 
-def _leave(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
+def _leave(round_: Round, execution: ExecutionState, step: StepState) -> None:
     """Nothing new starts in an execution that is ending: a step that is not live gets its outcome."""
     if step.terminal or _live(step):
         return
@@ -148,14 +153,14 @@ def _leave(round_: Round, execution: ExecutionState, step: StepState, cause: str
         body = c.StepCancelled(reason=execution.ending_reason or "the execution is ending")
     else:
         body = c.StepSkipped(reason="ending")
-    _write(round_, execution, step, body, cause)
+    _write(round_, execution, step, body, execution.ending_id or execution.queued_id)
 
 
-def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, cause: str) -> None:
+def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
     machine = round_.state.machines[attempt.machine]
     if attempt.superseded or attempt.lost_id is not None:
         error: MusterError = AttemptLostError(f"the agent on {machine.name} has no trace of it any more")
-        _lost(round_, execution, step, attempt, error, attempt.lost_id or cause)
+        _lost(round_, execution, step, attempt, error, attempt.lost_id or attempt.superseded_id or "")
         return
     if attempt.started_id is not None and not step.started:
         started = c.StepStarted(machine=machine.name, transition=_transition(execution, "step"))
@@ -163,13 +168,13 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
     if attempt.ended is not None:
         _ended(round_, execution, step, attempt)
     elif not machine.online:
-        cause = machine.offline_id or machine.gone_id or cause
+        cause = machine.offline_id or machine.gone_id or ""
         _lost(round_, execution, step, attempt, _absence(machine), cause)
-    elif not attempt.accepted and round_.now >= accept_due(round_.state, attempt):
+    elif not attempt.accepted and round_.now >= (due_at := accept_due(round_.state, attempt)):
         error = AttemptLostError(f"the agent on {machine.name} did not take it up")
-        _lost(round_, execution, step, attempt, error, cause)
+        _lost(round_, execution, step, attempt, error, _timer("accept", due_at))
     elif execution.ending == "cancelled":
-        _stop(round_, execution, step, attempt, cause)
+        _stop(round_, execution, step, attempt)
 
 
 def _absence(machine: Machine) -> MusterError:
@@ -245,11 +250,12 @@ def _follow(
     _write(round_, execution, step, body, cause)
 
 
-def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, cause: str) -> None:
+def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
     """A cancelled execution asks for its attempts to be stopped, and gives up on them after the ending timeout."""
     if execution.ending_due is None or round_.now < execution.ending_due:
         round_.stop(attempt)
         return
+    cause = _timer("ending", execution.ending_due)
     _supersede(round_, attempt, "ending_timeout", cause)
     body = c.StepCancelled(reason=f"{attempt.machine} did not stop it in time")
     _write(round_, execution, step, body, cause)
@@ -325,7 +331,7 @@ def _consider(round_: Round, wanted: Requirement) -> None:
                 step.placement_due = hopeless.due_at
                 state.arm(hopeless.due_at, "placement", "", "")
             return
-        cause = f"timer:placement:{hopeless.due_at.isoformat()}" if hopeless.due_at else step.ready_id
+        cause = _timer("placement", hopeless.due_at) if hopeless.due_at else step.ready_id
         _fail(round_, execution, step, hopeless.error.info(step=waiting.path), cause or execution.queued_id)
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from muster.model.body import Body, event
 from muster.model.errors import ErrorInfo
+from muster.model.policy import Policy
 from muster.model.transitions import Transition
 from muster.model.workflow import Workflow
 
@@ -17,11 +18,12 @@ from muster.model.workflow import Workflow
 
 @event("leader.elected", "scheduler")
 class LeaderElected(Body, frozen=True):
-    """A scheduler took the lead; every decision written from here on is fenced by this event."""
+    """A scheduler took the lead; every decision from here on is fenced by this event and rests on ``policy``."""
 
     scheduler: str
     term: int
     software: str = ""
+    policy: Policy | None = None
 
 
 # ---- scheduler: executions

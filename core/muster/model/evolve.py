@@ -80,6 +80,8 @@ def _fresh(state: State, event: Event) -> bool:
 def _leader_elected(state: State, event: Event, data: c.LeaderElected, sequence: int) -> None:
     state.leader_sequence, state.leader_id = sequence, event.id
     state.leader_name, state.term = data.scheduler, data.term
+    state.policy = data.policy or state.policy
+    state.revisit()
 
 
 # ---- executions
@@ -99,8 +101,7 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
         number=1,
         transitions=1,
     )
-    state.executions[event.execution] = execution
-    state.touch(event.execution, "", event.id)
+    state.accept(execution)
 
 
 def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:
@@ -122,12 +123,12 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
     execution = state.executions.get(event.execution)
     if execution is None:
         return
-    execution.ending, execution.ending_id = data.outcome, event.id
+    execution.ending, execution.ending_id, execution.latest_id = data.outcome, event.id, event.id
     execution.ending_due = ending_due(state, execution, event.time)
     execution.error, execution.ending_reason = data.error, data.reason
     for path in execution.steps:
-        state.touch(execution.id, path, event.id)
-    state.touch(execution.id, "", event.id)
+        state.touch(execution.id, path)
+    state.touch(execution.id, "")
     state.arm(execution.ending_due, "ending", execution.id, "")
 
 
@@ -174,7 +175,7 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
     machine.hold(step.attempt)
     state.arm(accept_due(state, step.attempt), "accept", execution.id, step.plan.path)
     if not machine.online or data.session != machine.session:
-        state.touch(execution.id, step.plan.path, event.id)
+        state.touch(execution.id, step.plan.path)
 
 
 def _step_started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
@@ -201,10 +202,11 @@ def _outcome(state: State, event: Event, status: str) -> tuple[ExecutionState, S
     if found is None or found[1].terminal:
         return None
     execution, step = found
-    step.status, step.due_at = status, None
+    step.status, step.due_at, step.ended_id = status, None, event.id
     execution.open -= 1
+    execution.latest_id = event.id
     state.queue.remove((execution.id, step.plan.path))
-    state.touch(execution.id, "", event.id)
+    state.touch(execution.id, "")
     return found
 
 
@@ -239,11 +241,14 @@ def _step_cancelled(state: State, event: Event, _: c.StepCancelled, __: int) -> 
 
 def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
     found = _step(state, event)
-    if found is not None and found[1].attempt is not None and found[1].attempts == event.attempt:
-        found[1].attempt.superseded = True
-    attempt = _attempt(state, event, data.machine)
+    if found is not None and found[1].attempts == event.attempt:
+        _supersede(found[1].attempt, event)
+    _supersede(_attempt(state, event, data.machine), event)
+
+
+def _supersede(attempt: Attempt | None, event: Event) -> None:
     if attempt is not None:
-        attempt.superseded = True
+        attempt.superseded, attempt.superseded_id = True, event.id
 
 
 # ---- verdicts about machines
@@ -255,7 +260,7 @@ def _offline(state: State, event: Event, data: c.MachineOffline, _: int) -> None
         return
     machine.offline_session, machine.offline_id = data.evidence.session, event.id
     machine.offline_at = event.time
-    _touch_held(state, machine, event.id)
+    _touch_held(state, machine)
 
 
 def _online(state: State, event: Event, _: c.MachineOnline, __: int) -> None:
@@ -271,10 +276,10 @@ def _draining(state: State, event: Event, _: c.MachineDraining, __: int) -> None
         machine.draining = True
 
 
-def _touch_held(state: State, machine: Machine, cause: str) -> None:
+def _touch_held(state: State, machine: Machine) -> None:
     for ref, attempt in machine.held.items():
         if not attempt.superseded:
-            state.touch(ref.execution, ref.step, cause)
+            state.touch(ref.execution, ref.step)
     state.queue_stirred = True
 
 
@@ -297,7 +302,7 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
         if attempt.accepted and ref not in listed:
             attempt.lost_id = event.id
             machine.release(ref)
-        state.touch(ref.execution, ref.step, event.id)
+        state.touch(ref.execution, ref.step)
     state.queue_stirred = True
 
 
@@ -305,7 +310,7 @@ def _disconnected(state: State, event: Event, _: c.MachineDisconnected, __: int)
     machine = state.machines.get(event.writer)
     if machine is not None:
         machine.gone_id, machine.gone_at = event.id, event.time
-        _touch_held(state, machine, event.id)
+        _touch_held(state, machine)
 
 
 def _pulled(state: State, event: Event, data: c.ImagePulled, _: int) -> None:
@@ -336,7 +341,7 @@ def _attempt_started(state: State, event: Event, _: c.AttemptStarted, __: int) -
     attempt = _attempt(state, event)
     if attempt is not None:
         attempt.started_id = event.id
-        state.touch(event.execution, attempt.ref.step, event.id)
+        state.touch(event.execution, attempt.ref.step)
 
 
 def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
@@ -356,7 +361,7 @@ def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
     if isinstance(data, c.AttemptStopped) and data.reason == AGENT_ENDS:
         machine.leaving = machine.leaving or attempt.ordered_in == machine.session
     machine.release(attempt.ref)
-    state.touch(event.execution, attempt.ref.step, event.id)
+    state.touch(event.execution, attempt.ref.step)
     state.queue_stirred = True
 
 

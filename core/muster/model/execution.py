@@ -33,6 +33,7 @@ class StepState(msgspec.Struct, kw_only=True):
     placement_due: datetime | None = None
     outputs: dict[str, Any] = {}
     error: ErrorInfo | None = None
+    ended_id: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -41,7 +42,11 @@ class StepState(msgspec.Struct, kw_only=True):
 
 
 class ExecutionState(msgspec.Struct, kw_only=True):
-    """One run of a workflow. ``number`` counts the scheduler's events about it, ``open`` the steps without outcome."""
+    """One run of a workflow.
+
+    ``position`` counts executions as they were accepted, ``number`` the scheduler's events about this one, ``open`` its
+    steps without outcome. ``latest_id`` is the newest outcome of a step, or the ending, where that came later.
+    """
 
     id: str
     plan: Plan
@@ -50,12 +55,14 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     queued_id: str
     steps: dict[str, StepState]
     open: int
+    position: int = 0
     number: int = 0
     transitions: int = 0
     status: str = "queued"
     ending: str | None = None
     ending_due: datetime | None = None
     ending_id: str | None = None
+    latest_id: str | None = None
     ending_reason: str = ""
     error: ErrorInfo | None = None
     failed: list[str] = []
@@ -77,6 +84,10 @@ class ExecutionState(msgspec.Struct, kw_only=True):
             },
             "execution": {"id": self.id, "workflow": self.plan.workflow.name},
         }
+
+    def chosen(self, paths: set[str]) -> list[StepState]:
+        """These steps, in the order of the definition."""
+        return sorted((self.steps[path] for path in paths if path), key=lambda step: step.plan.index)
 
     def ref(self, step: StepState) -> AttemptRef:
         """The name of the step's next attempt."""

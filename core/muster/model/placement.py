@@ -85,9 +85,14 @@ class Queue:
     def __contains__(self, slot: Slot) -> bool:
         return slot in self._where
 
+    def slots(self) -> list[Slot]:
+        """The steps that wait, oldest first."""
+        return [waiting.slot for waiting in sorted(waiting for _, waiting in self._where.values())]
+
     def requirements(self) -> list[Requirement]:
-        """What is asked for by the steps that wait."""
-        return [wanted for wanted in list(self._groups) if self.head(wanted) is not None]
+        """What is asked for by the steps that wait, beginning with what the oldest asks for."""
+        heads = [(head, wanted) for wanted in list(self._groups) if (head := self.head(wanted)) is not None]
+        return [wanted for _, wanted in sorted(heads, key=lambda found: found[0])]
 
     def add(self, waiting: Waiting, wanted: Requirement) -> None:
         """Put the step into its place."""

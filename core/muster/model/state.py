@@ -15,9 +15,9 @@ from muster.model.policy import Policy
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
-Timer = tuple[datetime, int, str, str, str]
-"""Due time, order of arming, what (retry, accept, placement, ending), execution, step. A placement timer belongs to
-no execution: it has the whole queue looked at."""
+Timer = tuple[datetime, str, str, str]
+"""Due time, what (retry, accept, placement, ending), execution, step. A placement timer belongs to no execution: it
+has the whole queue looked at."""
 
 
 class State:
@@ -38,22 +38,62 @@ class State:
         self.forgotten = False
         self.queue = Queue()
         self.queue_stirred = False
-        self.touched: dict[str, dict[str, str]] = {}
+        self.touched: dict[str, set[str]] = {}
         self.timers: list[Timer] = []
         self._armed = 0
+        self._accepted = 0
 
-    def touch(self, execution: str, step: str, cause: str) -> None:
-        """Have ``decide`` look at this step ("" for the execution itself); the newest cause wins."""
+    def accept(self, execution: ExecutionState) -> None:
+        """Take a new execution in; its position is the order of the log."""
+        self._accepted += 1
+        execution.position = self._accepted
+        self.executions[execution.id] = execution
+        self.touch(execution.id, "")
+
+    def touch(self, execution: str, step: str) -> None:
+        """Have ``decide`` look at this step ("" for the execution itself)."""
         if execution in self.executions:
-            self.touched.setdefault(execution, {})[step] = cause
+            self.touched.setdefault(execution, set()).add(step)
+
+    def taken(self) -> list[tuple[ExecutionState, list[StepState]]]:
+        """What was touched, each execution with its touched steps, in the order of the log and of the definition.
+
+        The order must not depend on when something was touched: a replay does not know of the rounds that decided
+        nothing.
+        """
+        touched, self.touched = self.touched, {}
+        found = [self.executions[id_] for id_ in touched if id_ in self.executions]
+        found.sort(key=lambda execution: execution.position)
+        return [(execution, execution.chosen(touched[execution.id])) for execution in found]
+
+    def revisit(self) -> None:
+        """Have ``decide`` look at everything: whoever takes the lead begins so, whatever it did before."""
+        self.touched = {
+            execution.id: {"", *(path for path, step in execution.steps.items() if not step.terminal)}
+            for execution in self.executions.values()
+        }
+        self.queue_stirred = True
+        self.timers.clear()
+        for execution in self.executions.values():
+            self._rearm(execution)
+
+    def _rearm(self, execution: ExecutionState) -> None:
+        if execution.ending_due is not None:
+            self.arm(execution.ending_due, "ending", execution.id, "")
+        for path, step in execution.steps.items():
+            step.placement_due = None
+            if step.status == "waiting" and step.due_at is not None:
+                self.arm(step.due_at, "retry", execution.id, path)
+            elif step.status == "scheduled" and step.attempt is not None and not step.attempt.accepted:
+                self.arm(accept_due(self, step.attempt), "accept", execution.id, path)
 
     def arm(self, due_at: datetime, what: str, execution: str, step: str) -> None:
         """Have ``decide`` look again at ``due_at``."""
         self._armed += 1
         if self._armed % TIMERS_SWEPT == 0:
-            self.timers = [timer for timer in self.timers if timer[3] in self.executions or not timer[3]]
+            self.timers = [timer for timer in self.timers if timer[2] in self.executions or not timer[2]]
             heapq.heapify(self.timers)
-        heapq.heappush(self.timers, (due_at, self._armed, what, execution, step))
+        heapq.heappush(self.timers, (due_at, what, execution, step))
 
     def held(self, machine: str, ref: AttemptRef) -> Attempt | None:
         """The attempt, if ``machine`` holds it."""

@@ -7,7 +7,7 @@ its own clock. All times named ``*_s`` are readings of that clock (monotonic sec
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -85,10 +85,12 @@ def judge(round_: Round, watch: Watch, clock_s: float) -> None:
             continue
         limit_s = patience_s(state, machine)
         evidence = watch.evidence(machine, clock_s)
-        cause = f"timer:heartbeat:{machine.name}"
-        if machine.online and watch.silence_s(machine, clock_s) > limit_s:
+        late_s = watch.silence_s(machine, clock_s) - limit_s
+        if machine.online and late_s > 0:
+            cause = f"timer:heartbeat:{(round_.now - timedelta(seconds=late_s)).isoformat()}"
             round_.write(c.MachineOffline(evidence=evidence), cause, machine=machine.name)
         elif not machine.online and watch.answers(machine, clock_s, limit_s):
+            cause = f"timer:heartbeat:{round_.now.isoformat()}"
             round_.write(c.MachineOnline(evidence=evidence), cause, machine=machine.name)
 
 

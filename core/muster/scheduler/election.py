@@ -97,7 +97,12 @@ class Election:
             id=f"leader:{self._instance}:{state.term + 1}",
             writer=SCHEDULER,
             time=self._clock.now(),
-            data=c.LeaderElected(scheduler=self._options.name, term=state.term + 1, software=RELEASE),
+            data=c.LeaderElected(
+                scheduler=self._options.name,
+                term=state.term + 1,
+                software=RELEASE,
+                policy=self._options.policy,
+            ),
         )
         fence = Fence(subjects.LEADER, state.leader_sequence)
         self._follower.leading_id = event.id

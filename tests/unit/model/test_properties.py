@@ -241,6 +241,6 @@ def test_looking_at_everything_decides_no_more(definitions: list[dict[str, Any]]
         play.round()
         for execution in play.state.executions.values():
             for path in ["", *execution.steps]:
-                play.state.touch(execution.id, path, "everything")
+                play.state.touch(execution.id, path)
         play.state.queue_stirred = True
         assert decide(play.state, play.now).events == []
