@@ -15,7 +15,7 @@ def test_clear_erases_a_finished_execution(muster: Muster):
     execution = muster.json("run", "hello.yaml", "-i", "name=you")["execution"]
     assert "is cleared" in muster("clear", execution).stdout
     assert [row["type"] for row in muster.json_lines("events", "--execution", execution)] == [
-        "io.muster.execution.cleared.v1"
+        "io.muster.execution.cleared.v2"
     ]
     assert "was cleared" in muster("show", execution, code=2).stderr
     assert execution not in {row["id"] for row in muster.json_lines("list")}

@@ -45,8 +45,13 @@ def digest(submit: Submit) -> str:
     return blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
 
 
-def admit(round_: Round, verb: str, command: Command, known: str | None) -> None:
-    """Record what the command causes, or that it is refused and why."""
+def admit(
+    round_: Round, verb: str, command: Command, known: str | None, erased: c.ExecutionCleared | None = None
+) -> None:
+    """Record what the command causes, or that it is refused and why.
+
+    ``erased`` is what a clear will erase, which the caller looked up.
+    """
     execution = getattr(command, "execution", NO_EXECUTION)
     try:
         if not command.id or len(command.id) > COMMAND_ID_MAX:
@@ -56,11 +61,11 @@ def admit(round_: Round, verb: str, command: Command, known: str | None) -> None
         elif isinstance(command, Cancel):
             _cancel(round_, command, _known(round_, check_execution(execution), known))
         elif isinstance(command, Clear):
-            _clear(round_, command, _known(round_, check_execution(execution), known))
+            _clear(round_, command, _known(round_, check_execution(execution), known), erased)
         else:
             raise CommandInvalidError(f"the scheduler takes no {verb} command")
     except MusterError as error:
-        _refuse(round_, command, verb, error, execution)
+        refuse(round_, command, verb, error)
 
 
 def _known(round_: Round, execution: str, known: str | None) -> str | None:
@@ -110,7 +115,7 @@ def _cancel(round_: Round, command: Cancel, known: str | None) -> None:
         round_.write(body, command.id, execution=execution.id)
 
 
-def _clear(round_: Round, command: Clear, known: str | None) -> None:
+def _clear(round_: Round, command: Clear, known: str | None, erased: c.ExecutionCleared | None) -> None:
     """Mark an ended execution as cleared. Erasing is the caller's, and may be repeated."""
     execution = command.execution
     if execution in round_.state.executions:
@@ -118,11 +123,13 @@ def _clear(round_: Round, command: Clear, known: str | None) -> None:
     if known is None:
         raise ExecutionNotFoundError(execution=execution)
     if known != CLEARED:
-        round_.write(c.ExecutionCleared(), command.id, execution=execution, event_id=f"{execution}:cleared")
+        body = erased or c.ExecutionCleared()
+        round_.write(body, command.id, execution=execution, event_id=f"{execution}:cleared")
 
 
-def _refuse(round_: Round, command: Command, verb: str, error: MusterError, execution: str) -> None:
-    """The id names the round: the same command, delivered again, is refused again."""
+def refuse(round_: Round, command: Command, verb: str, error: MusterError) -> None:
+    """Record that the command is refused. The id names the round: the same command, sent again, is refused again."""
+    execution = getattr(command, "execution", NO_EXECUTION)
     try:
         check_execution(execution)
     except MusterError:

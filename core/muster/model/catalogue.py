@@ -14,7 +14,6 @@ from muster.model.decisions import (
     CommandRefused,
     Evidence,
     ExecutionCancelled,
-    ExecutionCleared,
     ExecutionEnding,
     ExecutionFailed,
     ExecutionQueued,
@@ -57,6 +56,7 @@ from muster.model.facts import (
     MachineDisconnected,
     MachineFacts,
 )
+from muster.model.retention import ExecutionCleared, LogArchived, Moved
 
 HYKO: Final = tuple(
     CATALOGUE[kind]
@@ -104,6 +104,7 @@ __all__ = [
     "ImagePulled",
     "ImagePulling",
     "LeaderElected",
+    "LogArchived",
     "MachineConnected",
     "MachineDisconnected",
     "MachineDrained",
@@ -112,6 +113,7 @@ __all__ = [
     "MachineOffline",
     "MachineOnline",
     "MachineRemoved",
+    "Moved",
     "StepCancelled",
     "StepFailed",
     "StepResumed",

@@ -43,6 +43,12 @@ class Clear(Command, frozen=True, kw_only=True):
     execution: str
 
 
+class Archive(Command, frozen=True, kw_only=True):
+    """Move now what ended longer ago than ``older_than_s`` seconds; by default than the scheduler's own limit."""
+
+    older_than_s: float | None = None
+
+
 # ---- to a machine
 
 
@@ -102,6 +108,7 @@ VERBS: Final[dict[str, type[Command]]] = {
     "submit": Submit,
     "cancel": Cancel,
     "clear": Clear,
+    "archive": Archive,
     "start": Start,
     "stop": Stop,
 }

@@ -97,11 +97,6 @@ class ExecutionCancelled(Body, frozen=True):
     reason: str = ""
 
 
-@event("execution.cleared", "scheduler", given=True)
-class ExecutionCleared(Body, frozen=True):
-    """The execution's events below this one, its objects and its logs are erased; this marker stays."""
-
-
 # ---- scheduler: steps and attempts
 
 

@@ -16,7 +16,7 @@ attempt.
         PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
         ExecutionNotEndedError, FixtureInvalidError,
         CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
-        ReplacedError, IllegalTransitionError
+        ArchiveUnavailableError, ArchiveDamagedError, ReplacedError, IllegalTransitionError
 """
 
 from __future__ import annotations
@@ -381,6 +381,20 @@ class LogChangedError(BrokerError):
 
     code = "log_changed"
     remedy = "The broker lost or replaced the stream. Find out why, then rebuild: muster projections rebuild."
+
+
+class ArchiveUnavailableError(BrokerError):
+    """The archive at {place} cannot be reached."""
+
+    code = "archive_unavailable"
+    remedy = "Give access to it, or say where it is now with MUSTER_ARCHIVE=DIR; muster doctor looks closer."
+
+
+class ArchiveDamagedError(MusterError):
+    """The archive does not hold what the log says that it holds."""
+
+    code = "archive_damaged"
+    remedy = "muster log verify names everything that is missing; put it back from a backup (docs/archive.md)."
 
 
 class ReplacedError(MusterError):

@@ -18,6 +18,11 @@ COMMANDS: Final = "muster.commands.>"
 HEARTBEATS: Final = "muster.heartbeats.>"
 LOGS: Final = "muster.logs.>"
 LEADER: Final = f"muster.events.{SCHEDULER}.{NO_EXECUTION}.leader.elected"
+ARCHIVED: Final = f"muster.events.{SCHEDULER}.{NO_EXECUTION}.log.archived"
+CLEARED: Final = f"muster.events.{SCHEDULER}.*.execution.cleared"
+ENDED: Final = tuple(
+    f"muster.events.{SCHEDULER}.*.execution.{verb}" for verb in ("succeeded", "failed", "cancelled")
+)
 
 
 def event(event: Event) -> str:
