@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
 
 from muster.broker.interface import Broker
+from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
 from muster.client.reach import position
 from muster.model import catalogue, subjects
-from muster.model.envelope import Recorded
+from muster.model.envelope import Event, Recorded
 from muster.model.names import SCHEDULER
-from muster.model.transitions import STATUSES, Transition
+from muster.model.transitions import STATUSES, STEP_TERMINAL, TERMINAL, Transition
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 
 class Row(msgspec.Struct, kw_only=True):
-    """One execution in the list. ``steps_ended`` is None where the list was folded from the log."""
+    """One execution in the list."""
 
     id: str
     workflow: str
     status: str
     steps: int
-    steps_ended: int | None = None
+    steps_ended: int = 0
     created_at: datetime
     ended_at: datetime | None = None
 
@@ -43,88 +46,128 @@ class Row(msgspec.Struct, kw_only=True):
 @click.option(
     "--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="At most this many."
 )
-def list_(terminal: Terminal, status: str | None, workflow: str | None, limit: int) -> None:
+@at_option("As it was then, by the log.")
+def list_(terminal: Terminal, status: str | None, workflow: str | None, limit: int, at: At | None) -> None:
     """List executions, newest first: from the view the projections keep, or from the log where that is not current.
+
+    With --at the log alone is folded, up to a sequence or a time; each JSON line says which.
 
     Examples:
       muster list
       muster list --status failed -n 5
+      muster list --at '10m ago'
       muster list --json | jq -r .id
     """
-    rows = execute(_rows(terminal, status, workflow, limit))
+    wanted = Wanted(status, workflow, limit)
+    rows, point = execute(_rows(terminal, wanted, at))
     if terminal.json:
         for row in rows:
-            terminal.emit(row)
+            terminal.emit(row if point is None else msgspec.structs.asdict(row) | {"at": point})
         return
+    if point is not None:
+        terminal.say(as_shown(point))
     if not rows:
-        terminal.say("There is no such execution. Run a workflow: muster run FILE")
+        hint = " Run a workflow: muster run FILE" if point is None else ""
+        terminal.say(f"There {'is' if point is None else 'was'} no such execution.{hint}")
         return
     _print(terminal, rows)
 
 
-async def _rows(terminal: Terminal, status: str | None, workflow: str | None, limit: int) -> list[Row]:
+class Wanted(msgspec.Struct, frozen=True):
+    """Which executions are asked for, and how many at most."""
+
+    status: str | None
+    workflow: str | None
+    limit: int
+
+    def of(self, rows: Iterable[Row]) -> list[Row]:
+        """Those of ``rows``, which stand newest first."""
+        found = (
+            row for row in rows if self.status in {None, row.status} and self.workflow in {None, row.workflow}
+        )
+        return list(islice(found, self.limit))
+
+
+async def _rows(terminal: Terminal, wanted: Wanted, at: At | None) -> tuple[list[Row], Point | None]:
     broker = await connect(terminal.settings, "muster-list")
     try:
+        if at is not None:
+            point = await locate(broker, at)
+            return await from_log(broker, wanted, point.sequence), point
         last = (await position(broker)).last
         view = await current_view(terminal.settings.view_path, last)
         if view is None:
-            return await from_log(broker, status, workflow, limit)
+            return await from_log(broker, wanted), None
         try:
-            found = await asyncio.to_thread(view.executions, limit, status=status, workflow=workflow)
+            found = await asyncio.to_thread(
+                view.executions, wanted.limit, status=wanted.status, workflow=wanted.workflow
+            )
         finally:
             view.close()
-        return [msgspec.convert(row, Row, from_attributes=True) for row in found]
+        return [msgspec.convert(row, Row, from_attributes=True) for row in found], None
     finally:
         await broker.close()
 
 
-async def from_log(broker: Broker, status: str | None, workflow: str | None, limit: int) -> list[Row]:
-    """The same list folded from the transitions in the log."""
-    rows: dict[str, Row] = {}
-    kinds = [
+async def from_log(broker: Broker, wanted: Wanted, stop: int | None = None) -> list[Row]:
+    """The same list folded from the log, up to ``stop``."""
+    listing = Listing()
+    async with aclosing(broker.history.read(subjects=Listing.SUBJECTS, stop=stop)) as batches:
+        async for batch in batches:
+            listing.apply_all(batch)
+    return wanted.of(reversed(listing.rows.values()))
+
+
+class Listing:
+    """The executions as their transitions and the outcomes of their steps tell of them."""
+
+    SUBJECTS: Final = (
         subjects.events(writer=SCHEDULER, noun="execution"),
-        subjects.events(noun="step", verb="started"),
-    ]
-    async for batch in broker.history.read(subjects=kinds):
-        fold(rows, batch)
-    wanted = [
-        row
-        for row in reversed(rows.values())
-        if (status is None or row.status == status) and (workflow is None or row.workflow == workflow)
-    ]
-    return wanted[:limit]
+        *(
+            subjects.events(writer=SCHEDULER, noun="step", verb=verb)
+            for verb in ("started", *sorted(STEP_TERMINAL))
+        ),
+    )
 
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self._ended: dict[str, set[str]] = {}
 
-def fold(rows: dict[str, Row], records: Iterable[Recorded]) -> None:
-    """Take these transitions into the list."""
-    for recorded in records:
-        event, data = recorded.event, recorded.event.data
+    def apply_all(self, records: Iterable[Recorded]) -> None:
+        """Take these events into the list."""
+        for recorded in records:
+            self._apply(recorded.event)
+
+    def _apply(self, event: Event) -> None:
+        data = event.data
         if isinstance(data, catalogue.ExecutionQueued):
-            rows.setdefault(
-                event.execution,
-                Row(
-                    id=event.execution,
-                    workflow=data.workflow.name,
-                    status="queued",
-                    steps=len(data.workflow.steps),
-                    created_at=event.time,
-                ),
-            )
+            self._queued(event, data)
         elif isinstance(data, catalogue.ExecutionCleared):
-            rows.pop(event.execution, None)
-        elif (row := rows.get(event.execution)) is not None:
-            _move(row, recorded)
+            self.rows.pop(event.execution, None)
+            self._ended.pop(event.execution, None)
+        elif (row := self.rows.get(event.execution)) is not None:
+            self._move(row, event)
 
+    def _queued(self, event: Event, data: catalogue.ExecutionQueued) -> None:
+        row = Row(
+            id=event.execution,
+            workflow=data.workflow.name,
+            status="queued",
+            steps=len(data.workflow.steps),
+            created_at=event.time,
+        )
+        self.rows.setdefault(event.execution, row)
 
-def _move(row: Row, recorded: Recorded) -> None:
-    data = recorded.event.data
-    transition = getattr(data, "transition", None)
-    if isinstance(transition, Transition):
-        row.status = transition.after
-        if isinstance(
-            data, catalogue.ExecutionSucceeded | catalogue.ExecutionFailed | catalogue.ExecutionCancelled
-        ):
-            row.ended_at = recorded.event.time
+    def _move(self, row: Row, event: Event) -> None:
+        transition = getattr(event.data, "transition", None)
+        if isinstance(transition, Transition):
+            row.status = transition.after
+            row.ended_at = event.time if transition.after in TERMINAL else None
+        noun, _, verb = event.kind.partition(".")
+        if noun == "step" and verb in STEP_TERMINAL and event.step is not None:
+            ended = self._ended.setdefault(row.id, set())  # an event may stand twice in the log
+            ended.add(event.step)
+            row.steps_ended = len(ended)
 
 
 ID_MIN: Final = (
@@ -162,7 +205,7 @@ _CELLS: Final[dict[str, Callable[[Row], str]]] = {
     "execution": lambda row: row.id,
     "workflow": lambda row: row.workflow,
     "status": lambda row: row.status,
-    "steps": lambda row: str(row.steps) if row.steps_ended is None else f"{row.steps_ended}/{row.steps}",
+    "steps": lambda row: f"{row.steps_ended}/{row.steps}",
     "queued": lambda row: clock(row.created_at),
     "took": lambda row: elapsed(row.created_at, row.ended_at),
 }

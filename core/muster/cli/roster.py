@@ -1,20 +1,29 @@
-"""The machines as the log and their beats tell of them: a small fold for people."""
+"""The machines as the log tells of them, which is the scheduler's own fold, and what their beats add to it.
+
+``machine.*`` events are enough to know who is there; who holds what needs the whole log (``muster.cli.standing``).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
-from muster.model import catalogue
-from muster.model.catalogue import AttemptRef, MachineFacts
+from muster.model import catalogue, cluster, subjects
+from muster.model.catalogue import AttemptRef
 from muster.model.commands import Heartbeat
 from muster.model.envelope import Recorded
+from muster.model.evolve import evolve
+from muster.model.names import NO_EXECUTION
+from muster.model.state import State
+
+SUBJECT: Final = subjects.events(execution=NO_EXECUTION, noun="machine")
 
 
 class Machine(msgspec.Struct, kw_only=True):
-    """One machine. ``status``: online, offline, disconnected, draining, drained or removed."""
+    """One machine. ``status``: online, offline, disconnected, draining or drained."""
 
     name: str
     status: str = "online"
@@ -44,62 +53,76 @@ class Machine(msgspec.Struct, kw_only=True):
         return None if self.last_beat is None else max(0.0, (now - self.last_beat).total_seconds())
 
 
-def fold(records: Iterable[Recorded]) -> dict[str, Machine]:
-    """The machines after these ``machine.*`` events; one that was removed is left out until it connects again."""
-    machines: dict[str, Machine] = {}
-    for recorded in records:
-        _apply(machines, recorded)
-    return machines
+class Roster:
+    """The scheduler's fold, and since when each machine is what it is. One that was removed is left out until it
+    connects again.
+    """
 
+    def __init__(self) -> None:
+        self.state = State()
+        self._since: dict[str, datetime] = {}
+        self._said: dict[str, str] = {}  # what decides nothing and so is not in the scheduler's state
 
-def _apply(machines: dict[str, Machine], recorded: Recorded) -> None:
-    event = recorded.event
-    data = event.data
-    if isinstance(data, catalogue.MachineConnected):
-        known = machines.get(event.writer)
-        machine = _connected(event.writer, data, recorded.sequence)
-        if known is not None and known.status in {"draining", "drained"}:
-            machine.status = known.status
-        machines[event.writer] = machine
-        machine.since = event.time
-        return
-    name = event.machine or event.writer
-    known = machines.get(name)
-    if known is None:
-        return
-    match data:
-        case catalogue.MachineDisconnected():
-            known.status = "disconnected"
-        # A verdict is about one connection: it says nothing of a later one (docs/decisions/0003).
-        case catalogue.MachineOffline(evidence=evidence) if evidence.session == known.session:
-            known.status = "offline"
-        case catalogue.MachineOnline() if known.status == "offline":
-            known.status = "online"
-        case catalogue.MachineDraining():
-            known.status = "draining"
-        case catalogue.MachineDrained():
-            known.status = "drained"
-        case catalogue.MachineRemoved():
-            del machines[name]
-        case _:
-            return
-    known.since = event.time
+    def apply_all(self, records: Iterable[Recorded]) -> None:
+        """Fold these events."""
+        for recorded in records:
+            self.apply(recorded)
 
+    def apply(self, recorded: Recorded) -> None:
+        """Fold one event."""
+        event, data = recorded.event, recorded.event.data
+        name = event.machine or event.writer
+        before = self.status(name)
+        evolve(self.state, event, recorded.sequence)
+        match data:
+            case catalogue.MachineDrained():
+                self._said[name] = "drained"
+            case catalogue.MachineRemoved():
+                self._said[name] = "removed"
+            case catalogue.MachineConnected() if before == "removed":
+                del self._said[name]
+        if isinstance(data, catalogue.MachineConnected) or self.status(name) != before:
+            self._since[name] = event.time
 
-def _connected(name: str, data: catalogue.MachineConnected, sequence: int) -> Machine:
-    facts: MachineFacts = data.facts
-    return Machine(
-        name=name,
-        slots=facts.slots,
-        running=data.attempts,
-        labels=facts.labels,
-        runtime=facts.runtime,
-        engine=f"{facts.engine} {facts.engine_version}".strip(),
-        os=facts.os,
-        arch=facts.arch,
-        cpus=facts.cpus,
-        memory=facts.memory,
-        gpus=len(facts.gpus),
-        interval_s=data.interval_s,
-        session=sequence,
-    )
+    def status(self, name: str) -> str | None:
+        """What the machine is, or None where nobody knows it."""
+        machine = self.state.machines.get(name)
+        said = self._said.get(name)
+        if machine is None or said == "removed":
+            return said
+        if not machine.online:
+            return machine.status
+        return said or ("draining" if machine.draining else "online")
+
+    def since(self, name: str) -> datetime | None:
+        """Since when it is that."""
+        return self._since.get(name)
+
+    def known(self) -> list[cluster.Machine]:
+        """The machines in the scheduler's own terms, by name."""
+        machines = sorted(self.state.machines.items())
+        return [machine for name, machine in machines if self._said.get(name) != "removed"]
+
+    def machines(self) -> list[Machine]:
+        """The machines by name."""
+        return [self._machine(machine) for machine in self.known()]
+
+    def _machine(self, machine: cluster.Machine) -> Machine:
+        facts = machine.facts
+        return Machine(
+            name=machine.name,
+            status=self.status(machine.name) or "",
+            since=self.since(machine.name),
+            slots=facts.slots,
+            running=[*machine.held, *machine.strays],
+            labels=facts.labels,
+            runtime=facts.runtime,
+            engine=f"{facts.engine} {facts.engine_version}".strip(),
+            os=facts.os,
+            arch=facts.arch,
+            cpus=facts.cpus,
+            memory=facts.memory,
+            gpus=len(facts.gpus),
+            interval_s=machine.interval_s,
+            session=machine.session,
+        )

@@ -2,40 +2,51 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import click
 
 from muster.cli.following import error_lines
+from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.waiting import waiting
 from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
+from muster.client.reach import folded
 from muster.client.timeline import Moment
 
 
 @command("show", short_help="Show everything about one execution.")
 @click.argument("execution")
-def show(terminal: Terminal, execution: str) -> None:
+@at_option("As it was then.")
+def show(terminal: Terminal, execution: str, at: At | None) -> None:
     """Show EXECUTION: status, inputs, outputs, transitions, steps, what happened when, and errors with their remedy.
 
-    It is read from the log, so it is true now, whether or not projections run.
+    It is read from the log, so it is true now, whether or not projections run; with --at as it was at a sequence of
+    the log or a time.
 
     Examples:
       muster show 0198f2c4-…
+      muster show 0198f2c4-… --at 1200
+      muster show 0198f2c4-… --at 14:03:22
       muster show 0198f2c4-… --json | jq .steps
     """
 
-    async def fold() -> tuple[ExecutionView, dict[str, str]]:
+    async def fold() -> tuple[ExecutionView, dict[str, str], Point | None]:
         async with Client(settings=terminal.settings) as client:
-            view = await client.state(execution)
-            return view, {} if view.finished else await waiting(client.broker, execution)
+            broker = client.broker
+            point = None if at is None else await locate(broker, at)
+            view = await folded(broker, execution, point.sequence if point else None)
+            return view, {} if view.finished else await waiting(broker, execution, point), point
 
-    view, why = execute(fold())
+    view, why, point = execute(fold())
     if terminal.json:
-        terminal.emit(as_object(view) | {"waiting": why})
+        terminal.emit(as_object(view) | {"waiting": why} | ({} if point is None else {"at": point}))
         return
+    if point is not None:
+        terminal.say(as_shown(point))
     _print(terminal, view, why)
 
 
@@ -131,13 +142,18 @@ def _summary(view: ExecutionView) -> str:
 
 def timeline_lines(view: ExecutionView) -> list[str]:
     """What happened to each step by Hyko's names, with where and when, counted from the execution's beginning."""
-    width = max((len(moment.step) for moment in view.timeline), default=0)
-    return [_moment_line(moment, view, width) for moment in view.timeline]
+    return moment_lines(view.timeline, view.queued_at)
 
 
-def _moment_line(moment: Moment, view: ExecutionView, width: int) -> str:
+def moment_lines(moments: list[Moment], start: datetime | None) -> list[str]:
+    """A line for each moment, counted from ``start``."""
+    width = max((len(moment.step) for moment in moments), default=0)
+    return [_moment_line(moment, start, width) for moment in moments]
+
+
+def _moment_line(moment: Moment, start: datetime | None, width: int) -> str:
     label = moment.label if moment.attempt in {None, 1} else f"{moment.label} (attempt {moment.attempt})"
-    parts = [f"{offset(view.queued_at, moment.time):>9}", f"{moment.step:<{width}}", f"{label:<24}"]
+    parts = [f"{offset(start, moment.time):>9}", f"{moment.step:<{width}}", f"{label:<24}"]
     parts.append(f"{moment.machine or '':<12}")
     if moment.seconds:
         parts.append(f"in {duration(moment.seconds)}")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from muster.broker.interface import Broker
+from muster.cli.moment import Point
 from muster.cli.terminal import Terminal
 from muster.client.watch import Watch
 from muster.model.cluster import Machine
@@ -46,47 +48,66 @@ async def tell_why(terminal: Terminal, broker: Broker, watch: Watch, shown: Show
         await asyncio.sleep(STILL_S)
 
 
-async def waiting(broker: Broker, execution: str) -> dict[str, str]:
-    """A sentence for each step that is ready and has no machine, by its path. It reads the log from its beginning."""
+async def waiting(broker: Broker, execution: str, point: Point | None = None) -> dict[str, str]:
+    """A sentence for each step that is ready and has no machine, by its path: now, or as it was at ``point``.
+
+    It reads the log from its beginning.
+    """
     state = State()
-    async for batch in broker.history.read():
-        for recorded in batch:
-            evolve(state, recorded.event, recorded.sequence)
-    return reasons(state, execution, datetime.now(UTC))
+    async with aclosing(broker.history.read(stop=point.sequence if point else None)) as batches:
+        async for batch in batches:
+            for recorded in batch:
+                evolve(state, recorded.event, recorded.sequence)
+    now = point.time if point and point.time else datetime.now(UTC)
+    return reasons(state, execution, now, advise=point is None)
 
 
-def reasons(state: State, execution: str, now: datetime) -> dict[str, str]:
+def reasons(state: State, execution: str, now: datetime, *, advise: bool = True) -> dict[str, str]:
     """As waiting, of a state that was folded. An execution nobody has begun waits for a scheduler, not for room."""
     known = state.executions.get(execution)
     if known is None:
         return {}
     return {
-        path: reason(requirement(step.plan), state.machines, step.plan.step.image)
+        path: reason(requirement(step.plan), state.machines, step.plan.step.image, advise=advise)
         for path, step in known.steps.items()
         if (execution, path) in state.queue or (step.due_at is not None and step.due_at <= now)
     }
 
 
-def reason(wanted: Requirement, machines: dict[str, Machine], image: str = "") -> str:
-    """Why a step that asks for this has no machine."""
+def reason(wanted: Requirement, machines: dict[str, Machine], image: str = "", *, advise: bool = True) -> str:
+    """Why a step that asks for this has no machine; ``advise`` adds what to do about it, where that helps."""
+    sentence, advice = _why(wanted, machines, image)
+    return f"{sentence}; {advice}" if advise and advice else sentence
+
+
+def _why(wanted: Requirement, machines: dict[str, Machine], image: str) -> tuple[str, str]:
     online = [machine for machine in machines.values() if machine.online]
     name = wanted.machine
     if name is not None and not any(machine.name == name for machine in online):
-        return f"waits for the machine {name}, which is not connected; start it: muster agent --name {name}"
+        return (
+            f"waits for the machine {name}, which is not connected",
+            f"start it: muster agent --name {name}",
+        )
     if not online:
-        return "no machine is connected; start one: muster agent"
+        return "no machine is connected", "start one: muster agent"
     candidates = [machine for machine in online if wanted.admits(machine)]
     if not candidates:
         away = sorted(machine.name for machine in machines.values() if wanted.admits(machine))
         if away:
-            return f"only {_named(away)} could hold it, and is not connected"
-        return f"no machine that is connected could ever hold it: it asks for {wanted}"
+            return f"only {_named(away)} could hold it, and is not connected", ""
+        return f"no machine that is connected could ever hold it: it asks for {wanted}", ""
     if choose(wanted, candidates, image) is not None:
-        return "there is room, and the scheduler has not placed it yet; muster doctor looks whether one leads"
+        return (
+            "there is room, and the scheduler has not placed it yet",
+            "muster doctor looks whether one leads",
+        )
     opened = [machine for machine in candidates if machine.open]
     if not opened:
-        return f"{_named(sorted(machine.name for machine in candidates))} takes nothing new: it is draining"
-    return f"no room: {_named([_use(machine, wanted) for machine in opened])}"
+        return (
+            f"{_named(sorted(machine.name for machine in candidates))} takes nothing new: it is draining",
+            "",
+        )
+    return f"no room: {_named([_use(machine, wanted) for machine in opened])}", ""
 
 
 def _use(machine: Machine, wanted: Requirement) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import Final
 
 from muster.broker.interface import Broker, Position
@@ -36,11 +37,12 @@ async def check_start(broker: Broker, sequence: int) -> None:
         )
 
 
-async def folded(broker: Broker, execution: str) -> ExecutionView:
-    """Everything the log says about the execution now. Raises ExecutionNotFoundError for an unknown id."""
-    view = ExecutionView(check_execution(execution))
-    async for batch in broker.history.read(subjects=[subjects.events(execution=execution)]):
-        view.apply_all(batch)
+async def folded(broker: Broker, execution: str, stop: int | None = None) -> ExecutionView:
+    """Everything the log says about the execution, now or up to the sequence ``stop``.
+
+    Raises ExecutionNotFoundError for an id that is unknown, or was not there yet.
+    """
+    view = await so_far(broker, execution, stop)
     if view.known:
         return view
     if view.cleared:
@@ -49,4 +51,25 @@ async def folded(broker: Broker, execution: str) -> ExecutionView:
             remedy="Nothing of it is kept.",
             execution=execution,
         )
+    if stop is not None:
+        raise _not_yet(await folded(broker, execution), stop)
     raise ExecutionNotFoundError(execution=execution)
+
+
+async def so_far(broker: Broker, execution: str, stop: int | None) -> ExecutionView:
+    """As folded, where nothing may be known of the execution yet."""
+    view = ExecutionView(check_execution(execution))
+    chosen = [subjects.events(execution=execution)]
+    async with aclosing(broker.history.read(subjects=chosen, stop=stop)) as batches:
+        async for batch in batches:
+            view.apply_all(batch)
+    return view
+
+
+def _not_yet(view: ExecutionView, stop: int) -> ExecutionNotFoundError:
+    queued = view.transitions[0]
+    return ExecutionNotFoundError(
+        f"The execution {view.id} was not there yet at sequence {stop}: it was queued at {queued.sequence}.",
+        remedy=f"Ask for {queued.sequence} or later.",
+        execution=view.id,
+    )

@@ -39,7 +39,7 @@ async def test_the_place_of_a_time(site: Site):
     broker = await site.connect()
     before = datetime.now(UTC)
     assert await broker.log.sequence_at(before) == 0
-    between = []
+    between: list[datetime] = []
     for number in range(3):
         await asyncio.sleep(0.01)  # times pass, and nothing else tells
         await broker.log.append(decisions(f"d{number}", 2))
@@ -55,7 +55,7 @@ async def test_the_place_of_a_time(site: Site):
 async def test_the_place_of_a_time_where_events_were_erased(site: Site):
     """What was erased keeps its place: a reading up to the place of a time has what is left of what stood there."""
     broker = await site.connect()
-    between = []
+    between: list[datetime] = []
     for execution in ("x1", "x2", "x1", "x1"):
         await asyncio.sleep(0.01)
         await broker.log.append([decision(f"{execution}-{len(between)}", execution)])

@@ -12,7 +12,7 @@ from muster.cli import words
 from muster.cli.board import picture, shown
 from muster.cli.events import line, numbered
 from muster.cli.following import Lines, error_lines
-from muster.cli.list import Row, fold
+from muster.cli.list import Listing
 from muster.cli.show import as_object, timeline_lines
 from muster.cli.terminal import Terminal
 from muster.client.follower import ExecutionView, Progress, StepView
@@ -129,13 +129,16 @@ def test_an_event_is_told_in_one_line():
 
 
 def test_the_list_is_folded_from_the_log():
-    """Without a view the list is what the transitions say; what was cleared is gone."""
-    rows: dict[str, Row] = {}
-    fold(rows, recorded([*Story("e1").whole(), Story("e2").queued(), Story("e3").queued()]))
-    fold(rows, recorded([Story("e3").decides(catalogue.ExecutionCleared())], 90))
+    """Without a view the list is what transitions and outcomes say, each counted once; what was cleared is gone."""
+    listing = Listing()
+    told = [*Story("e1").whole(), Story("e2").queued(), Story("e3").queued()]
+    listing.apply_all(recorded([*told, *Story("e1").whole()[-3:]]))
+    listing.apply_all(recorded([Story("e3").decides(catalogue.ExecutionCleared())], 90))
+    rows = listing.rows
     assert {row.id: row.status for row in rows.values()} == {"e1": "succeeded", "e2": "queued"}
     assert rows["e1"].ended_at is not None
-    assert rows["e1"].steps == 2
+    assert (rows["e1"].steps_ended, rows["e1"].steps) == (2, 2)
+    assert (rows["e2"].steps_ended, rows["e2"].steps) == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from muster.cli.machines import roll_call
-from muster.cli.roster import fold
+from muster.cli.roster import Machine, Roster
 from muster.model import catalogue
 from muster.model.catalogue import AttemptRef, Body, Evidence, MachineFacts
 from muster.model.commands import Heartbeat
@@ -34,6 +34,12 @@ def connected(number: int = 1, machine: str = "m1") -> Event:
     return told(number, catalogue.MachineConnected(instance="i", facts=facts, interval_s=3), machine)
 
 
+def fold(events: list[Event]) -> dict[str, Machine]:
+    roster = Roster()
+    roster.apply_all(recorded(events))
+    return {machine.name: machine for machine in roster.machines()}
+
+
 @pytest.mark.parametrize(
     ("after", "status"),
     [
@@ -48,7 +54,7 @@ def connected(number: int = 1, machine: str = "m1") -> Event:
 def test_the_status_is_what_was_said_last(after: list[Body], status: str):
     """A machine's status follows what it and the scheduler said of it."""
     events = [connected(), *(told(number, data) for number, data in enumerate(after, 2))]
-    machine = fold(recorded(events))["m1"]
+    machine = fold(events)["m1"]
     assert machine.status == status
     assert (machine.slots, machine.labels) == (4, {"gpu": "true"})
 
@@ -56,15 +62,15 @@ def test_the_status_is_what_was_said_last(after: list[Body], status: str):
 def test_a_verdict_about_an_older_connection_says_nothing():
     """A machine that has connected again is online, whatever is still said of its connection before."""
     events = [connected(1), connected(2), told(3, catalogue.MachineOffline(evidence=EVIDENCE))]
-    machines = fold(recorded(events))
+    machines = fold(events)
     assert machines["m1"].status == "online"
 
 
 def test_a_removed_machine_is_forgotten():
     """A removed machine is not listed until it connects again."""
     events = [connected(), told(2, catalogue.MachineRemoved())]
-    assert fold(recorded(events)) == {}
-    assert list(fold(recorded([*events, connected(3)]))) == ["m1"]
+    assert fold(events) == {}
+    assert list(fold([*events, connected(3)])) == ["m1"]
 
 
 async def test_the_roll_call_hears_the_newest_beat():
