@@ -1,0 +1,180 @@
+"""``muster cluster``: who leads, who holds which slot and what waits, now or at any point of the log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from muster.broker.interface import Broker
+from muster.cli.moment import At, Point, as_shown, at_option, locate, present
+from muster.cli.serving import connect
+from muster.cli.standing import Cluster, Held, Leader, Live, Place, Queued, Room, Standing
+from muster.cli.terminal import Terminal, command, execute
+from muster.cli.words import STATUS_STYLE, clock, elapsed, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Progress = Callable[[int], object]
+"""Hears up to which sequence the log was read."""
+
+LONG: Final = 20_000  # events: folding so many takes about a second, long enough for a person to wonder
+
+
+@command("cluster", short_help="Show the whole cluster, now or at any past point.")
+@at_option("As it was then.")
+def cluster(terminal: Terminal, at: At | None) -> None:
+    """Show who leads, each machine with its room and the attempts that hold it, what waits and why, and what runs.
+
+    It is the scheduler's own fold of the log from its beginning, so it shows what the scheduler knew, then as now.
+
+    Examples:
+      muster cluster
+      muster cluster --at 1200
+      muster cluster --at '10m ago'
+      muster cluster --json | jq '.machines[].held[].step'
+    """
+    point, found = execute(_found(terminal, at))
+    if terminal.json:
+        terminal.emit({"at": point} | msgspec.structs.asdict(found))
+        return
+    terminal.say(f"As it is at {point}." if at is None else as_shown(point))
+    _print(terminal, found, point)
+
+
+async def _found(terminal: Terminal, at: At | None) -> tuple[Point, Standing]:
+    broker = await connect(terminal.settings, "muster-cluster")
+    try:
+        point = await (present(broker) if at is None else locate(broker, at))
+        with _progress(terminal, point) as progress:
+            return point, (await folded(broker, point, progress)).standing(advise=at is None)
+    finally:
+        await broker.close()
+
+
+async def folded(broker: Broker, point: Point, progress: Progress) -> Cluster:
+    """The log up to ``point``, folded."""
+    found = Cluster()
+    async with aclosing(broker.history.read(stop=point.sequence)) as batches:
+        async for batch in batches:
+            found.apply_all(batch)
+            progress(batch[-1].sequence)
+    return found
+
+
+@contextmanager
+def _progress(terminal: Terminal, point: Point) -> Iterator[Progress]:
+    if terminal.json or not sys.stderr.isatty() or point.sequence < LONG:
+        yield lambda _: None
+        return
+    from rich.progress import Progress as Bar
+
+    with Bar(console=terminal.console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading the log", total=point.sequence)
+        yield lambda sequence: bar.update(task, completed=sequence)
+
+
+def _print(terminal: Terminal, found: Standing, point: Point) -> None:
+    terminal.say(_leader(found.leader))
+    if not found.machines:
+        terminal.say("No machine has connected.")
+    console = terminal.console()
+    tables = (
+        _machines(found.machines),
+        _held(found.machines, point.time),
+        _queue(found.queue, point.time),
+        _executions(found.executions),
+    )
+    for table in tables:
+        if table.row_count:
+            console.print()
+            console.print(table)
+
+
+def _leader(leader: Leader | None) -> str:
+    if leader is None:
+        return "No scheduler has led."
+    return f"Leader: {leader.name}, term {leader.term}, elected {clock(leader.since)} at {leader.sequence}."
+
+
+def _table(title: str, *columns: str) -> Table:
+    from rich.table import Table
+
+    made = Table(*columns, title=title, box=None, padding=(0, 2, 0, 0), header_style="dim")
+    made.title_justify, made.title_style = "left", "bold"
+    return made
+
+
+def _machines(machines: list[Place]) -> Table:
+    from rich.text import Text
+
+    table = _table("Machines", "machine", "status", "since", "slots", "cpus", "memory", "gpus")
+    for machine in machines:
+        status = machine.status
+        if status == "online" and not machine.open:
+            status = "leaving"  # its agent stops what it runs, and will say goodbye
+        table.add_row(
+            Text(machine.name, style="bold"),
+            Text(status, style=STATUS_STYLE.get(status, "")),
+            clock(machine.since),
+            _used(machine.slots),
+            _used(machine.cpus),
+            f"{size(machine.memory.used)} of {size(machine.memory.total)}",
+            _used(machine.gpus),
+        )
+    return table
+
+
+def _used(room: Room) -> str:
+    return f"{room.used:g}/{room.total:g}"
+
+
+def _held(machines: list[Place], now: datetime | None) -> Table:
+    table = _table("Who holds which slot", "machine", "execution", "step", "attempt", "state", "since", "for")
+    for machine in machines:
+        for held in machine.held:
+            table.add_row(
+                machine.name,
+                held.execution,
+                held.step,
+                str(held.attempt),
+                _state(held),
+                clock(held.since),
+                elapsed(held.since, now),
+            )
+        for ref in machine.strays:
+            table.add_row(machine.name, ref.execution, ref.step, str(ref.attempt), "stray", "", "")
+    return table
+
+
+def _state(held: Held) -> str:
+    return f"{held.state}, superseded" if held.superseded else held.state
+
+
+def _queue(queue: list[Queued], now: datetime | None) -> Table:
+    table = _table("What waits for a machine, in order", "execution", "step", "for", "why")
+    for waiting in queue:
+        table.add_row(waiting.execution, waiting.step, elapsed(waiting.since, now), waiting.why)
+    return table
+
+
+def _executions(executions: list[Live]) -> Table:
+    from rich.text import Text
+
+    table = _table("Executions", "execution", "workflow", "status", "steps", "queued")
+    for execution in executions:
+        status = f"{execution.status}, ending {execution.ending}" if execution.ending else execution.status
+        steps = ", ".join(f"{count} {name}" for name, count in execution.steps.items())
+        table.add_row(
+            execution.execution,
+            execution.workflow,
+            Text(status, style=STATUS_STYLE.get(execution.status, "")),
+            steps,
+            clock(execution.queued_at),
+        )
+    return table
