@@ -168,7 +168,7 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
     if attempt.ended is not None:
         _ended(round_, execution, step, attempt)
     elif not machine.online:
-        cause = machine.offline_id or machine.gone_id or ""
+        cause = machine.gone_id or machine.offline_id or ""
         _lost(round_, execution, step, attempt, _absence(machine), cause)
     elif not attempt.accepted and round_.now >= (due_at := accept_due(round_.state, attempt)):
         error = AttemptLostError(f"the agent on {machine.name} did not take it up")

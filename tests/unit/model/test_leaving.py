@@ -59,3 +59,17 @@ def test_a_late_word_of_an_agent_before_says_nothing_about_this_one(play: Play) 
     play.round()
     assert play.orders[ref("a", 2)][0] == "m1"
     assert not play.state.machines["m1"].leaving
+
+
+def test_who_said_goodbye_is_lost_by_that_and_not_by_an_old_verdict():
+    """A machine that was once offline, came back and said goodbye: the goodbye is why its attempts are lost."""
+    play = Play()
+    play.connect("m1")
+    play.verdict("m1")
+    play.connect("m1")
+    play.submit(workflow({"id": "a"}))
+    play.begin(play.refs()[0])
+    play.fact("m1", c.MachineDisconnected())
+    goodbye = play.log[-1].event
+    play.round()
+    assert [event.cause for event in play.events("attempt.superseded")] == [goodbye.id]

@@ -1,0 +1,289 @@
+"""The recording of one execution: its own events, and those of others that its decisions rest on.
+
+Theory of operation. A ``Recorder`` is fed the log once, in its order (what ``OTHERS`` and the execution's own subject
+give is enough), and keeps so much that folding what it kept shows, at each decision about the execution, the machines
+as they were: who was connected and open, what was held there, which of the wanted images were known. A decision rests
+on the facts up to its basis and not on those up to its own place, so a fact is looked at only when the first decision
+comes that could know of it. Rules:
+
+1. Of the execution: everything from ``execution.queued`` on.
+2. Of machines: everything about one since the connection under which it stood when the execution was queued, or since
+   an earlier one, where an attempt that still held room was given to it then.
+3. Of other executions: only what takes and gives back room, of attempts that held any while this one lived. Never an
+   ``execution.queued``: whoever folds the recording cannot take another execution for one of its own.
+4. Of images: the pull by which a machine came to know one that the workflow names. Machines forget the image they used
+   least where they know too many; where that happened to a wanted one, every pull on that machine is kept.
+
+Before the execution is queued only a window is held in memory, whose size is that of the cluster and not of the log.
+What was erased from the log (another execution that was cleared) cannot be recorded: the room it held is then missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from muster.model import catalogue as c
+from muster.model import subjects
+from muster.model.body import AttemptRef
+from muster.model.envelope import Basis, Event, Recorded
+from muster.model.evolve import IMAGES_KEPT
+from muster.model.facts import AGENT_ENDS
+from muster.model.names import NO_EXECUTION, SCHEDULER
+
+OTHERS: Final = (
+    subjects.LEADER,
+    subjects.events(execution=NO_EXECUTION, noun="machine"),
+    subjects.events(noun="image", verb="pulled"),
+    subjects.events(writer=SCHEDULER, noun="step", verb="scheduled"),
+    *(
+        subjects.events(noun="attempt", verb=verb)
+        for verb in ("accepted", "superseded", "finished", "failed", "stopped")
+    ),
+)
+"""The subjects of what a recording may need beside the execution's own events. No two of them overlap."""
+
+
+def record(log: Iterable[Recorded], execution: str) -> list[Recorded]:
+    """The recording of ``execution`` from its log; empty where the log has no ``execution.queued`` of it."""
+    recorder = Recorder(execution)
+    for recorded in log:
+        recorder.add(recorded)
+    return recorder.recording()
+
+
+class _Attempt(msgspec.Struct):
+    """An attempt of another execution that holds room, and the events that tell of it."""
+
+    ordered_in: int
+    told: list[Recorded]
+    accepted: bool = False
+
+
+class _Machine(msgspec.Struct, kw_only=True):
+    """What has to be kept of a machine. ``trail`` is everything about it since the oldest connection that matters."""
+
+    first: Recorded
+    session: int = 0
+    n: int = 0
+    trail: list[Recorded] = []
+    draining: Recorded | None = None
+    leaving: list[Recorded] = []
+    held: dict[AttemptRef, _Attempt] = {}
+    images: dict[str, Recorded] = {}
+    pulls: list[Recorded] = []
+    forgot: bool = False
+
+    def prune(self) -> None:
+        """Let go what stood before the connection that the oldest attempt still held was given under."""
+        oldest = min((attempt.ordered_in for attempt in self.held.values()), default=self.session)
+        starts = [
+            at
+            for at, recorded in enumerate(self.trail)
+            if isinstance(recorded.event.data, c.MachineConnected) and recorded.sequence <= oldest
+        ]
+        self.trail = self.trail[starts[-1] if starts else 0 :]
+
+
+def _basis(recorded: Recorded) -> int:
+    """How far whoever decided this had read. Of what is no basis, that it had read all is the best guess."""
+    try:
+        return Basis.parse(recorded.event.basis or "").sequence
+    except ValueError:
+        return recorded.sequence
+
+
+def _authorised(event: Event) -> bool:
+    """Whether it is its writer's to write, as ``muster.model.evolve`` has it; what is not known may be."""
+    writer = getattr(event.data, "writer", None)
+    return writer is None or (writer == SCHEDULER) == (event.writer == SCHEDULER)
+
+
+class Recorder:
+    """Feed it the log; see the module's theory of operation."""
+
+    def __init__(self, execution: str) -> None:
+        self._execution = execution
+        self._machines: dict[str, _Machine] = {}
+        self._elected: Recorded | None = None
+        self._wanted: frozenset[str] | None = None  # the images the workflow names, once it is queued
+        self._kept: dict[int, Recorded] = {}
+        self._last = 0
+        self._facts: deque[Recorded] = deque()
+
+    def add(self, recorded: Recorded) -> None:
+        """Take the next event of the log."""
+        event = recorded.event
+        if event.writer != SCHEDULER or event.basis is None:
+            self._facts.append(recorded)
+            return
+        self._look_to(_basis(recorded))
+        self._look(recorded)
+
+    def recording(self) -> list[Recorded]:
+        """What was kept, in the order of the log, up to the execution's last event. Nothing can be added after it."""
+        while self._facts:
+            self._look(self._facts.popleft())
+        for machine in self._machines.values():
+            if machine.forgot:
+                self._keep(machine.first, *machine.pulls)
+        return [self._kept[sequence] for sequence in sorted(self._kept) if sequence <= self._last]
+
+    def _look_to(self, sequence: int) -> None:
+        while self._facts and self._facts[0].sequence <= sequence:
+            self._look(self._facts.popleft())
+
+    def _look(self, recorded: Recorded) -> None:
+        event = recorded.event
+        if _authorised(event) and (event.writer == SCHEDULER or self._fresh(event)):
+            self._sort(recorded, event)
+        if event.execution == self._execution:
+            self._own(recorded)
+
+    def _sort(self, recorded: Recorded, event: Event) -> None:
+        match event.data:
+            case c.LeaderElected():
+                self._elected = recorded
+                self._keep(recorded)
+            case c.MachineConnected():
+                self._connected(recorded, event.data)
+            case c.ImagePulled(image=image):
+                self._pulled(recorded, image)
+            case c.AttemptFinished() | c.AttemptFailed() | c.AttemptStopped():
+                self._answered(recorded)
+            case c.AttemptAccepted():
+                self._accepted(recorded)
+            case c.AttemptSuperseded(machine=name):
+                self._superseded(recorded, name)
+            case c.StepScheduled():
+                self._scheduled(recorded, event.data)
+            case _ if event.kind.startswith("machine."):
+                self._said(recorded)
+
+    # ---- the execution
+
+    def _own(self, recorded: Recorded) -> None:
+        data = recorded.event.data
+        if self._wanted is None:
+            if not isinstance(data, c.ExecutionQueued):
+                return
+            self._wanted = frozenset(step.image for step in data.workflow.steps)
+            self._begin()
+        self._last = recorded.sequence
+        self._keep(recorded)
+
+    def _begin(self) -> None:
+        """The execution is queued: what stands now is what its first decisions rest on."""
+        if self._elected is not None:
+            self._keep(self._elected)
+        for machine in self._machines.values():
+            machine.prune()
+            machine.pulls = list(machine.images.values())
+            early = [pull for image, pull in machine.images.items() if image in (self._wanted or ())]
+            early += [machine.draining] if machine.draining is not None else []
+            if any(recorded.sequence < machine.trail[0].sequence for recorded in early):
+                self._keep(machine.first)
+            self._keep(*early, *machine.trail, *machine.leaving)
+            for attempt in machine.held.values():
+                self._keep(*attempt.told)
+
+    def _keep(self, *events: Recorded) -> None:
+        if self._wanted is not None:
+            self._kept |= {recorded.sequence: recorded for recorded in events}
+
+    # ---- machines
+
+    def _fresh(self, event: Event) -> bool:
+        """Whether it counts: as ``muster.model.evolve`` has it, an agent's event is counted once."""
+        if isinstance(event.data, c.MachineConnected):
+            return True
+        machine = self._machines.get(event.writer)
+        if machine is None or event.n is None or event.n <= machine.n:
+            return False
+        machine.n = event.n
+        return True
+
+    def _connected(self, recorded: Recorded, data: c.MachineConnected) -> None:
+        name = recorded.event.writer
+        machine = self._machines.setdefault(name, _Machine(first=recorded))
+        machine.session, machine.n = recorded.sequence, max(machine.n, recorded.event.n or 0)
+        machine.leaving = []
+        machine.trail.append(recorded)
+        listed = set(data.attempts)
+        machine.held = {
+            ref: attempt for ref, attempt in machine.held.items() if ref in listed or not attempt.accepted
+        }
+        if self._wanted is None:
+            machine.prune()
+        self._keep(recorded)
+
+    def _said(self, recorded: Recorded) -> None:
+        """A goodbye, a verdict, or what a newer release may say about a machine."""
+        event = recorded.event
+        name = event.machine if event.writer == SCHEDULER else event.writer
+        machine = self._machines.get(name or "")
+        if machine is not None:
+            machine.trail.append(recorded)
+            if isinstance(event.data, c.MachineDraining):
+                machine.draining = recorded
+            self._keep(recorded)
+
+    def _pulled(self, recorded: Recorded, image: str) -> None:
+        machine = self._machines[recorded.event.writer]
+        if self._wanted is not None:
+            machine.pulls.append(recorded)
+            if image in self._wanted and image not in machine.images:
+                self._keep(recorded)
+        machine.images.pop(image, None)
+        machine.images[image] = recorded
+        if len(machine.images) > IMAGES_KEPT:
+            forgotten = next(iter(machine.images))
+            del machine.images[forgotten]
+            machine.forgot = machine.forgot or forgotten in (self._wanted or ())
+
+    # ---- attempts of other executions
+
+    def _scheduled(self, recorded: Recorded, data: c.StepScheduled) -> None:
+        machine, ref = self._machines.get(data.machine), self._ref(recorded.event)
+        if machine is not None and ref is not None:
+            machine.held[ref] = _Attempt(data.session, [recorded])
+            self._keep(recorded)
+
+    def _accepted(self, recorded: Recorded) -> None:
+        if attempt := self._held(recorded):
+            attempt.accepted = True
+            self._tell(attempt, recorded)
+
+    def _superseded(self, recorded: Recorded, machine: str) -> None:
+        if attempt := self._held(recorded, machine):
+            self._tell(attempt, recorded)
+
+    def _answered(self, recorded: Recorded) -> None:
+        if attempt := self._held(recorded):
+            self._tell(attempt, recorded)
+            machine, data = self._machines[recorded.event.writer], recorded.event.data
+            ref = self._ref(recorded.event)
+            assert ref is not None
+            del machine.held[ref]
+            if isinstance(data, c.AttemptStopped) and data.reason == AGENT_ENDS:
+                machine.leaving = machine.leaving or (
+                    attempt.told if attempt.ordered_in == machine.session else []
+                )
+
+    def _tell(self, attempt: _Attempt, recorded: Recorded) -> None:
+        attempt.told.append(recorded)
+        self._keep(recorded)
+
+    def _held(self, recorded: Recorded, machine: str = "") -> _Attempt | None:
+        known = self._machines.get(machine or recorded.event.writer)
+        ref = self._ref(recorded.event)
+        return known.held.get(ref) if known is not None and ref is not None else None
+
+    def _ref(self, event: Event) -> AttemptRef | None:
+        """The attempt it is about, where that is one of another execution."""
+        if event.execution == self._execution or event.step is None or event.attempt is None:
+            return None
+        return AttemptRef(event.execution, event.step, event.attempt)
