@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from muster.broker.interface import Broker
+from muster.cli.list import ID_MIN, shortened
 from muster.cli.moment import At, Point, as_shown, at_option, locate, present
 from muster.cli.serving import connect
 from muster.cli.standing import Cluster, Held, Leader, Live, Place, Queued, Room, Standing
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 Progress = Callable[[int], object]
 """Hears up to which sequence the log was read."""
 
+WIDE: Final = 110  # columns: what whole ids need
+NAMES: Final = {"machine", "execution", "step"}
 LONG: Final = 20_000  # events: folding so many takes about a second, long enough for a person to wonder
 
 
@@ -84,11 +87,12 @@ def _print(terminal: Terminal, found: Standing, point: Point) -> None:
     if not found.machines:
         terminal.say("No machine has connected.")
     console = terminal.console()
+    room = ID_MIN if terminal.live and console.width < WIDE else None  # all else must stay readable
     tables = (
         _machines(found.machines),
-        _held(found.machines, point.time),
-        _queue(found.queue, point.time),
-        _executions(found.executions),
+        _held(found.machines, point.time, room),
+        _queue(found.queue, point.time, room),
+        _executions(found.executions, room),
     )
     for table in tables:
         if table.row_count:
@@ -107,6 +111,8 @@ def _table(title: str, *columns: str) -> Table:
 
     made = Table(*columns, title=title, box=None, padding=(0, 2, 0, 0), header_style="dim")
     made.title_justify, made.title_style = "left", "bold"
+    for column in made.columns:
+        column.no_wrap = column.header in NAMES
     return made
 
 
@@ -134,13 +140,13 @@ def _used(room: Room) -> str:
     return f"{room.used:g}/{room.total:g}"
 
 
-def _held(machines: list[Place], now: datetime | None) -> Table:
+def _held(machines: list[Place], now: datetime | None, room: int | None) -> Table:
     table = _table("Who holds which slot", "machine", "execution", "step", "attempt", "state", "since", "for")
     for machine in machines:
         for held in machine.held:
             table.add_row(
                 machine.name,
-                held.execution,
+                shortened(held.execution, room),
                 held.step,
                 str(held.attempt),
                 _state(held),
@@ -148,7 +154,8 @@ def _held(machines: list[Place], now: datetime | None) -> Table:
                 elapsed(held.since, now),
             )
         for ref in machine.strays:
-            table.add_row(machine.name, ref.execution, ref.step, str(ref.attempt), "stray", "", "")
+            id_ = shortened(ref.execution, room)
+            table.add_row(machine.name, id_, ref.step, str(ref.attempt), "stray", "", "")
     return table
 
 
@@ -156,14 +163,15 @@ def _state(held: Held) -> str:
     return f"{held.state}, superseded" if held.superseded else held.state
 
 
-def _queue(queue: list[Queued], now: datetime | None) -> Table:
+def _queue(queue: list[Queued], now: datetime | None, room: int | None) -> Table:
     table = _table("What waits for a machine, in order", "execution", "step", "for", "why")
     for waiting in queue:
-        table.add_row(waiting.execution, waiting.step, elapsed(waiting.since, now), waiting.why)
+        id_ = shortened(waiting.execution, room)
+        table.add_row(id_, waiting.step, elapsed(waiting.since, now), waiting.why)
     return table
 
 
-def _executions(executions: list[Live]) -> Table:
+def _executions(executions: list[Live], room: int | None) -> Table:
     from rich.text import Text
 
     table = _table("Executions", "execution", "workflow", "status", "steps", "queued")
@@ -171,7 +179,7 @@ def _executions(executions: list[Live]) -> Table:
         status = f"{execution.status}, ending {execution.ending}" if execution.ending else execution.status
         steps = ", ".join(f"{count} {name}" for name, count in execution.steps.items())
         table.add_row(
-            execution.execution,
+            shortened(execution.execution, room),
             execution.workflow,
             Text(status, style=STATUS_STYLE.get(execution.status, "")),
             steps,
