@@ -1,61 +1,93 @@
-"""``muster events``: the log as it is."""
+"""``muster events``: the log as it is, and recordings of executions."""
 
 from __future__ import annotations
 
 from contextlib import aclosing
+from typing import Any
 
 import click
 
+from muster.cli.reading import reading
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock
 from muster.client.client import Client
+from muster.client.recording import record
 from muster.client.timeline import detail, label
-from muster.model import subjects
+from muster.model import fixture, subjects
 from muster.model.envelope import Event, Recorded, encode
-from muster.model.errors import ExecutionNotFoundError
+from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
 from muster.model.names import NO_EXECUTION, check_execution
 
 
-@command("events", short_help="Print events of the log, or follow it.")
+@command("events", short_help="Print events of the log, or record an execution.")
+@click.argument("recording", metavar="[EXECUTION]", required=False)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what is appended later, until Ctrl-C.")
-@click.option(
-    "--from", "start", type=click.IntRange(1), default=1, metavar="SEQ", help="Begin at this sequence."
-)
+@click.option("--from", "start", type=click.IntRange(1), metavar="SEQ", help="Begin at this sequence.")
 @click.option("--execution", metavar="ID", help="Only events of this execution.")
 @click.option("--machine", metavar="NAME", help="Only what this machine wrote or what was said about it.")
 @click.option("--kind", metavar="KIND", help="Only this kind: step.failed, image (any verb), or '*.failed'.")
-@click.option("--raw", is_flag=True, help="The lines exactly as they are in the log, as in a .jsonl fixture.")
-def events(
-    terminal: Terminal,
-    follow: bool,
-    start: int,
-    execution: str | None,
-    machine: str | None,
-    kind: str | None,
-    raw: bool,
-) -> None:
+@click.option("--raw", is_flag=True, help="The lines exactly as they are in the log, without their sequence.")
+def events(terminal: Terminal, recording: str | None, follow: bool, raw: bool, **chosen: Any) -> None:
     """Print events in the order of the log, one line each.
 
-    With --json each line is the event's CloudEvents object and its place in the log as the attribute
-    `sequence`. Who was cut off goes on with --from and the last sequence seen plus one, and misses nothing.
+    With --json each line is the event's CloudEvents object and its place in the log as the attribute `sequence`. Who
+    was cut off goes on with --from and the last sequence seen plus one, and misses nothing.
+
+    With EXECUTION these are its events and those of machines and of other executions that its decisions rest on, up
+    to its last one: with --json a fixture, for `muster replay` and for tests (see docs/testing.md).
 
     Examples:
       muster events -f
       muster events --execution 0198f2c4-… --json
       muster events --kind '*.failed' --from 1200
-      muster events --execution 0198f2c4-… --raw > history.jsonl
+      muster events 0198f2c4-… --json > run.jsonl
     """
+    if recording is None:
+        execute(_print_all(terminal, follow, raw, **chosen))
+        return
+    _check_alone(recording, {"follow": follow} | chosen)
+    execute(_record(terminal, recording, raw))
 
-    async def show() -> None:
-        async with Client(settings=terminal.settings) as client:
-            if execution is not None and not follow:  # one that is followed may still come
-                await _check(client, execution)
-            found = client.events(execution, machine=machine, kind=kind, follow=follow, from_sequence=start)
-            async with aclosing(found) as source:
-                async for recorded in source:
-                    _print(terminal, recorded, raw=raw)
 
-    execute(show())
+async def _print_all(
+    terminal: Terminal,
+    follow: bool,
+    raw: bool,
+    *,
+    start: int | None,
+    execution: str | None,
+    machine: str | None,
+    kind: str | None,
+) -> None:
+    async with Client(settings=terminal.settings) as client:
+        if execution is not None and not follow:  # one that is followed may still come
+            await _check(client, execution)
+        found = client.events(
+            execution, machine=machine, kind=kind, follow=follow, from_sequence=1 if start is None else start
+        )
+        async with aclosing(found) as source:
+            async for recorded in source:
+                _print(terminal, recorded, raw=raw)
+
+
+def _check_alone(execution: str, options: dict[str, Any]) -> None:
+    """A recording is complete or it does not replay: nothing can be left out of it, and it ends."""
+    names = {"start": "from"}
+    given = [f"--{names.get(name, name)}" for name, value in options.items() if value]
+    if given:
+        raise InvalidArgumentError(
+            f"{' and '.join(given)} cannot go with a recording of {execution}, which is complete.",
+            remedy=f"Name the execution with --execution to choose among its events: "
+            f"muster events --execution {execution} {given[0]}",
+        )
+
+
+async def _record(terminal: Terminal, execution: str, raw: bool) -> None:
+    async with Client(settings=terminal.settings) as client:
+        with reading(terminal) as progress:
+            recorded = await record(client.broker.history, execution, progress)
+    for each in recorded:
+        _print(terminal, each, raw=raw)
 
 
 async def _check(client: Client, execution: str) -> None:
@@ -68,14 +100,9 @@ def _print(terminal: Terminal, recorded: Recorded, *, raw: bool) -> None:
     if raw:
         terminal.emit_line(encode(recorded.event))
     elif terminal.json:
-        terminal.emit_line(numbered(recorded))
+        terminal.emit_line(fixture.line(recorded))
     else:
         terminal.say(terminal.safe(line(recorded)))
-
-
-def numbered(recorded: Recorded) -> bytes:
-    """The event's line with its sequence as one more attribute."""
-    return encode(recorded.event).rstrip()[:-1] + b',"sequence":%d}' % recorded.sequence
 
 
 def line(recorded: Recorded) -> str:

@@ -1,0 +1,54 @@
+"""Recording an execution from the command line, and what a recording is good for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.acceptance.cli import Muster, muster
+
+__all__ = ["muster"]
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def execution(muster: Muster) -> str:
+    """One execution that went well, after another."""
+    muster("run", "hello.yaml", "-i", "name=before")
+    return str(muster.json("run", "hello.yaml", "-i", "name=you")["execution"])
+
+
+def test_a_recording_replays_without_a_broker(muster: Muster, execution: str):
+    """`muster events EXECUTION --json` is a fixture: every decision in it is made again from it alone."""
+    recorded = muster("events", execution, "--json").stdout
+    events = [json.loads(line) for line in recorded.splitlines()]
+    assert {event.get("execution") for event in events} == {None, execution}
+    assert {"leader.elected", "machine.connected", "execution.succeeded"} <= {
+        event["type"].removeprefix("io.muster.").removesuffix(".v1") for event in events
+    }
+    path = muster.folder / "run.jsonl"
+    path.write_text(recorded)
+    found = muster.json("replay", str(path))
+    assert found["differences"] == []
+    assert found["decisions"] > 5
+
+
+def test_a_recording_is_printed_for_people_too(muster: Muster, execution: str):
+    """Without --json the same events are lines to read."""
+    lines = muster("events", execution).stdout.splitlines()
+    assert len(lines) == len(muster("events", execution, "--json").stdout.splitlines())
+    assert "machine.connected" in "\n".join(lines)
+
+
+@pytest.mark.parametrize("options", [["--follow"], ["--kind", "step"], ["--from", "3"], ["--machine", "m1"]])
+def test_nothing_can_be_left_out_of_a_recording(muster: Muster, execution: str, options: list[str]):
+    """What would make a recording incomplete is refused, with the way to ask for it."""
+    said = muster("events", execution, *options, code=2).stderr
+    assert f"{options[0]} cannot go with a recording" in said
+    assert f"muster events --execution {execution} {options[0]}" in said
+
+
+def test_what_is_not_there_cannot_be_recorded(muster: Muster):
+    """An execution nobody knows is refused by its id."""
+    assert "There is no execution nobody" in muster("events", "nobody", "--json", code=2).stderr
