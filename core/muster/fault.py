@@ -29,6 +29,10 @@ POINTS: Final = (
     "agent.ack.after",
     "agent.beat.before",
     "agent.beat.after",
+    "projections.exchange.before",
+    "projections.exchange.after",
+    "projections.rename.before",
+    "projections.rename.after",
 )
 
 _name, _, _count = os.environ.get("MUSTER_FAULT", "").partition(":")
@@ -37,6 +41,11 @@ _left = int(_count or 1)
 
 async def point(name: str) -> None:
     """Halt here if a test asked for it."""
+    halt(name)
+
+
+def halt(name: str) -> None:
+    """As ``point``, in a thread."""
     global _left  # noqa: PLW0603 - one counter for the life of the process
     if name != _name:
         return

@@ -2,7 +2,11 @@
 
 All calls block. SQLite keeps a log (``-wal``) and its index (``-shm``) beside the file and finds them by name. Before
 the exchange the old log is folded into the old file, then both are removed, so that neither can be taken for the new
-file's. A reader that holds the old file goes on reading the old one: its files are removed, not changed.
+file's. Whoever holds the old file goes on with the old one: its files are removed, not changed. (The projector, which
+still has it open to write, does not write before it has looked whether it is still the view; and SQLite removes a log
+by name only where the file is still where it was opened.)
+
+Readers wait for the three system calls under ``swapping`` and for nothing else.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from muster import fault
 from muster_projections.claim import swapping
 from muster_projections.failures import ViewBusyError
 
@@ -26,14 +31,21 @@ def discard(path: Path) -> None:
 
 
 def exchange(shadow: Path, view: Path) -> None:
-    """Put ``shadow``, which must be closed, in the place of ``view``. A crash leaves the one or the other, whole."""
+    """Put ``shadow``, which must be closed, in the place of ``view``, which nobody may write to meanwhile.
+
+    A crash leaves the one or the other, whole. Raises ViewBusyError where a reader holds up the old view's log.
+    """
     _sync(shadow)
+    if view.exists():
+        _settle(view)
+    fault.halt("projections.exchange.before")
     with swapping(view, alone=True):
-        if view.exists():
-            _settle(view)
         _discard_beside(view)
+        fault.halt("projections.rename.before")
         shadow.replace(view)
-        _sync(view.parent)
+        fault.halt("projections.rename.after")
+    fault.halt("projections.exchange.after")
+    _sync(view.parent)
     _discard_beside(shadow)
 
 

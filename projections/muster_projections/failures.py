@@ -6,6 +6,7 @@ MusterError
     ├── ViewBusyError
     ├── ViewOutdatedError
     └── ViewUnreadableError
+ProjectionInvalidError
 ExecutionAmbiguousError
 """
 
@@ -49,6 +50,13 @@ class ViewUnreadableError(ViewError):
 
     code = "view_unreadable"
     remedy = "Move it away if it is yours, or let it be replaced: muster projections rebuild."
+
+
+class ProjectionInvalidError(MusterError):
+    """A projection that is installed cannot be used."""
+
+    code = "projection_invalid"
+    remedy = "Correct it, or uninstall the package that brings it."
 
 
 class ExecutionAmbiguousError(MusterError):
