@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from muster.model.commands import Command, Heartbeat, LogLine
 from muster.model.envelope import Event, Recorded
+
+if TYPE_CHECKING:
+    from muster.archive.archive import Archive
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -117,7 +120,8 @@ class EventLog(LogReader, Protocol):
     async def erase(self, execution: str, below: int) -> None:
         """Erase the events of this execution that stand below sequence ``below``. Raises BrokerError.
 
-        The one thing that takes events out of the log. Only a scheduler does this, for an execution that was cleared.
+        The one thing that takes events out of the log. Only a scheduler does this, for an execution that was cleared or
+        is in the archive.
         """
         ...
 
@@ -226,6 +230,11 @@ class Broker(Protocol):
     @property
     def history(self) -> LogReader:
         """All that is known of the past: what stands in the log, and what moved from it into the archive."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """Where executions are that ended long ago, and what the log says about them."""
         ...
 
     @property
