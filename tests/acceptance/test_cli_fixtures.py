@@ -52,3 +52,37 @@ def test_nothing_can_be_left_out_of_a_recording(muster: Muster, execution: str, 
 def test_what_is_not_there_cannot_be_recorded(muster: Muster):
     """An execution nobody knows is refused by its id."""
     assert "There is no execution nobody" in muster("events", "nobody", "--json", code=2).stderr
+
+
+def test_a_redacted_recording_says_nothing_and_replays(muster: Muster, execution: str):
+    """With --redact no value is left, and the decisions are made again from what stands for them."""
+    plain = muster("events", execution, "--json").stdout
+    assert "hello you" in plain
+    redacted = muster("events", execution, "--json", "--redact").stdout
+    assert "hello" not in redacted.replace('"name":"hello"', "")
+    assert redacted.count("\n") == plain.count("\n")
+    path = muster.folder / "redacted.jsonl"
+    path.write_text(redacted)
+    assert muster.json("replay", str(path))["differences"] == []
+    again = muster("events", execution, "--json", "--redact").stdout
+    assert again != redacted
+
+
+def test_a_key_makes_redaction_repeatable(muster: Muster, execution: str):
+    """With the same key the same recording comes out the same; a short key is refused."""
+    options = ["--json", "--redact", "--redact-key", "chance-enough-for-anybody"]
+    assert muster("events", execution, *options).stdout == muster("events", execution, *options).stdout
+    said = muster("events", execution, "--redact", "--redact-key", "short", code=2).stderr
+    assert "tried out soon" in said
+
+
+def test_what_is_kept_stays(muster: Muster, execution: str):
+    """A kept input is told; one that does not exist, and keeping without redacting, are refused."""
+    kept = muster("events", execution, "--json", "--redact", "--keep", "inputs.name").stdout
+    assert '"name":"you"' in kept
+    assert (
+        "There is no inputs.nme to keep"
+        in muster("events", execution, "--redact", "--keep", "inputs.nme", code=2).stderr
+    )
+    assert "--redact" in muster("events", execution, "--keep", "inputs.name", code=2).stderr
+    assert "muster events EXECUTION" in muster("events", "--redact", code=2).stderr

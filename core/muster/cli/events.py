@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -18,6 +18,8 @@ from muster.model.envelope import Event, Recorded, encode
 from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
 from muster.model.names import NO_EXECUTION, check_execution
 
+KEY_LENGTH_MIN: Final = 16  # characters; a shorter key of a person's making is guessed
+
 
 @command("events", short_help="Print events of the log, or record an execution.")
 @click.argument("recording", metavar="[EXECUTION]", required=False)
@@ -27,7 +29,32 @@ from muster.model.names import NO_EXECUTION, check_execution
 @click.option("--machine", metavar="NAME", help="Only what this machine wrote or what was said about it.")
 @click.option("--kind", metavar="KIND", help="Only this kind: step.failed, image (any verb), or '*.failed'.")
 @click.option("--raw", is_flag=True, help="The lines exactly as they are in the log, without their sequence.")
-def events(terminal: Terminal, recording: str | None, follow: bool, raw: bool, **chosen: Any) -> None:
+@click.option(
+    "--redact", is_flag=True, help="Of a recording: put stand-ins for all values, so that it can be shared."
+)
+@click.option(
+    "--keep",
+    multiple=True,
+    metavar="NAME",
+    help="With --redact: leave inputs.NAME or steps.STEP.outputs.NAME.",
+)
+@click.option(
+    "--redact-key",
+    metavar="KEY",
+    envvar="MUSTER_REDACT_KEY",
+    show_envvar=True,
+    help="Equal values have equal stand-ins in all that is redacted with this key; without one, in this fixture only.",
+)
+def events(
+    terminal: Terminal,
+    recording: str | None,
+    follow: bool,
+    raw: bool,
+    redact: bool,
+    keep: tuple[str, ...],
+    redact_key: str | None,
+    **chosen: Any,
+) -> None:
     """Print events in the order of the log, one line each.
 
     With --json each line is the event's CloudEvents object and its place in the log as the attribute `sequence`. Who
@@ -36,17 +63,53 @@ def events(terminal: Terminal, recording: str | None, follow: bool, raw: bool, *
     With EXECUTION these are its events and those of machines and of other executions that its decisions rest on, up
     to its last one: with --json a fixture, for `muster replay` and for tests (see docs/testing.md).
 
+    --redact puts stand-ins of the same type and length for inputs, outputs, commands, environments, images, labels,
+    metadata, host names and messages; it still replays. Ids, names, times, machine labels and what the engine counts
+    stay. Who has the key can test guesses: without --redact-key it is made by chance and forgotten.
+
     Examples:
       muster events -f
       muster events --execution 0198f2c4-… --json
       muster events --kind '*.failed' --from 1200
       muster events 0198f2c4-… --json > run.jsonl
+      muster events 0198f2c4-… --json --redact --keep inputs.count > run.jsonl
     """
+    _check_redaction(recording, redact, keep, redact_key)
     if recording is None:
         execute(_print_all(terminal, follow, raw, **chosen))
         return
     _check_alone(recording, {"follow": follow} | chosen)
-    execute(_record(terminal, recording, raw))
+    recorded = execute(_recorded(terminal, recording))
+    for each in _redacted(terminal, recorded, keep, redact_key) if redact else recorded:
+        _print(terminal, each, raw=raw)
+
+
+def _check_redaction(recording: str | None, redact: bool, keep: tuple[str, ...], key: str | None) -> None:
+    if recording is None and redact:
+        raise InvalidArgumentError(
+            "Only a recording can be redacted: of single events nobody can tell what their expressions compute with.",
+            remedy="Name the execution: muster events EXECUTION --json --redact",
+        )
+    if keep and not redact:
+        raise InvalidArgumentError("--keep says what --redact leaves.", remedy="Give --redact as well.")
+    if redact and key is not None and len(key) < KEY_LENGTH_MIN:
+        raise InvalidArgumentError(
+            f"A key of {len(key)} characters is tried out soon.",
+            remedy=f"Give at least {KEY_LENGTH_MIN} characters of chance, or none: then one is made.",
+        )
+
+
+def _redacted(
+    terminal: Terminal, recorded: list[Recorded], keep: tuple[str, ...], key: str | None
+) -> list[Recorded]:
+    from secrets import token_bytes
+
+    from muster.model.redaction import redact
+
+    found = redact(recorded, token_bytes(32) if key is None else key.encode(), keep)
+    for remark in found.remarks:
+        click.echo(f"Mind: {terminal.safe(str(remark))}", err=True)
+    return found.records
 
 
 async def _print_all(
@@ -82,12 +145,10 @@ def _check_alone(execution: str, options: dict[str, Any]) -> None:
         )
 
 
-async def _record(terminal: Terminal, execution: str, raw: bool) -> None:
+async def _recorded(terminal: Terminal, execution: str) -> list[Recorded]:
     async with Client(settings=terminal.settings) as client:
         with reading(terminal) as progress:
-            recorded = await record(client.broker.history, execution, progress)
-    for each in recorded:
-        _print(terminal, each, raw=raw)
+            return await record(client.broker.history, execution, progress)
 
 
 async def _check(client: Client, execution: str) -> None:
