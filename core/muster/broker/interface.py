@@ -175,6 +175,13 @@ class Commands(Protocol):
         """Delete the queue of ``target`` with what is left in it. Only a scheduler does this."""
         ...
 
+    async def forget(self, execution: str) -> None:
+        """Drop the commands to machines that name this execution. Only a scheduler does this, for one it erases.
+
+        Other attempts that such a command names are commanded again, as are all that nobody obeys.
+        """
+        ...
+
     def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """The commands to ``target`` as they come, until closed. Waits where the queue is not there yet.
 
@@ -192,6 +199,10 @@ class Heartbeats(Protocol):
 
     async def last(self, name: str) -> Heartbeat | None:
         """The newest beat of ``name``, if one is kept."""
+        ...
+
+    async def forget(self, execution: str) -> None:
+        """Drop the beats that name this execution. Only a scheduler does this, for one it erases."""
         ...
 
     def listen(self) -> AsyncGenerator[Heartbeat, None]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from typing import Any
 
 import nats
 import pytest
@@ -246,7 +247,7 @@ async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
     broker = await site.connect()
     if isinstance(broker, MemoryBroker):
         pytest.skip("memory puts at once")
-    objects = broker.archive.home
+    objects: Any = broker.archive.home
     data = bytes(range(256)) * 12_000
     real, published = objects._publish, 0
 

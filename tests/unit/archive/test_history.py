@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -112,13 +113,14 @@ async def test_opening_where_it_is_needed_only():
     broker = MemoryBroker(store)
     await move(broker, *executions)
     asked: list[str] = []
-    real = broker.archive.home.get
+    home: Any = broker.archive.home
+    real = home.get
 
     async def counted(names):
         asked.extend(names)
         return await real(names)
 
-    broker.archive.home.get = counted
+    home.get = counted
     moved = {each.first: each for each in entries_of(broker, await everything(broker.log))}
     start, stop = 40, 45
     await everything(broker.history, start, stop=stop)
