@@ -37,7 +37,7 @@ class ViewBusyError(ViewError):
 
 
 class ViewOutdatedError(ViewError):
-    """The view {path} was made by another release."""
+    """The view {path} was made by other projections: another release's, or not the ones installed here."""
 
     code = "view_outdated"
     remedy = (

@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import quote
 
 from muster_projections.claim import swapping
-from muster_projections.failures import ViewMissingError, ViewOutdatedError
+from muster_projections.exchange import mend
+from muster_projections.failures import ViewError, ViewMissingError, ViewOutdatedError
 from muster_projections.projection import Projection
 from muster_projections.registry import DEFAULTS
 from muster_projections.schema import agrees
@@ -22,11 +23,11 @@ def read_only(path: Path, projections: Sequence[Projection] | None = None) -> sq
     """A connection that cannot write; it may be used from any one thread at a time.
 
     The view must hold Muster's own tables as this release knows them; or, where ``projections`` are given, those of
-    these and no others.
-    Raises ViewMissingError, ViewOutdatedError or another ViewError, each with what to do.
+    these and no others. Raises ViewMissingError, ViewOutdatedError or another ViewError, each with what to do.
     """
     if not path.exists():
         raise ViewMissingError(path=str(path))
+    mend(path)
     with swapping(path, alone=False):
         uri = f"file:{quote(str(path.absolute()))}?mode=ro"
         try:
@@ -43,6 +44,17 @@ def read_only(path: Path, projections: Sequence[Projection] | None = None) -> sq
         connection.close()
         raise ViewOutdatedError(path=str(path))
     return connection
+
+
+def outdated(path: Path, projections: Sequence[Projection]) -> bool:
+    """Whether there is a view that other projections folded."""
+    try:
+        read_only(path, projections).close()
+    except ViewOutdatedError:
+        return True
+    except ViewError:
+        return False
+    return False
 
 
 def _unreadable(path: Path, error: sqlite3.DatabaseError) -> Exception:

@@ -101,7 +101,9 @@ class Projection:
 
     def __init__(self) -> None:
         self.handlers = _marked(self)
-        forgetful = [table.name for table in self.tables if EXECUTION in table.names]
+        given: Sequence[Any] = self.tables  # somebody else wrote them, and nobody has looked at them yet
+        own = [table for table in given if isinstance(table, Table)]
+        forgetful = [table.name for table in own if EXECUTION in table.names]
         if forgetful and CLEARED not in self.handlers:
             self.handlers[CLEARED] = forget(*forgetful)
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +22,15 @@ from muster.model.errors import BrokerError
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk
-from muster_projections.exchange import exchange
+from muster_projections.exchange import exchange, mend, sync
 from muster_projections.failures import (
+    ViewBusyError,
     ViewError,
     ViewMissingError,
     ViewOutdatedError,
     ViewUnreadableError,
 )
-from muster_projections.opening import read_only
+from muster_projections.opening import outdated, read_only
 from muster_projections.projection import Projection
 from muster_projections.registry import chosen
 from muster_projections.shadow import Compared, Shadow, Watch
@@ -52,15 +54,33 @@ async def rebuild(
 ) -> Rebuilt:
     """Fold the whole log anew and put the result in the place of the view.
 
-    The old view stays until then, whatever happens. Raises ViewBusyError where another rebuild is under way, and
-    ViewUnreadableError where ``view`` names a file of another kind.
+    The old view stays until then, whatever happens. Raises ViewBusyError where another rebuild is under way, or where
+    a projector keeps the view with other projections than these, and ViewUnreadableError where ``view`` names a file of
+    another kind.
     """
     path = view or settings.view_path
     async with Desk() as desk:
         projections = await desk.run(chosen)
         if path != settings.view_path:
             await desk.run(_not_another, path)
+        if await desk.run(outdated, path, projections):
+            await desk.enter(_unkept(path))
         return await refold(desk, broker, path, projections, progress)
+
+
+@contextmanager
+def _unkept(view: Path) -> Iterator[None]:
+    """A projector could not go on with a view of other projections than its own."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(claimed(view))
+        except ViewBusyError as error:
+            raise ViewBusyError(
+                f"{error.message.rstrip('.')} with other projections than are installed here.",
+                remedy="Start that process anew: it rebuilds the view by itself.",
+                **error.data,
+            ) from None
+        yield
 
 
 def _not_another(path: Path) -> None:
@@ -86,12 +106,14 @@ async def refold(
     watch = progress or (lambda _: None)
     path = view.with_name(f"{view.name}.rebuild")
     began = time.perf_counter()
+    await desk.run(mend, view)
     async with (
         desk.holding(claimed(view, "rebuilds")),
         Shadow.open(desk, broker, path, projections) as shadow,
     ):
         compared = await _compared(desk, shadow, view, projections, watch)
         await _near(shadow, watch)
+        await desk.run(sync, path)  # most of it, while nobody waits
         async with desk.holding(writing(view, alone=True)):
             await _last(shadow, watch)
             await desk.run(shadow.store.finish)

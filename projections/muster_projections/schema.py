@@ -27,7 +27,10 @@ def create(db: Database, table: Table) -> None:
     made = db.table(table.name).create(columns, pk=key, not_null=set(table.key), strict=True)
     for column in table.columns:
         if column.generated is not None:
-            db.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" TEXT AS ({column.generated})')
+            kind = "TEXT" if column.type == "JSON" else column.type
+            db.execute(
+                f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" {kind} AS ({column.generated})'
+            )
     for index in table.indexes:
         made.create_index(list(index), f"{table.name}_by_{'_'.join(index)}")
 

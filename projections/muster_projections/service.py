@@ -14,7 +14,8 @@ from muster.model.errors import LogChangedError
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk, ahead
-from muster_projections.failures import ViewOutdatedError
+from muster_projections.exchange import mend
+from muster_projections.opening import outdated
 from muster_projections.projection import Projection, moment
 from muster_projections.rebuild import refold
 from muster_projections.registry import chosen
@@ -39,7 +40,7 @@ async def serve(
     async with Desk() as desk:
         await desk.enter(claimed(path))
         projections = await desk.run(chosen)
-        if await desk.run(_outdated, path, projections):
+        if await desk.run(outdated, path, projections):
             ready(
                 f"the projections rebuild {path}, which others had folded; the log is read from its beginning"
             )
@@ -83,17 +84,9 @@ async def _follow(desk: Desk, broker: Broker, store: Store, stop: asyncio.Event)
                 return
 
 
-def _outdated(path: Path, projections: Sequence[Projection]) -> bool:
-    try:
-        with writing(path, alone=False):
-            Store.open(path, projections).close()
-    except ViewOutdatedError:
-        return True
-    return False
-
-
 def _open(path: Path, projections: Sequence[Projection]) -> Store:
     with writing(path, alone=False):
+        mend(path)
         return Store.open(path, projections)
 
 

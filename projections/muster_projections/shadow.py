@@ -79,15 +79,25 @@ class Shadow:
         cls, desk: Desk, broker: Broker, path: Path, projections: Sequence[Projection]
     ) -> AsyncIterator[Shadow]:
         """An empty one at ``path``; what is left of it when the block ends is removed."""
-        await desk.run(discard, path)  # of one that was killed
-        position = await broker.history.position()
-        store = await desk.run(Store.open, path, projections, passing=True)
+        opened: list[Store] = []  # also where this is cancelled while the thread opens it
+
+        def fresh() -> Store:
+            discard(path)  # of one that was killed
+            opened.append(Store.open(path, projections, passing=True))
+            return opened[0]
+
+        def gone() -> None:
+            for store in opened:
+                store.close()
+            discard(path)
+
         try:
+            position = await broker.history.position()
+            store = await desk.run(fresh)
             await desk.run(store.adopt, position.created)
             yield cls(desk, broker, store, position, projections)
         finally:
-            await desk.run(store.close)
-            await desk.run(discard, path)
+            await desk.run(gone)
 
     async def advance(self, goal: int, watch: Watch) -> None:
         """Fold what the log holds up to ``goal``."""

@@ -171,6 +171,25 @@ async def test_a_kept_view_is_rebuilt_all_the_same(memory, tmp_path):
     assert await sequence(view) == LOG.sequence
 
 
+async def test_a_view_that_is_kept_with_other_projections_is_not_rebuilt(memory, tmp_path):
+    """The projector could not go on with the new one: it is to be started anew, which does the same."""
+    view = await folded(tmp_path / "view.db", LOG.events[:10])
+
+    def age() -> None:
+        with closing(sqlite3.connect(view)) as connection:
+            connection.execute("UPDATE position SET projections = '{}'")
+            connection.commit()
+
+    await asyncio.to_thread(age)
+    async with Desk() as projector:
+        await projector.enter(claimed(view))
+        with pytest.raises(ViewBusyError, match=r"with other projections .* Start that process anew"):
+            await rebuild(memory, load(), view=view)
+    done = await rebuild(memory, load(), view=view)
+    assert "other projections" in (done.compared.obstacle or "")
+    assert await sequence(view) == LOG.sequence
+
+
 async def test_a_second_rebuild_is_refused(memory, tmp_path):
     """One at a time: the second is told who the first is, and harms nothing."""
     view = await folded(tmp_path / "view.db", LOG.events[:10])
