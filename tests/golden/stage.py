@@ -15,6 +15,7 @@ from typing import Any, Self
 import docker
 import nats
 
+from muster.broker.interface import LogReader
 from muster.identity import uuid7
 from muster.model import subjects
 from muster.model.envelope import Recorded, decode
@@ -185,9 +186,10 @@ class Stage(Installation):
         """What a reader from the beginning saw; what is left in the log, where a scenario took that."""
         return self.taken if self.taken is not None else list(self.log.events)
 
-    async def take(self) -> list[Recorded]:
-        """What the log holds now is the history."""
-        self.taken = [recorded async for batch in self.broker.log.read() for recorded in batch]
+    async def take(self, reader: LogReader | None = None) -> list[Recorded]:
+        """What the log holds now, or what is read with ``reader``, is the history."""
+        batches = (reader or self.broker.log).read()
+        self.taken = [recorded async for batch in batches for recorded in batch]
         return self.taken
 
 

@@ -27,7 +27,6 @@ UNWRITTEN_KINDS = {
     "machine.draining": OPERATORS,
     "machine.drained": OPERATORS,
     "machine.removed": OPERATORS,
-    "log.archived": "who writes it is being built",
 }
 """Kinds of events that nothing writes today."""
 

@@ -114,7 +114,7 @@ async def container_killed(stage: Stage) -> None:
 
 @in_docker
 async def container_removed(stage: Stage) -> None:
-    """AttemptLostError: the container is removed while its agent is dead; the next one says so, and the step goes on."""
+    """AttemptLostError: the container is removed while its agent is dead; the next says so; another try."""
     await stage.leader()
     agent = await stage.machine(runtime="docker", interval_s=5.0)
     script = f'test "$MUSTER_ATTEMPT" = 2 || {{ {GATE}; }}'
