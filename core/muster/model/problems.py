@@ -37,10 +37,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report:
-    """Collects problems; a part that is wrong already is not complained about again."""
+    """Collects problems; a part that is wrong already is not complained about again. ``subject`` is the whole."""
 
-    def __init__(self, file: str = "", positions: Mapping[Path, Position] | None = None) -> None:
+    def __init__(
+        self, file: str = "", positions: Mapping[Path, Position] | None = None, subject: str = "the workflow"
+    ) -> None:
         self.file = file
+        self.subject = subject
         self._positions = positions or {}
         self._found: dict[Path, Problem] = {}
 
