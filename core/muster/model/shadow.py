@@ -89,11 +89,16 @@ class Record(Replay):
         self.rounds = 0
         self.begun: dict[str, int] = {}
         self.leader = self.software = ""
+        self._read: tuple[str, Basis | None] = ("", None)
 
     @property
     def pending(self) -> Basis | None:
         """The basis of the round that may not be complete."""
-        return Basis.parse(self._basis) if self._basis is not None else None
+        if self._basis is None:
+            return None
+        if self._read[0] != self._basis:
+            self._read = (self._basis, Basis.parse(self._basis))
+        return self._read[1]
 
     @property
     def size(self) -> int:
