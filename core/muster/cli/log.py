@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from muster.cli import failures
-from muster.cli.terminal import Terminal, archive_option, command, execute
+from muster.cli.terminal import Terminal, archive_option, command, execute, global_options
 
 if TYPE_CHECKING:
     from muster.archive.findings import Finding, Verified
@@ -21,6 +21,7 @@ ANSWER_LIMIT_S: Final = (
 
 
 @click.group("log", short_help="Verify the log and its archive; archive old executions.")
+@global_options
 def log() -> None:
     """The log holds everything that happened. Executions that ended long ago are moved out of it into the archive.
 
