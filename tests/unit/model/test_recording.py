@@ -16,8 +16,6 @@ from muster.model.round import Round
 from tests.fixtures.play import Play, diamond, workflow
 from tests.unit.model.test_replay import elected
 
-IMAGES = ("busybox:1", "other:1", "third:1")
-
 
 def kinds(found: list[Recorded], execution: str) -> list[str]:
     """The kinds of what is kept of an execution."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,8 @@ from muster.model import fixture
 from tests.unit.model.test_replay import ended_diamond
 
 pytestmark = pytest.mark.slow
-ROOTS = [str(Path(__file__).resolve().parents[3] / name) for name in ("core", "agents", "projections")]
+ROOT = Path(__file__).resolve().parents[3]
+ROOTS = [str(ROOT / name) for name in ("core", "agents", "projections")]
 ENGINE = """
     async def test_runs(muster_engine):
         run = await muster_engine.run({"name": "w", "steps": [{"id": "a", "image": "i", "command": "true"}]})
@@ -121,6 +124,21 @@ def test_a_failing_check_shows_the_difference(tmp_path: Path):
     said = run_pytest(tmp_path, 'def test_it(muster_replay): muster_replay("run.jsonl").check()', code=1)
     assert "this release decides otherwise at sequence" in said
     assert "replayed.py" not in said.split("short test summary")[0]
+
+
+def test_what_the_page_shows_works(tmp_path: Path):
+    """The tests in docs/testing.md pass as they stand there, in the example's project."""
+    shutil.copytree(ROOT / "examples/testing", tmp_path, dirs_exist_ok=True)
+    (tmp_path / "pyproject.toml").unlink()
+    page = (ROOT / "docs/testing.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    marks = [block + "def test_marked(muster_engine): ...\n" for block in blocks if "def test_" not in block]
+    assert len(marks) == 1
+    code = "import pytest\n\n" + "\n".join([block for block in blocks if "def test_" in block] + marks)
+    options = ["-p", "pytest_asyncio.plugin", "-o", "asyncio_default_fixture_loop_scope=function"]
+    (tmp_path / "tests/test_page.py").write_text(code)
+    said = run_pytest(tmp_path, "", *options, "-o", "asyncio_mode=auto", "tests/test_page.py")
+    assert f"{code.count('def test_')} passed" in said
 
 
 @pytest.mark.broker
