@@ -13,6 +13,20 @@ LONG = "exec sleep 60"
 
 
 @scenario
+async def cancel_with_submit(stage: Stage) -> None:
+    """Submit and cancel come together, in one round: the execution ends before it began."""
+    leader = await stage.leader()
+    await stage.machine()
+    leader.pause()
+    workflow = {"name": "both", "steps": [step("it")]}
+    await stage.send("submit", Submit(id=fresh(), execution="both-1", workflow=workflow))
+    await stage.send("cancel", Cancel(id=fresh(), execution="both-1"))
+    leader.unpause()
+    assert await stage.log.ended("both-1") == ["cancelled"]
+    assert stage.log.of("execution.started") == []
+
+
+@scenario
 async def cancel_while_queued(stage: Stage) -> None:
     """Cancelled before any machine took a step: nothing runs."""
     await stage.leader()
