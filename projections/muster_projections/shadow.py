@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -104,7 +105,7 @@ class Shadow:
         if goal > self.store.sequence:
             reading = self._broker.history.read(self.store.sequence + 1, stop=goal)
             async with aclosing(ahead(gathered(reading))) as batches:
-                async for batch in batches:
+                async for batch in collected(batches):
                     self.events += await self._desk.run(self.store.write, batch)
                     watch(Progress(self.events, self.store.sequence, max(goal, self.aim)))
             # The last events of the log may be erased ones; the view reflects them all the same.
@@ -175,6 +176,22 @@ class Shadow:
 def _position(connection: Any) -> tuple[int, str | None]:
     sequence, created = connection.execute("SELECT sequence, created FROM position").fetchone()
     return sequence, created
+
+
+async def collected(batches: AsyncIterator[list[Recorded]]) -> AsyncGenerator[list[Recorded], None]:
+    """The same; garbage is looked for between them, and not while thousands of events are alive that are none.
+
+    Measured: a fifth of the CPU of a rebuild.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        async for batch in batches:
+            yield batch
+            gc.collect(0)
+    finally:
+        if was:
+            gc.enable()
 
 
 async def gathered(batches: AsyncGenerator[list[Recorded], None]) -> AsyncGenerator[list[Recorded], None]:
