@@ -154,9 +154,7 @@ def load(text: bytes, *, name: str) -> Changes:
     try:
         document = parse(text, name=name)
     except WorkflowInvalidError as error:
-        empty = "is empty" in error.message
-        problems = [msgspec.structs.replace(one, remedy=_EMPTY) if empty else one for one in error.problems]
-        _refuse(problems)
+        _refuse([_of_policy(problem) for problem in error.problems])
     report = _report(document)
     file = shape.fitted(_File, document.data, report)
     if file is not None:
@@ -168,6 +166,13 @@ def load(text: bytes, *, name: str) -> Changes:
         report.add((), "the file changes nothing.", _EMPTY)
         _refuse(report.problems)
     return Changes(**data, document=document)
+
+
+def _of_policy(problem: Problem) -> Problem:
+    """What is wrong with the text, in words for this kind of file."""
+    empty = problem.message == "the file is empty."
+    remedy = _EMPTY if empty else problem.remedy.replace("workflow", "policy")
+    return msgspec.structs.replace(problem, remedy=remedy)
 
 
 def _check(file: _File, report: Report) -> None:

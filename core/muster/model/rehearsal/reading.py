@@ -21,6 +21,7 @@ from muster.model.evolve import evolve
 from muster.model.foreign import hold
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.rehearsal.hearing import PROMPT, SKEW_TOLD, Hearing, Moment
+from muster.model.rehearsal.leadership import Gap
 from muster.model.rehearsal.script import LOST_REASONS, Course, Cue, Script, Silence
 from muster.model.state import State
 
@@ -71,6 +72,7 @@ class _Reading:
         self._open: dict[str, Silence] = {}
         self._last_heard: dict[str, datetime] = {}
         self._connected: dict[str, datetime] = {}
+        self._round: list[Event] = []
         moments = [self._hearing.moment(recorded).heard for recorded in records]
         self.script = Script(begins=min(moments), ends=max(moments), machines=self._state.machines)
 
@@ -116,8 +118,7 @@ class _Reading:
         match event.data:
             case c.LeaderElected(policy=policy):
                 self.script.policy = self.script.policy or policy
-                self.script.leaders += 1
-                self._cue(at, recorded)
+                self._elected(recorded, at)
             case c.ExecutionQueued():
                 self.script.known[event.execution] = event.data
                 self._cue(at, recorded)
@@ -136,6 +137,17 @@ class _Reading:
                 self._scheduled(recorded, event.data, at)
             case c.AttemptSuperseded():
                 self._superseded(recorded, at)
+        if event.basis is not None and not self._foreign(event):
+            new = not self._round or self._round[-1].basis != event.basis
+            self._round = [event] if new else [*self._round, event]
+
+    def _elected(self, recorded: Recorded, at: datetime) -> None:
+        if self._round and self._round[-1].time < at:
+            self.script.gaps.append(Gap(self._round[-1].time, at, len(self._round)))
+        self._cue(at, recorded)
+        for name, machine in self._state.machines.items():
+            if machine.online:
+                self._returns(name, at)
 
     def _scheduled(self, recorded: Recorded, data: c.StepScheduled, at: datetime) -> None:
         event = recorded.event

@@ -17,6 +17,7 @@ from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.rehearsal.assumptions import Assumption, Assumptions
 from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.leadership import Leadership
 from muster.model.rehearsal.performance import Assume, Performance
 from muster.model.rehearsal.reading import read
 from muster.model.rehearsal.results import Change, ExecutionResult, changes, drift_s, results, span_s
@@ -78,8 +79,10 @@ def rehearse(
         )
     rules.check(script.steps(), script.machines, name)
     performance = Performance(script, assume)
-    unchanged, changed = Stage(script, performance, Changes()), Stage(script, performance, rules)
+    leadership = Leadership(script.gaps)
+    unchanged = Stage(script, performance, Changes(), leadership)
     unchanged.play(rounds_max)
+    changed = Stage(script, performance, rules, Leadership(unled=leadership.unled))
     changed.play(rounds_max)
     recorded = results(each.event for each in records if each.event.writer == SCHEDULER)
     then, now = results(unchanged.events), results(changed.events)
@@ -99,7 +102,10 @@ def rehearse(
     ]
     return Rehearsal(
         executions=executions,
-        assumed=[*Assumptions(_general(script, rules, open_)).all(), *changed.assumed.all()],
+        assumed=[
+            *Assumptions(_general(script, rules, open_, leadership.missing_s)).all(),
+            *changed.assumed.all(),
+        ],
         drift_s=max(drift_s(one.recorded, one.unchanged) for one in executions),
         then_s=span_s(then),
         now_s=span_s(now),
@@ -122,13 +128,13 @@ def _deviations(recorded: ExecutionResult, played: ExecutionResult) -> list[Chan
 # ---- what is assumed of every play
 
 
-def _general(script: Script, rules: Changes, open_: int) -> Iterator[str]:
+def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> Iterator[str]:
     yield "what people asked for, and machines that came, went or fell silent, come at their recorded times"
     yield "the scheduler reacts at once; what held it up is part of how long attempts took"
     if script.policy is None:
         yield "the record does not say under which policy it was made: the defaults"
-    if script.leaders > 1:
-        yield f"one scheduler leads all the time (the record has {script.leaders} elections)"
+    if script.gaps:
+        yield f"nobody led for {missing_s:.3g} s, as recorded; all the rest of the time a scheduler leads"
     if script.foreign:
         yield f"{script.foreign} attempts of executions that the record does not hold take room as recorded"
     if open_:

@@ -14,6 +14,7 @@ from muster.model.body import AttemptRef, Body
 from muster.model.cluster import Machine
 from muster.model.envelope import Recorded
 from muster.model.policy import Policy
+from muster.model.rehearsal.leadership import Gap
 from muster.model.workflow import Step
 
 LOST_REASONS: Final = ("no_capacity", "lost")  # failures that are the machine's, not the attempt's
@@ -95,7 +96,7 @@ class Script(msgspec.Struct, kw_only=True):
     begins: datetime
     ends: datetime
     policy: Policy | None = None
-    leaders: int = 0
+    gaps: list[Gap] = []
     cues: list[Cue] = []
     silences: dict[str, list[Silence]] = {}
     courses: dict[AttemptRef, Course] = {}

@@ -11,6 +11,8 @@ an answer. Rules:
    then, what became of the others is taken; where there were none, it is lost.
 4. Attempts of executions that are not in the record hold room as they did, whatever is decided now.
 
+5. Nobody decides while nobody led (``leadership``).
+
 Nothing goes on for ever: attempts are bounded by the rules, and rounds by ``ROUNDS_MAX``.
 """
 
@@ -34,6 +36,7 @@ from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.rehearsal.assumptions import Assumptions
 from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.leadership import Leadership
 from muster.model.rehearsal.performance import LATEST, Line, Performance
 from muster.model.rehearsal.script import Cue, Script, Silence
 from muster.model.round import Round
@@ -41,6 +44,11 @@ from muster.model.state import State
 
 ROUNDS_MAX: Final = 1_000_000  # some minutes of work; a script that needs more does not end by itself
 
+_STOPPING: Final = (
+    c.AttemptSuperseded,
+    c.ExecutionEnding,
+    c.MachineOnline,
+)  # after these some may have to stop
 _ASKS: Final = (c.ExecutionQueued, c.ExecutionEnding)  # what people asked for
 
 Happening = Callable[[Round], None]
@@ -49,17 +57,20 @@ Happening = Callable[[Round], None]
 class Stage:
     """One play of a script. ``events`` are what the scheduler wrote, in order."""
 
-    def __init__(self, script: Script, performance: Performance, changes: Changes) -> None:
+    def __init__(
+        self, script: Script, performance: Performance, changes: Changes, leadership: Leadership
+    ) -> None:
         self.events: list[Event] = []
         self.assumed = Assumptions()
         self.rounds = 0
-        self.finished = True
+        self._leadership = leadership
         self._script = script
         self._performance = performance
         self._changes = changes
         self._state = State(changes.limits(script.policy or Policy()))
         self._agenda: list[tuple[datetime, int, int, Happening]] = []
         self._number = 0
+        self._arrived = False
         self._foreign: set[AttemptRef] = set()
         self._unheard: dict[AttemptRef, int] = {}
         self._asked: set[tuple[str, AttemptRef]] = set()
@@ -74,7 +85,6 @@ class Stage:
             if now is None:
                 return
             if self.rounds >= rounds_max:
-                self.finished = False
                 self.assumed.note(
                     f"the play was ended after {rounds_max} rounds; what is open then stays open"
                 )
@@ -100,19 +110,31 @@ class Stage:
     def _next(self) -> datetime | None:
         times = [self._agenda[0][0]] if self._agenda else []
         due = next_due(self._state)
-        return min([*times, due] if due is not None else times, default=None)
+        return min([*times, self._leadership.led_at(due)] if due is not None else times, default=None)
 
     def _round(self, now: datetime) -> None:
         self.rounds += 1
         round_ = Round(self._state, now)
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[3](round_)
-        decide(self._state, now, round_)
-        self.events += round_.events
+        if self._leadership.led_at(now) > now:
+            return
+        written = self._leadership.cut(round_)
+        if written is None:
+            decide(self._state, now, round_)
+        for event in written or ():
+            evolve(self._state, event)
+        self.events += [*round_.events, *(written or ())]
+        if not self._leadership.dies(now):
+            self._send(round_, now)
+
+    def _send(self, round_: Round, now: datetime) -> None:
         for name, orders in round_.starts.items():
             for order in orders:
                 self._start(order.ref, name, now)
-        self._stops(now)
+        if self._arrived or any(isinstance(event.data, _STOPPING) for event in round_.events):
+            self._arrived = False
+            self._stops(now)
 
     # ---- the script
 
@@ -143,6 +165,8 @@ class Stage:
             case c.LeaderElected(policy=policy):
                 data = msgspec.structs.replace(event.data, policy=self._changes.limits(policy or Policy()))
                 evolve(self._state, msgspec.structs.replace(event, data=data), sequence)
+                for name in self._state.machines:
+                    self._return(name, round_.now)
             case c.ExecutionQueued(workflow=workflow):
                 data_ = msgspec.structs.replace(event.data, workflow=self._changes.workflow(workflow))
                 self._write(round_, event, data_)
@@ -202,7 +226,8 @@ class Stage:
         return found
 
     def _return(self, name: str, now: datetime) -> None:
-        """It hears again the starts that it has not taken up."""
+        """It hears again the starts that it has not taken up, and whom to stop."""
+        self._arrived = True
         machine = self._state.machines[name]
         for ref, attempt in list(machine.held.items()):
             if not attempt.accepted and not attempt.superseded and ref not in self._foreign:
@@ -229,13 +254,17 @@ class Stage:
 
     def _verdict(self, round_: Round, name: str, evidence: c.Evidence) -> None:
         machine = self._state.machines.get(name)
-        if machine is not None and machine.online and machine.session == evidence.session:
+        if (led_at := self._leadership.led_at(round_.now)) > round_.now:
+            self._plan(led_at, lambda round_: self._verdict(round_, name, evidence))
+        elif machine is not None and machine.online and machine.session == evidence.session:
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
             round_.write(c.MachineOffline(evidence=evidence), cause, machine=name)
 
     def _online(self, round_: Round, name: str, evidence: c.Evidence) -> None:
         machine = self._state.machines.get(name)
-        if machine is not None and machine.status == "offline" and machine.session == evidence.session:
+        if (led_at := self._leadership.led_at(round_.now)) > round_.now:
+            self._plan(led_at, lambda round_: self._online(round_, name, evidence))
+        elif machine is not None and machine.status == "offline" and machine.session == evidence.session:
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
             round_.write(c.MachineOnline(evidence=evidence), cause, machine=name)
             self._return(name, round_.now)
