@@ -11,7 +11,8 @@ from muster.cli.replay import as_object, side_by_side
 from muster.cli.serving import Shutdown, connect
 from muster.clock import Clock
 from muster.model.shadow import Disagreement
-from muster.scheduler.shadow import Notice, Shadow, Standing
+from muster.scheduler.report import Notice, Standing
+from muster.scheduler.shadow import Shadow
 
 if TYPE_CHECKING:
     from muster.cli.terminal import Terminal

@@ -17,8 +17,9 @@ from muster.model.commands import Cancel
 from muster.model.errors import BrokerError
 from muster.model.shadow import Disagreement
 from muster.scheduler.options import ShadowOptions
+from muster.scheduler.report import Notice
 from muster.scheduler.service import serve
-from muster.scheduler.shadow import Notice, Shadow
+from muster.scheduler.shadow import Shadow
 from muster.settings import Settings
 from muster_agents.service import serve as serve_agent
 from tests.fixtures.broker import Broker
