@@ -142,6 +142,7 @@ def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> It
     for machine, by in sorted(script.skews.items()):
         ahead = by.total_seconds()
         yield f"the clock of {machine} was {'ahead' if ahead > 0 else 'behind'} by {abs(ahead):.1f} s"
+    yield from _silent(script, rules)
     yield from _heartbeats(script, rules)
     yield from _room(script, rules)
 
@@ -162,6 +163,12 @@ def _heartbeats(script: Script, rules: Changes) -> Iterator[str]:
             count = sum(restarted == name for restarted, _ in script.restarts)
             if count:
                 yield f"{name} was back in less than {now_s:g} s each of the {count} times its agent connected anew"
+
+
+def _silent(script: Script, rules: Changes) -> Iterator[str]:
+    for name, silences in sorted(script.silences.items()):
+        if silences[-1].ended_at is None and not rules.absent(name):
+            yield f"{name} is silent when the record ends, and stays so"
 
 
 def _room(script: Script, rules: Changes) -> Iterator[str]:

@@ -49,6 +49,9 @@ _STOPPING: Final = (
     c.ExecutionEnding,
     c.MachineOnline,
 )  # after these some may have to stop
+_BEYOND: Final = (
+    "beyond the end of the record nobody asks for anything, and no machine comes, goes or falls silent"
+)
 _ASKS: Final = (c.ExecutionQueued, c.ExecutionEnding)  # what people asked for
 
 Happening = Callable[[Round], None]
@@ -71,6 +74,7 @@ class Stage:
         self._agenda: list[tuple[datetime, int, int, Happening]] = []
         self._number = 0
         self._arrived = False
+        self._beyond = False
         self._foreign: set[AttemptRef] = set()
         self._unheard: dict[AttemptRef, int] = {}
         self._asked: set[tuple[str, AttemptRef]] = set()
@@ -114,6 +118,9 @@ class Stage:
 
     def _round(self, now: datetime) -> None:
         self.rounds += 1
+        if now > self._script.ends and not self._beyond:
+            self._beyond = True
+            self.assumed.note(_BEYOND)
         round_ = Round(self._state, now)
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[3](round_)

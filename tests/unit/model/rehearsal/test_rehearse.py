@@ -204,6 +204,8 @@ def test_more_patience_with_a_machine_that_never_returns_only_waits_longer() -> 
     """The verdict falls when the new patience ends, and the step goes on elsewhere from then."""
     found = rehearse(silent(judged=True, back=False).log, Changes(policy={"beats_missed_max": 6}))
     execution = only(found)
+    assert "m1 is silent when the record ends, and stays so" in texts(found)
+    assert "beyond the end of the record nobody asks for anything" in texts(found)
     assert execution.unchanged.makespan_s is not None
     assert execution.changed.retries == {"lost": 1}
     assert execution.changed.makespan_s == pytest.approx(execution.unchanged.makespan_s + 9, abs=0.01)
