@@ -54,6 +54,7 @@ def test_what_is_not_there_cannot_be_recorded(muster: Muster):
     assert "There is no execution nobody" in muster("events", "nobody", "--json", code=2).stderr
 
 
+@pytest.mark.timeout(180)  # some fifteen commands, each a process of its own
 def test_executions_that_share_a_machine_are_recorded_apart(muster: Muster):
     """Of runs that press each other for room, each has a recording that replays, with a redacted one beside it."""
     muster.write("press.yaml", PRESS)
@@ -71,6 +72,9 @@ def test_executions_that_share_a_machine_are_recorded_apart(muster: Muster):
     assert all(
         f'"{other}"' in recorded[f"{each}.jsonl"] for each, other in zip(ids, ids[1:] + ids, strict=False)
     )
+
+    muster("clear", ids[0])
+    assert "1 other execution of that time may have been cleared" in muster("events", ids[1]).stderr
 
 
 PRESS = """\

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.client.recording import record
+from muster.client.recording import erased_beside, record
 from muster.model import catalogue as c
 from muster.model import recording
 from muster.model.errors import ExecutionNotFoundError, NameInvalidError
@@ -69,3 +69,25 @@ async def test_what_is_not_there_cannot_be_recorded():
     await broker.log.append([log.decide(c.ExecutionCleared(), "x2").event])
     with pytest.raises(ExecutionNotFoundError, match="x2 was cleared"):
         await record(broker.history, "x2")
+
+
+async def test_what_was_cleared_beside_it_is_counted():
+    """Executions of the same time that were cleared since are counted, and none that were gone before or came after."""
+    log = History()
+    log.connect("m1")
+    for execution in ("before", "beside", "x1"):
+        log.queue(execution)
+        if execution == "before":
+            log.decide(c.ExecutionCleared(sequences=[(2, 2)]), "before")
+    log.move(c.ExecutionStarted, "beside", "start")
+    log.move(c.ExecutionStarted, "x1", "start")
+    log.queue("after")
+    log.decide(c.ExecutionCleared(sequences=[(4, 4), (6, 6)]), "beside")
+    log.decide(c.ExecutionCleared(sequences=[(8, 8)]), "after")
+    broker = await logged(log)
+    found = await record(broker.history, "x1")
+    assert [r.event.kind for r in found if r.event.execution == "x1"] == [
+        "execution.queued",
+        "execution.started",
+    ]
+    assert await erased_beside(broker.history, found) == 1
