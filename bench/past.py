@@ -107,16 +107,22 @@ async def archive(url: str, folder: Path) -> int:
     folder.mkdir()
     (folder / MARK).write_text("made by a bench\n")
     try:
-        packers: dict[str, Packer] = {}
-        async for batch in broker.log.read():
-            for recorded in batch:
-                if recorded.event.execution != NO_EXECUTION:
-                    packers.setdefault(recorded.event.execution, Packer()).add([recorded])
-        previous, moved = "", [_kept(folder, name, packer) for name, packer in packers.items()]
+        moved, names = [], []
+        play = len(history(**PLAY).events)
+        last = (await broker.log.position()).last
+        for start in range(1, last + 1, play):  # no execution goes on beyond its telling
+            packers: dict[str, Packer] = {}
+            async for batch in broker.log.read(start, stop=start + play - 1):
+                for recorded in batch:
+                    if recorded.event.execution != NO_EXECUTION:
+                        packers.setdefault(recorded.event.execution, Packer()).add([recorded])
+            moved += [_kept(folder, name, packer) for name, packer in packers.items()]
+            names += packers
+        previous = ""
         for start in range(0, len(moved), OBJECTS):
             previous = await _name(broker, folder, moved[start : start + OBJECTS], previous, moved[0].first)
         last = (await broker.log.position()).last
-        for name in packers:
+        for name in names:
             await broker.log.erase(name, last + 1)
         return sum(each.events for each in moved)
     finally:

@@ -110,6 +110,22 @@ def test_a_damaged_view_is_replaced(views, tmp_path):
         assert view.sequence > 30
 
 
+def test_a_reader_who_opens_in_the_middle_ends_nobody_s_exchange(views, monkeypatch):
+    """Somebody opens the view just before and just after: what an exchange under way left lying is not his to mend."""
+    view, shadow = views
+    seen = []
+
+    def look(point: str) -> None:
+        if "exchange" in point:
+            with View.open(view) as reader:
+                seen.append(reader.sequence)
+
+    monkeypatch.setattr(exchange.fault, "halt", look)
+    exchange.exchange(shadow, view)
+    assert seen == [30, history(7).sequence]
+    assert not view.with_name("view.db.exchange").exists()
+
+
 @pytest.mark.parametrize("renamed", [False, True], ids=["before the rename", "after it"])
 def test_an_exchange_that_died_is_finished_by_the_next_who_opens(views, tmp_path, renamed):
     """Before the rename the old view keeps its log; after it the old one's empty log must not be the new one's."""
