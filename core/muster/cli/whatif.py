@@ -90,8 +90,8 @@ def _trust(terminal: Terminal, found: Rehearsal) -> None:
         return
     first = wrong[0].deviations[0]
     terminal.say(
-        f"\nTake this with care: played again unchanged, {len(wrong)} of {len(found.executions)} executions do not "
-        f"come out as recorded. The first: {wrong[0].id}, {first.what}: {_word(first.then)} recorded, "
+        f"\nTake this with care: played again unchanged, not everything comes out as recorded ({len(wrong)} of "
+        f"{len(found.executions)} differ). The first: {wrong[0].id}, {first.what}: {_word(first.then)} recorded, "
         f"{_word(first.now)} played."
     )
 

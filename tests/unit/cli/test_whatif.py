@@ -89,7 +89,8 @@ def test_a_play_that_is_not_to_be_believed_says_so(tmp_path: Path, capsys: pytes
     assert muster("replay", write(tmp_path / "run.jsonl", log), "--policy", policy) == failures.OK
     said = capsys.readouterr().out
     assert (
-        "Take this with care: played again unchanged, 1 of 1 executions do not come out as recorded" in said
+        "Take this with care: played again unchanged, not everything comes out as recorded (1 of 1 differ)"
+        in said
     )
     assert "steps.a.machines: m9 recorded, m1 played" in said
 

@@ -22,7 +22,8 @@ from muster.model.foreign import hold
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.rehearsal.hearing import PROMPT, SKEW_TOLD, Hearing, Moment
 from muster.model.rehearsal.leadership import Gap
-from muster.model.rehearsal.script import LOST_REASONS, Course, Cue, Script, Silence
+from muster.model.rehearsal.script import LOST_REASONS, Course, Cue, Script
+from muster.model.rehearsal.silences import Silence
 from muster.model.state import State
 
 AFTER_END_S: Final = (

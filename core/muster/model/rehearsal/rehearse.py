@@ -136,9 +136,9 @@ def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> It
     if script.gaps:
         yield f"nobody led for {missing_s:.3g} s, as recorded; all the rest of the time a scheduler leads"
     if script.foreign:
-        yield f"{script.foreign} attempts of executions that the record does not hold take room as recorded"
+        yield f"attempts of executions that the record does not hold ({script.foreign}) take room as recorded"
     if open_:
-        yield f"{open_} executions had not ended when the record ends; how they go on is assumed"
+        yield f"how those go on that had not ended when the record ends ({open_}) is assumed"
     for machine, by in sorted(script.skews.items()):
         ahead = by.total_seconds()
         yield f"the clock of {machine} was {'ahead' if ahead > 0 else 'behind'} by {abs(ahead):.1f} s"
@@ -162,7 +162,7 @@ def _heartbeats(script: Script, rules: Changes) -> Iterator[str]:
             )
             count = sum(restarted == name for restarted, _ in script.restarts)
             if count:
-                yield f"{name} was back in less than {now_s:g} s each of the {count} times its agent connected anew"
+                yield f"{name} was away for less than {now_s:g} s whenever its agent connected anew ({count} times)"
 
 
 def _silent(script: Script, rules: Changes) -> Iterator[str]:

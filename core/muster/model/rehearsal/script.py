@@ -15,6 +15,7 @@ from muster.model.cluster import Machine
 from muster.model.envelope import Recorded
 from muster.model.policy import Policy
 from muster.model.rehearsal.leadership import Gap
+from muster.model.rehearsal.silences import Silence
 from muster.model.workflow import Step
 
 LOST_REASONS: Final = ("no_capacity", "lost")  # failures that are the machine's, not the attempt's
@@ -31,30 +32,6 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     recorded: Recorded
     foreign: bool = False
     held: frozenset[AttemptRef] = frozenset()
-
-
-class Silence(msgspec.Struct, kw_only=True):
-    """A machine's beats failed to come until a verdict fell, ``patience_s`` after the last one.
-
-    Nothing was heard of it from ``since`` to ``flows_at``; ``ended_at`` is when it beat again (then ``online_at`` too),
-    connected anew or said goodbye. None where the record ends before.
-    """
-
-    machine: str
-    sequence: int
-    verdict_at: datetime
-    patience_s: float
-    policy: Policy
-    evidence: c.Evidence
-    since: datetime
-    connected_at: datetime
-    flows_at: datetime | None = None
-    online_at: datetime | None = None
-    ended_at: datetime | None = None
-
-    def covers(self, moment: datetime) -> bool:
-        """Whether what the machine said then was not heard at once."""
-        return self.since < moment and (self.flows_at is None or moment < self.flows_at)
 
 
 class Course(msgspec.Struct, frozen=True, kw_only=True):

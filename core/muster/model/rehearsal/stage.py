@@ -10,7 +10,6 @@ an answer. Rules:
 3. When an agent connects anew, it answers for the attempts that it answered for then. For one that did not run there
    then, what became of the others is taken; where there were none, it is lost.
 4. Attempts of executions that are not in the record hold room as they did, whatever is decided now.
-
 5. Nobody decides while nobody led (``leadership``).
 
 Nothing goes on for ever: attempts are bounded by the rules, and rounds by ``ROUNDS_MAX``.
@@ -38,17 +37,15 @@ from muster.model.rehearsal.assumptions import Assumptions
 from muster.model.rehearsal.changes import Changes
 from muster.model.rehearsal.leadership import Leadership
 from muster.model.rehearsal.performance import LATEST, Line, Performance
-from muster.model.rehearsal.script import Cue, Script, Silence
+from muster.model.rehearsal.script import Cue, Script
+from muster.model.rehearsal.silences import Verdict, heard_at, verdicts
 from muster.model.round import Round
 from muster.model.state import State
 
 ROUNDS_MAX: Final = 1_000_000  # some minutes of work; a script that needs more does not end by itself
 
-_STOPPING: Final = (
-    c.AttemptSuperseded,
-    c.ExecutionEnding,
-    c.MachineOnline,
-)  # after these some may have to stop
+# After these some attempts may have to stop.
+_STOPPING: Final = (c.AttemptSuperseded, c.ExecutionEnding, c.MachineOnline)
 _BEYOND: Final = (
     "beyond the end of the record nobody asks for anything, and no machine comes, goes or falls silent"
 )
@@ -102,10 +99,14 @@ class Stage:
             self._enter(cue)
         for name, like in self._changes.more().items():
             self._besides(name, like)
-        for name, silences in self._script.silences.items():
-            if not self._changes.absent(name):
-                for silence in silences:
-                    self._judge(silence)
+        for silences in self._script.silences.values():
+            for verdict in verdicts(silences, self._changes):
+                self._judge(verdict)
+
+    def _judge(self, verdict: Verdict) -> None:
+        self._plan(verdict.at, lambda round_: self._verdict(round_, verdict), verdict.sequence)
+        if verdict.online_at is not None:
+            self._plan(verdict.online_at, lambda round_: self._online(round_, verdict))
 
     def _plan(self, at: datetime, happening: Happening, sequence: int = LATEST) -> None:
         self._number += 1
@@ -242,46 +243,29 @@ class Stage:
                 if course is None or course.machine != name or course.base_at <= now:
                     self._start(ref, name, now)
 
-    def _judge(self, silence: Silence) -> None:
-        """Plan the verdict under the patience of now, and the end of it."""
-        name = silence.machine
-        interval_s = self._changes.interval_s(name, silence.evidence.interval_s)
-        limits = self._changes.limits(silence.policy)
-        patience_s = interval_s * limits.beats_missed_max + limits.beat_slack_s
-        falls = silence.verdict_at + timedelta(seconds=patience_s - silence.patience_s)
-        at = max(falls, silence.connected_at)
-        if silence.ended_at is not None and silence.ended_at <= at:
-            return
-        evidence = msgspec.structs.replace(
-            silence.evidence, interval_s=interval_s, missed=int(patience_s / interval_s)
-        )
-        self._plan(at, lambda round_: self._verdict(round_, name, evidence), silence.sequence)
-        if silence.online_at is not None:
-            self._plan(silence.online_at, lambda round_: self._online(round_, name, evidence))
-
-    def _verdict(self, round_: Round, name: str, evidence: c.Evidence) -> None:
-        machine = self._state.machines.get(name)
+    def _verdict(self, round_: Round, verdict: Verdict) -> None:
+        machine = self._state.machines.get(verdict.machine)
         if (led_at := self._leadership.led_at(round_.now)) > round_.now:
-            self._plan(led_at, lambda round_: self._verdict(round_, name, evidence))
-        elif machine is not None and machine.online and machine.session == evidence.session:
+            self._plan(led_at, lambda round_: self._verdict(round_, verdict))
+        elif machine is not None and machine.online and machine.session == verdict.evidence.session:
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
-            round_.write(c.MachineOffline(evidence=evidence), cause, machine=name)
+            round_.write(c.MachineOffline(evidence=verdict.evidence), cause, machine=machine.name)
 
-    def _online(self, round_: Round, name: str, evidence: c.Evidence) -> None:
-        machine = self._state.machines.get(name)
+    def _online(self, round_: Round, verdict: Verdict) -> None:
+        machine = self._state.machines.get(verdict.machine)
         if (led_at := self._leadership.led_at(round_.now)) > round_.now:
-            self._plan(led_at, lambda round_: self._online(round_, name, evidence))
-        elif machine is not None and machine.status == "offline" and machine.session == evidence.session:
+            self._plan(led_at, lambda round_: self._online(round_, verdict))
+        elif (
+            machine is not None
+            and machine.status == "offline"
+            and machine.session == verdict.evidence.session
+        ):
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
-            round_.write(c.MachineOnline(evidence=evidence), cause, machine=name)
-            self._return(name, round_.now)
+            round_.write(c.MachineOnline(evidence=verdict.evidence), cause, machine=machine.name)
+            self._return(machine.name, round_.now)
 
     def _heard(self, name: str, at: datetime) -> datetime | None:
-        """When something that the machine says (or is told) at ``at`` arrives; None where never."""
-        for silence in self._script.silences.get(name, ()):
-            if silence.covers(at):
-                return silence.flows_at
-        return at
+        return heard_at(self._script.silences.get(name, ()), at)
 
     # ---- attempts
 
