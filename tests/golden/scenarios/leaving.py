@@ -127,8 +127,12 @@ async def impossible_place(stage: Stage) -> None:
     """PlacementError: no machine there is could ever hold the step."""
     await stage.leader()
     await stage.machine()
-    assert await stage.run("impossible-1", step("it", resources={"cpus": 64})) == "failed"
+    asked = {"slots": 99, "cpus": 64, "memory": "1Ti", "gpus": 2}
+    for name, number in asked.items():
+        assert await stage.run(f"{name}-1", step("it", resources={name: number})) == "failed"
     assert await stage.run("label-1", step("it", machine={"labels": {"disk": "fast"}})) == "failed"
+    wide = step("it", machine="m1", resources={"cpus": 64})
+    assert await stage.run("named-1", wide) == "failed"
 
 
 @scenario
