@@ -42,8 +42,8 @@ KEY_LENGTH_MIN: Final = 16  # characters; a shorter key of a person's making is 
     "--redact-key",
     metavar="KEY",
     envvar="MUSTER_REDACT_KEY",
-    show_envvar=True,
-    help="Equal values have equal stand-ins in all that is redacted with this key; without one, in this fixture only.",
+    help="Equal values have equal stand-ins in all that is redacted with this key; without one, in this fixture only.  "
+    "[env: MUSTER_REDACT_KEY]",
 )
 def events(
     terminal: Terminal,
