@@ -82,7 +82,7 @@ def test_a_mistake_in_the_rules_is_named(muster: Muster, recorded: str):
     """The place and what was meant are said, with 2."""
     muster.write("rules.yaml", "steps:\n  fetsch: {retry: {max_attempts: 1}}\n")
     said = muster("replay", recorded, "--policy", "rules.yaml", code=2).stderr
-    assert "rules.yaml:2:3: run.jsonl has no step fetsch" in said
+    assert "rules.yaml:2:3: there is no step fetsch in run.jsonl" in said
     assert "Did you mean fetch?" in said
 
 

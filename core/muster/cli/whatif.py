@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,12 +28,14 @@ def ask(terminal: Terminal, files: Sequence[str], policy: Path, assume: Assume) 
     """Play each file again under the rules in ``policy``, and show what comes of it."""
     from muster.fixtures import load
     from muster.model.rehearsal import changes
-    from muster.model.rehearsal.rehearse import rehearse
+    from muster.model.rehearsal.rehearse import check, rehearse
 
     rules = changes.load(policy.read_bytes(), name=str(policy))
-    for file in files:
+    records = {file: load(file) for file in files}
+    check(chain.from_iterable(records.values()), rules, files[0] if len(records) == 1 else "any of the files")
+    for file, recorded in records.items():
         with _busy(terminal, file):
-            found = rehearse(load(file), rules, assume, name=file)
+            found = rehearse(recorded, rules, assume, name=file, strict=False)
         if terminal.json:
             terminal.emit(_as_object(file, str(policy), assume, found))
         else:

@@ -95,10 +95,21 @@ def test_a_play_that_is_not_to_be_believed_says_so(tmp_path: Path, capsys: pytes
     assert "steps.a.machines: m9 recorded, m1 played" in said
 
 
+def test_rules_need_to_fit_one_of_several_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """A step or machine that only one of the files holds may be named, one that none holds may not."""
+    files = [write(tmp_path / "a.jsonl", flaky().log), write(tmp_path / "b.jsonl", crowded().log)]
+    policy = rules(tmp_path, "steps: {d: {resources: {slots: 2}}}\nmachines: {m2: {like: m1}}")
+    assert muster("replay", *files, "--policy", policy, "--json") == failures.OK
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["same"], second["same"]) == (True, False)
+    assert muster("replay", *files, "--policy", rules(tmp_path, "steps: {e: {}}")) == failures.INVALID
+    assert "there is no step e in any of the files" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("steps: {aa: {retry: {max_attempts: 2}}}", "rules.yaml:1:9: {run} has no step aa."),
+        ("steps: {aa: {retry: {max_attempts: 2}}}", "rules.yaml:1:9: there is no step aa in {run}."),
         ("policy: {lost: 1}", "rules.yaml:1:10: policy has no key lost."),
     ],
 )

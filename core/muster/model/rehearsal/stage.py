@@ -159,7 +159,9 @@ class Stage:
 
     def _besides(self, name: str, like: str) -> None:
         """A machine more, from when the one that it is like comes first."""
-        cue = next(cue for cue in self._script.cues if _connects(cue, like))
+        cue = next((cue for cue in self._script.cues if _connects(cue, like)), None)
+        if cue is None:
+            return
         data = msgspec.structs.replace(cue.recorded.event.data, attempts=[])
         event = msgspec.structs.replace(
             cue.recorded.event, id=f"{name}/besides", writer=name, machine=name, line=None, data=data

@@ -311,9 +311,9 @@ def test_a_play_that_does_not_end_is_ended() -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (Changes(steps={"aa": {}}), "run.jsonl has no step aa"),
-        (Changes(machines={"m2": {"slots": 2}}), "run.jsonl has no machine m2"),
-        (Changes(machines={"m2": {"like": "m3"}}), "run.jsonl has no machine m3"),
+        (Changes(steps={"aa": {}}), "there is no step aa in run.jsonl"),
+        (Changes(machines={"m2": {"slots": 2}}), "there is no machine m2 in run.jsonl"),
+        (Changes(machines={"m2": {"like": "m3"}}), "there is no machine m3 in run.jsonl"),
         (Changes(machines={"m1": {"like": "m1"}}), "one more needs another name"),
     ],
 )
