@@ -144,11 +144,6 @@ def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None
     state.remember(event.execution, CLEARED)
 
 
-def _archived(state: State, _: Event, __: c.LogArchived, ___: int) -> None:
-    """Whose id is not known here may be one of those that ended long ago."""
-    state.forgotten = True
-
-
 # ---- steps
 
 
@@ -379,7 +374,7 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.ExecutionFailed: _ended,
     c.ExecutionCancelled: _ended,
     c.ExecutionCleared: _cleared,
-    c.LogArchived: _archived,
+    c.LogArchived: State.forget,
     c.StepScheduled: _scheduled,
     c.StepStarted: _step_started,
     c.StepRetrying: _retrying,

@@ -106,13 +106,17 @@ class State:
         self.touched.pop(execution.id, None)
         self.remember(execution.id, execution.digest)
 
+    def forget(self, *_: object) -> None:
+        """From here on an id that is not known may be one of those that ended long ago."""
+        self.forgotten = True
+
     def remember(self, execution: str, digest: str) -> None:
         """Keep the id of an execution that has ended, and what it was asked for."""
         self.ended.pop(execution, None)
         self.ended[execution] = digest
         if len(self.ended) > self.policy.ended_kept:
             del self.ended[next(iter(self.ended))]
-            self.forgotten = True
+            self.forget()
 
 
 def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:

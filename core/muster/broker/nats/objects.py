@@ -166,6 +166,8 @@ class NatsObjects:
         got = await self._ask(f"$JS.API.DIRECT.GET.{STREAM}.{subject}")
         if not got.status:
             return got.payload
+        if not self._connection.nc._server_info.get("cluster"):
+            return None
         try:
             found = await api.last(self._connection, STREAM, subject)
         except BrokerError as error:
