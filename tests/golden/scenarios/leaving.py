@@ -182,7 +182,7 @@ async def name_taken_over(stage: Stage) -> None:
 @scenario
 async def not_taken_up(stage: Stage) -> None:
     """A machine that counts as there and takes up nothing: after a time the attempt goes elsewhere."""
-    await stage.leader(policy={"accept_timeout_s": 1.0, "resend_after_s": 0.4})
+    await stage.leader(policy={"accept_timeout_s": 2.0, "resend_after_s": 0.8})
     deaf = await stage.machine("m1", interval_s=30.0)
     deaf.pause()
     await stage.submit("untaken-1", prints("it", 'echo "$MUSTER_ATTEMPT"'))
