@@ -5,7 +5,7 @@ Theory of operation
 What is due is read from the log each time: the terminal events that are older than the limit (those of archived
 executions are gone from it). For each, in this order:
 
-1. its object is put: all its events, in one object under its name, written once;
+1. its object is put: all its events, in one object under its name, written once, and read back;
 2. ``log.archived`` names the objects of the batch by their hashes, under the fence of our election;
 3. only when that is acknowledged, the stream lets its events go, up to the last one that is in the object.
 
@@ -179,6 +179,7 @@ class Archiving:
                     moved[execution] = one
             except ArchiveDamagedError as error:
                 self._keep(execution, str(error))
+        moved = await self._checked(moved)
         fresh = [one for one in moved.values() if told.get(one.first) != one]
         await fault.point("scheduler.archive.tell")
         if fresh:
@@ -188,6 +189,17 @@ class Archiving:
             await self._broker.log.erase(execution, one.last + 1)
         await fault.point("scheduler.archive.done")
         return len(fresh)
+
+    async def _checked(self, moved: dict[str, c.Moved]) -> dict[str, c.Moved]:
+        """Those whose object, read back, is what the log will say that it is. No other may leave the stream."""
+        got = await self._broker.archive.home.get(list(moved))
+        kept: dict[str, c.Moved] = {}
+        for (execution, one), data in zip(moved.items(), got, strict=True):
+            if data is not None and sha256(data).hexdigest() == one.sha256:
+                kept[execution] = one
+            else:
+                self._keep(execution, "its object, read back, is not the one that was put")
+        return kept
 
     def _keep(self, execution: str, reason: str) -> None:
         """It stays in the log as it is, until this term ends or somebody asks."""
