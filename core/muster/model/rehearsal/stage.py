@@ -8,7 +8,7 @@ an answer. Rules:
 1. A machine that is silent neither hears nor is heard: what falls into its silence is moved to its end.
 2. A verdict falls when the patience of now is over, unless the silence is over before.
 3. When an agent connects anew, it answers for the attempts that it answered for then. For one that did not run there
-   then, what became of the others is taken; where there were none, it is lost.
+   then, what became of the others is taken; where there were none, it goes on unless the machine was started anew.
 4. Attempts of executions that are not in the record hold room as they did, whatever is decided now.
 5. Nobody decides while nobody led (``leadership``).
 
@@ -221,7 +221,8 @@ class Stage:
     def _kept(self, cue: Cue, machine: Machine, data: c.MachineConnected) -> list[AttemptRef]:
         """The attempts it still answers for, of those that it holds now."""
         listed = set(data.attempts)
-        others = bool(cue.held) and cue.held <= listed
+        running = data.facts.boot_id == machine.facts.boot_id != ""
+        others = cue.held <= listed if cue.held else running
         found = []
         for ref, attempt in machine.held.items():
             known = ref in cue.held

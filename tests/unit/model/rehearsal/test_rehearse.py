@@ -226,6 +226,29 @@ def test_slower_beats_need_more_patience() -> None:
     assert execution.changed.makespan_s == pytest.approx(execution.unchanged.makespan_s + 6, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("boots", "machines"), [(("1", "1"), ["m1", "m2"]), (("1", "2"), ["m1", "m2", "m2"])]
+)
+def test_an_agent_that_connects_anew_keeps_what_it_runs(boots: tuple[str, str], machines: list[str]) -> None:
+    """An attempt that was not there then goes on where the machine was not started anew, and is lost where it was."""
+    play = ClockedPlay()
+    play.connect("m1")
+    play.submit(workflow({"id": "a"}))
+    play.begin(A1)
+    play.connect("m2", boot_id=boots[0])
+    play.later(14)
+    play.connect("m2", boot_id=boots[1])
+    play.later(3)
+    play.verdict("m1")
+    play.begin(A2)
+    play.later(10)
+    play.finish(A2)
+    found = rehearse(play.log, Changes(policy={"beats_missed_max": 1}))
+    assert only(found).unchanged.steps["a"].machines == ["m1", "m2"]
+    assert only(found).changed.steps["a"].machines == machines
+    assert f"and did not then, {'goes on' if boots[0] == boots[1] else 'is lost'}" in texts(found)
+
+
 def test_fewer_losses_allowed_end_the_step() -> None:
     """With no loss allowed, the step fails with the machine."""
     execution = only(rehearse(silent(judged=True).log, Changes(policy={"lost_max": 0})))
