@@ -7,6 +7,7 @@ from contextlib import closing
 
 import pytest
 
+import muster_projections
 from muster_projections import canonical, registry
 from muster_projections.failures import ProjectionInvalidError, ViewOutdatedError
 from muster_projections.query import View
@@ -134,3 +135,11 @@ def test_the_example_can_be_tested_as_the_page_says():
     [change] = made.apply(started)
     assert change.key == (started.event.execution, started.event.step)
     assert list(made.apply(LOG.events[0])) == []
+
+
+def test_what_a_projection_needs_is_imported_from_one_place():
+    """Every public name is there, sorted; an unknown one is an AttributeError like anywhere else."""
+    assert list(muster_projections.__all__) == sorted(muster_projections.__all__)
+    for name in muster_projections.__all__:
+        assert getattr(muster_projections, name) is not None
+    assert not hasattr(muster_projections, "nonsense")
