@@ -7,7 +7,7 @@ executions are gone from it). For each, in this order:
 
 1. its object is put: all its events, in one object under its name, written once, and read back;
 2. ``log.archived`` names the objects of the batch by their hashes, under the fence of our election;
-3. only when that is acknowledged, the stream lets its events go, up to the last one that is in the object.
+3. only when that is seen in the log, the stream lets its events go, up to the last one that is in the object.
 
 A leader that dies, or is replaced, after any of these leaves something that the next one ends. An object that is there
 already is *adopted* if it holds the beginning of the execution's history, up to its end at least: what came later
@@ -184,6 +184,7 @@ class Archiving:
         await fault.point("scheduler.archive.tell")
         if fresh:
             await self._tell(fresh, cause, left)
+            await self._check_told(fresh)
         for execution, one in moved.items():
             await fault.point("scheduler.archive.erase")
             await self._broker.log.erase(execution, one.last + 1)
@@ -200,6 +201,16 @@ class Archiving:
             else:
                 self._keep(execution, "its object, read back, is not the one that was put")
         return kept
+
+    async def _check_told(self, moved: Sequence[c.Moved]) -> None:
+        """Raise BrokerError unless the newest ``log.archived`` is ours.
+
+        The broker takes an event whose id it knows for one that it has, and acknowledges it.
+        """
+        newest = await self._broker.archive.manifest.newest()
+        body = newest.event.data if newest else None
+        if not isinstance(body, c.LogArchived) or body.objects != list(moved):
+            raise BrokerError("What was archived is not named by the log, so nothing of it is erased.")
 
     def _keep(self, execution: str, reason: str) -> None:
         """It stays in the log as it is, until this term ends or somebody asks."""

@@ -285,6 +285,20 @@ async def test_a_place_that_keeps_something_else(
     assert "read back" in caplog.text
 
 
+async def test_an_acknowledgement_that_is_none(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the broker takes the log.archived for an event that it has, nothing leaves the log."""
+    await site.scheduler("a", **ASKED)
+    await site.agent()
+    async with within(20):
+        execution = await ran(site)
+        before = await site.history(execution)
+        site.store._ids["-:1"] = 1
+        await site.send("archive", Archive(id=uuid7(), older_than_s=0.0))
+        refused = await site.until("command.refused", "-")
+        assert "nothing of it is erased" in refused.event.data.error.message
+    assert await site.history(execution) == before
+
+
 async def test_an_archive_that_cannot_be_reached(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for, it is refused with the reason; so is a submit of an id that may be there; the leader leads on."""
     policy = msgspec.structs.replace(QUICK["policy"], ended_kept=1)
