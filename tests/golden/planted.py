@@ -109,6 +109,12 @@ CHANGES: Final[dict[str, Change]] = {
         "machine.offline_id = None",
         "a machine that beats again is given steps again",
     ),
+    "patience-from-the-beginning": Change(
+        f"{MODEL}/evolve.py",
+        "machine.offline_at = event.time",
+        "machine.offline_at = None",
+        "a machine that is named is waited for from when it went",
+    ),
     # ---- retry
     "one-try-too-many": Change(
         f"{MODEL}/retry.py",

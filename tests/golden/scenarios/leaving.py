@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muster.model.envelope import Recorded
+from tests.fixtures.processes import Program
 from tests.golden.scenario import derived, prints, scenario, step
 from tests.golden.stage import Stage
 
@@ -109,6 +110,33 @@ async def named_machine_died(stage: Stage) -> None:
     await stage.log.until("machine.offline")
     await stage.machine("m1")
     assert await stage.run("ghost-1", step("it", machine="ghost")) == "failed"
+
+
+@scenario
+async def named_machine_dies(stage: Stage) -> None:
+    """MachineOfflineError: a step waits for room on the machine it names, and that dies; patience counts from then."""
+    await (await stage.machine()).end()
+    await stage.log.until("machine.disconnected")
+    agent = await _full(stage)
+    agent.kill()
+    assert await stage.log.ended("holds-1", "waits-1") == ["failed"] * 2
+
+
+@scenario
+async def named_machine_leaves(stage: Stage) -> None:
+    """NotConnectedError: a step waits for room on the machine it names, and that says goodbye."""
+    agent = await _full(stage)
+    await agent.end()
+    assert await stage.log.ended("holds-1", "waits-1") == ["failed"] * 2
+
+
+async def _full(stage: Stage) -> Program:
+    await stage.leader(policy={"placement_timeout_s": 1.0, "lost_max": 0})
+    agent = await stage.machine(slots=1)
+    await stage.submit("holds-1", step("it", LONG))
+    await stage.log.until("attempt.started")
+    await stage.submit("waits-1", step("it", machine="m1"))
+    return agent
 
 
 @scenario
