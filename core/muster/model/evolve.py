@@ -27,7 +27,7 @@ from muster.model.execution import ExecutionState, StepState
 from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.plan import plan as make_plan
-from muster.model.state import CLEARED, State, accept_due, ending_due, enqueue
+from muster.model.state import State, accept_due, ending_due, enqueue
 
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
 INTERVAL_MAX_S: Final = 3600.0
@@ -141,7 +141,7 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
 
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
     """The id stays taken: its attempts may still be heard of, and its event ids are used."""
-    state.remember(event.execution, CLEARED)
+    state.erase(event.execution)
 
 
 # ---- steps
