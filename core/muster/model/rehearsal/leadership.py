@@ -42,8 +42,10 @@ class Leadership:
         """How long nobody led."""
         return sum((ends - begins).total_seconds() for begins, ends in self.unled)
 
-    def led_at(self, at: datetime) -> datetime:
-        """When somebody leads who can decide what is to be decided at ``at``."""
+    def led_at(self, at: datetime, decided_at: datetime | None = None) -> datetime:
+        """When somebody leads who can decide what is to be decided at ``at``; the last round was at ``decided_at``."""
+        if decided_at is not None and at <= decided_at and self.dies(decided_at):
+            at = decided_at + _INSTANT
         return next((ends for begins, ends in self.unled if begins <= at < ends), at)
 
     def dies(self, now: datetime) -> bool:

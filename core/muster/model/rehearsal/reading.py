@@ -275,20 +275,21 @@ class _Reading:
 
     def _end(self, draft: _Draft, base_at: datetime) -> dict[str, Any]:
         """The fields of a course that say how it ended."""
-        asked_s = None
+        asked: dict[str, Any] = {}
+        unstopped: dict[str, Any] = {}
         if draft.asked_at is not None:
             until = draft.end[0].heard if draft.end is not None else self.script.ends
-            heard_at = min(self._arrives(draft, draft.asked_at), until)
-            asked_s = max(0.0, (until - heard_at).total_seconds())
-        unstopped = {"stop_s": None if asked_s is None else asked_s + AFTER_END_S}
+            asked_at = min(self._arrives(draft, draft.asked_at), until)
+            asked = {"asked_at": asked_at, "stop_s": (until - asked_at).total_seconds()}
+            unstopped = asked | {"stop_s": asked["stop_s"] + AFTER_END_S}
         if draft.end is None:
             return unstopped
         moment, body = draft.end
         lost = isinstance(body, c.AttemptFailed) and body.reason in LOST_REASONS
         if isinstance(body, c.AttemptFinished | c.AttemptFailed) and not lost:
             return {"end": body, "end_s": self._offset(draft, moment, base_at)} | unstopped
-        if isinstance(body, c.AttemptStopped) and asked_s is not None:
-            return {"stop_s": asked_s}
+        if isinstance(body, c.AttemptStopped) and asked:
+            return asked
         return {"accident": body, "accident_at": moment.heard}
 
     def _arrives(self, draft: _Draft, at: datetime) -> datetime:

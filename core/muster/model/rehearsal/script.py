@@ -40,8 +40,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
     ``end`` is there where the attempt itself came to an end, well or not. ``accident`` is an end that its machine or
     agent made of it, at ``accident_at``. Otherwise it was cut: it went on to ``known_until`` at least, and ``cut_by``
-    says what came between. ``stop_s`` is how long it took to stop when asked to, or how long it did not at least.
-    ``ignored``: its machine answered but did not take it up.
+    says what came between. ``asked_at`` is when it was asked to stop, ``stop_s`` how long that took, or how long it
+    did not at least. ``ignored``: its machine answered but did not take it up.
     """
 
     ref: AttemptRef
@@ -56,7 +56,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     accident_at: datetime | None = None
     known_until: datetime
     cut_by: str = ""
-    stop_s: float | None = None
+    asked_at: datetime | None = None
+    stop_s: float = 0.0
     ignored: bool = False
 
     @property

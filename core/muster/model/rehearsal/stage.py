@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -72,6 +72,7 @@ class Stage:
         self._number = 0
         self._arrived = False
         self._beyond = False
+        self._decided_at: datetime | None = None
         self._foreign: set[AttemptRef] = set()
         self._unheard: dict[AttemptRef, int] = {}
         self._asked: set[tuple[str, AttemptRef]] = set()
@@ -115,7 +116,9 @@ class Stage:
     def _next(self) -> datetime | None:
         times = [self._agenda[0][0]] if self._agenda else []
         due = next_due(self._state)
-        return min([*times, self._leadership.led_at(due)] if due is not None else times, default=None)
+        if due is not None:
+            times.append(self._leadership.led_at(due, self._decided_at))
+        return min(times, default=None)
 
     def _round(self, now: datetime) -> None:
         self.rounds += 1
@@ -125,8 +128,9 @@ class Stage:
         round_ = Round(self._state, now)
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[3](round_)
-        if self._leadership.led_at(now) > now:
+        if self._leadership.led_at(now, self._decided_at) > now:
             return
+        self._decided_at = now
         written = self._leadership.cut(round_)
         if written is None:
             decide(self._state, now, round_)
@@ -335,7 +339,7 @@ class Stage:
         if arrives is None:
             return
         self._asked.add((name, ref))
-        at = self._heard(name, arrives + timedelta(seconds=self._performance.stop_s(ref)))
+        at = self._heard(name, self._performance.stops_at(ref, name, arrives))
         if at is not None:
             self._plan(at, lambda round_: self._stopped(round_.now, ref, name))
 
