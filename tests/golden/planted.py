@@ -103,6 +103,12 @@ CHANGES: Final[dict[str, Change]] = {
         "state.policy = data.policy if state.term <= 1 and data.policy else state.policy",
         "decisions rest on the policy of who leads",
     ),
+    "policy-must-be-recorded": Change(
+        f"{MODEL}/evolve.py",
+        "state.policy = data.policy or state.policy",
+        "state.policy = data.policy  # type: ignore[assignment]",
+        "an early release did not record its policy",
+    ),
     "online-again-unnoticed": Change(
         f"{MODEL}/evolve.py",
         "machine.offline_session, machine.offline_id = 0, None",

@@ -42,6 +42,19 @@ async def late_fact(stage: Stage) -> None:
 
 
 @scenario
+async def machine_wakes(stage: Stage) -> None:
+    """A step waits for a machine that sleeps, and is given to it in the round in which that is found to be back."""
+    await stage.leader()
+    agent = await stage.machine()
+    agent.pause()
+    await stage.log.until("machine.offline")
+    await stage.submit("wakes-1", step("it", machine="m1"))
+    await stage.log.until("execution.started")
+    agent.unpause()
+    assert await stage.log.ended("wakes-1") == ["succeeded"]
+
+
+@scenario
 async def lost_for_good(stage: Stage) -> None:
     """MachineOfflineError: the machine dies once more than the step's budget for losses lasts."""
     await stage.leader(policy={"lost_max": 1})
@@ -82,9 +95,9 @@ async def agent_restarted_too_often(stage: Stage) -> None:
 
 @scenario
 async def no_trace(stage: Stage) -> None:
-    """An agent comes back without its disk, and lists nothing of what it had accepted: the attempt is superseded."""
+    """An agent comes back without its disk and lists nothing: what it had accepted is superseded, and its slot is free."""
     await stage.leader()
-    agent = await stage.machine(interval_s=5.0)
+    agent = await stage.machine(interval_s=5.0, slots=1)
     await stage.submit("trace-1", prints("it", FIRST_HANGS))
     await stage.log.until("attempt.started")
     agent.kill()
