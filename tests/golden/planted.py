@@ -121,6 +121,18 @@ CHANGES: Final[dict[str, Change]] = {
         "machine.offline_at = None",
         "a machine that is named is waited for from when it went",
     ),
+    "timers-are-forgotten": Change(
+        f"{MODEL}/state.py",
+        "            self._rearm(execution)\n",
+        "            pass\n",
+        "what was due under one leader is due under the next",
+    ),
+    "executions-in-any-order": Change(
+        f"{MODEL}/state.py",
+        "found.sort(key=lambda execution: execution.position)",
+        "found.sort(key=lambda execution: execution.id)",
+        "a round looks at executions in the order in which they were accepted",
+    ),
     # ---- retry
     "one-try-too-many": Change(
         f"{MODEL}/retry.py",

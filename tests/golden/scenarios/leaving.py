@@ -95,7 +95,7 @@ async def agent_restarted_too_often(stage: Stage) -> None:
 
 @scenario
 async def no_trace(stage: Stage) -> None:
-    """An agent comes back without its disk and lists nothing: what it had accepted is superseded, and its slot is free."""
+    """An agent comes back without its disk and lists nothing: what it had taken is superseded, and its slot is free."""
     await stage.leader()
     agent = await stage.machine(interval_s=5.0, slots=1)
     await stage.submit("trace-1", prints("it", FIRST_HANGS))
