@@ -219,6 +219,14 @@ async def test_an_object_is_written_once(site: Site):
     assert await objects.get(["x1", "x2"]) == [b"first", None]
 
 
+async def test_many_put_at_once_into_a_place_that_is_new(site: Site):
+    """Whoever comes first makes the place; those beside it wait for that."""
+    brokers = [await site.connect() for _ in range(3)]
+    puts = [each.archive.home.put(f"x{n}", b"data") for n in range(8) for each in brokers]
+    assert (await asyncio.gather(*puts)).count(True) == 8
+    assert await brokers[0].archive.home.get([f"x{n}" for n in range(8)]) == [b"data"] * 8
+
+
 async def test_an_object_is_deleted_for_good(site: Site):
     """What is deleted is neither there nor listed, may be deleted again, and leaves the others alone."""
     broker = await site.connect()
