@@ -127,6 +127,12 @@ CHANGES: Final[dict[str, Change]] = {
         "            pass\n",
         "what was due under one leader is due under the next",
     ),
+    "acceptance-is-forgotten": Change(
+        f"{MODEL}/state.py",
+        'self.arm(accept_due(self, step.attempt), "accept", execution.id, path)',
+        "pass",
+        "a start that nobody took up under one leader is lost under the next",
+    ),
     "executions-in-any-order": Change(
         f"{MODEL}/state.py",
         "found.sort(key=lambda execution: execution.position)",

@@ -99,22 +99,24 @@ async def leader_changes_in_backoff(stage: Stage) -> None:
 @scenario
 async def leader_changes_in_the_ending(stage: Stage) -> None:
     """A leader dies while a machine does not stop what was cancelled: the next one gives up on it in time."""
-    policy = {"ending_timeout_s": 2.0}
+    policy = {"ending_timeout_s": 4.0}
     leader = await stage.leader(policy=policy)
     agent = await stage.machine(interval_s=30.0)
+    await stage.machine("m2")
     await stage.submit("ending-1", step("it", "exec sleep 60", stop_grace_period="500ms"))
     await stage.log.until("step.started")
     agent.pause()
     await stage.client.cancel("ending-1")
     leader.kill()
     await stage.leader("second", policy=policy)
+    assert await stage.run("between-1", step("it", machine="m2")) == "succeeded"
     assert await stage.log.ended("ending-1") == ["cancelled"]
 
 
 @scenario
 async def leader_changes_untaken(stage: Stage) -> None:
     """A leader dies while a machine does not take up a start: for the next one it is lost when its time is over."""
-    policy = {"accept_timeout_s": 3.0, "resend_after_s": 1.0}
+    policy = {"accept_timeout_s": 4.0, "resend_after_s": 1.0}
     leader = await stage.leader(policy=policy)
     agent = await stage.machine("m1", interval_s=30.0)
     agent.pause()
@@ -123,6 +125,7 @@ async def leader_changes_untaken(stage: Stage) -> None:
     leader.kill()
     await stage.leader("second", policy=policy)
     await stage.machine("m2", slots=8)
+    assert await stage.run("between-1", step("it", machine="m2")) == "succeeded"
     assert await stage.log.ended("untaken-1") == ["succeeded"]
 
 
