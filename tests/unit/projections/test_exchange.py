@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from muster import fault
 from muster_projections import canonical, exchange
 from muster_projections.claim import swapping
 from muster_projections.exchange import discard
@@ -120,7 +121,7 @@ def test_a_reader_who_opens_in_the_middle_ends_nobody_s_exchange(views, monkeypa
             with View.open(view) as reader:
                 seen.append(reader.sequence)
 
-    monkeypatch.setattr(exchange.fault, "halt", look)
+    monkeypatch.setattr(fault, "halt", look)
     exchange.exchange(shadow, view)
     assert seen == [30, history(7).sequence]
     assert not view.with_name("view.db.exchange").exists()
