@@ -11,7 +11,8 @@ from muster.model.rehearsal.changes import Changes
 from muster.model.rehearsal.rehearse import rehearse
 
 HISTORIES = sorted((Path(__file__).resolve().parents[3] / "golden" / "histories").glob("*.jsonl"))
-HELD_UP = {"broker-restarted": 2.0}  # seconds; the scheduler could not read what had come for as long as that
+HELD_UP = {"broker-restarted": 2.0, "two-end-at-once": 0.5}
+"""Seconds for which the scheduler could not read what had come."""
 
 
 def test_there_are_histories() -> None:
