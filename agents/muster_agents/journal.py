@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
+from muster.disk import sync
+
 Record = tuple[bytes, bytes]
 """Kind (one letter) and payload (no line end in it)."""
 
@@ -100,7 +102,7 @@ class Journal:
                 stream.write(text)
             os.fsync(file)
             draft.rename(path)
-            self._sync_folder()
+            sync(self._folder)
         except BaseException:
             os.close(file)
             raise
@@ -147,10 +149,3 @@ class Journal:
 
     def _path(self, number: int) -> Path:
         return self._folder / f"{PREFIX}{number}"
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -19,12 +19,12 @@ SQLite removes a log by name only where the file is still where it was opened.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from muster import fault
+from muster.disk import sync
 from muster_projections.claim import swapping
 from muster_projections.failures import ViewBusyError
 
@@ -98,12 +98,3 @@ def _settle(view: Path) -> bool:
 def _discard_beside(path: Path) -> None:
     for what in _BESIDE:
         path.with_name(path.name + what).unlink(missing_ok=True)
-
-
-def sync(path: Path) -> None:
-    """Wait until the disk has what was written to the file or folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,11 +18,12 @@ from typing import Final
 import msgspec
 
 from muster.broker.interface import Broker
+from muster.disk import sync
 from muster.model.errors import BrokerError
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk
-from muster_projections.exchange import exchange, mend, sync
+from muster_projections.exchange import exchange, mend
 from muster_projections.failures import (
     ViewBusyError,
     ViewError,

@@ -11,7 +11,7 @@ from typing import Final
 
 from muster.archive.directory import DirectoryObjects
 from muster.archive.manifest import Entry, Manifest
-from muster.archive.objects import Head, Objects
+from muster.archive.objects import Head, Objects, found
 from muster.broker.interface import EventLog
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError
 
@@ -38,13 +38,13 @@ class Archive:
 
     def at(self, place: str) -> Objects:
         """The objects of a place. Raises ArchiveUnavailableError for one that cannot be reached from here."""
-        found = self._places.get(place)
-        if found is None:
+        known = self._places.get(place)
+        if known is None:
             if not place.startswith(FILE):
                 raise ArchiveUnavailableError(place=place)
-            found = DirectoryObjects(self.folder or Path(place.removeprefix(FILE)))
-            self._places[place] = found
-        return found
+            known = DirectoryObjects(self.folder or Path(place.removeprefix(FILE)))
+            self._places[place] = known
+        return known
 
     async def places(self) -> list[Objects]:
         """Every place the manifest names, and none where nothing was ever archived. Raises BrokerError."""
@@ -53,18 +53,14 @@ class Archive:
 
     async def find(self, execution: str) -> bytes | None:
         """The object of an execution, whatever place it is in. Raises ArchiveUnavailableError."""
-        for objects in await self.places():
-            [data] = await objects.get([execution])
-            if data is not None:
-                return data
-        return None
+        return await found(await self.places(), execution)
 
     async def open(self, entries: Sequence[Entry]) -> list[tuple[Entry, str, bytes]]:
         """The objects of these entries with the names of their executions; those erased meanwhile are left out.
 
         Raises ArchiveDamagedError where one is missing, or is not the one that was archived.
         """
-        found: list[tuple[Entry, str, bytes]] = []
+        opened: list[tuple[Entry, str, bytes]] = []
         by_place: dict[str, list[tuple[Entry, str]]] = {}
         for entry in entries:
             if name := await self._name(entry):
@@ -74,8 +70,8 @@ class Archive:
             for (entry, name), data in zip(wanted, got, strict=True):
                 if data is None and await self._erased(entry):
                     continue
-                found.append((entry, name, whole(entry, name, data)))
-        return found
+                opened.append((entry, name, whole(entry, name, data)))
+        return opened
 
     async def _name(self, entry: Entry) -> str:
         names = self._names.setdefault(entry.place, {})

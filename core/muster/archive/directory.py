@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from muster.archive.objects import Head
 from muster.archive.packing import HEAD_BYTES, first_of, span
+from muster.disk import sync
 from muster.model.errors import ArchiveUnavailableError
 
 SUFFIX: Final = ".jsonl.gz"
@@ -93,7 +94,7 @@ class DirectoryObjects:
             (self.folder / MARK).write_text(
                 "Executions that Muster has archived, one gzip file of events each. Do not change them.\n"
             )
-            _sync(self.folder)
+            sync(self.folder)
 
     def _put(self, name: str, data: bytes) -> bool:
         self._make()
@@ -109,7 +110,7 @@ class DirectoryObjects:
                 return False
         finally:
             waiting.unlink(missing_ok=True)
-        _sync(self.folder)
+        sync(self.folder)
         return True
 
     def _get(self, names: Sequence[str]) -> list[bytes | None]:
@@ -121,7 +122,7 @@ class DirectoryObjects:
         for left in self.folder.glob(f".{name}.*"):  # a put that was killed
             left.unlink(missing_ok=True)
         self._path(name).unlink(missing_ok=True)
-        _sync(self.folder)
+        sync(self.folder)
 
     def _names(self) -> list[str]:
         self._check()
@@ -161,12 +162,3 @@ def _read(path: Path) -> bytes | None:
     with contextlib.suppress(FileNotFoundError):
         return path.read_bytes()
     return None
-
-
-def _sync(folder: Path) -> None:
-    """Bring the directory's own entries to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

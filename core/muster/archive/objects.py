@@ -11,7 +11,7 @@ the scheduler's ``archive_object_bytes``; what is large is its content, and that
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -47,3 +47,12 @@ class Objects(Protocol):
     def heads(self, *, anew: bool = False) -> AsyncGenerator[list[Head], None]:
         """The objects there are, in no order; without ``anew`` only those not told of before by this instance."""
         ...
+
+
+async def found(places: Iterable[Objects], execution: str) -> bytes | None:
+    """The object of an execution in the first of the places that has it. Raises ArchiveUnavailableError."""
+    for objects in places:
+        [data] = await objects.get([execution])
+        if data is not None:
+            return data
+    return None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ import msgspec
 from muster.broker.interface import Broker
 from muster.cli.list import ID_MIN, shortened
 from muster.cli.moment import At, Point, as_shown, at_option, locate, present
+from muster.cli.reading import reading
 from muster.cli.serving import connect
 from muster.cli.standing import Cluster, Held, Leader, Live, Place, Queued, Room, Standing
 from muster.cli.terminal import Terminal, command, execute
@@ -26,7 +26,6 @@ Progress = Callable[[int], object]
 
 WIDE: Final = 110  # columns: what whole ids need
 NAMES: Final = {"machine", "execution", "step"}
-LONG: Final = 20_000  # events: folding so many takes about a second, long enough for a person to wonder
 
 
 @command("cluster", short_help="Show the whole cluster, now or at any past point.")
@@ -54,10 +53,15 @@ async def _found(terminal: Terminal, at: At | None) -> tuple[Point, Standing]:
     broker = await connect(terminal.settings, "muster-cluster")
     try:
         point = await (present(broker) if at is None else locate(broker, at))
-        with _progress(terminal, point) as progress:
-            return point, (await folded(broker, point, progress)).standing(advise=at is None)
+        with nullcontext(_unseen) if terminal.json else reading(terminal) as read_to:
+            found = await folded(broker, point, lambda sequence: read_to(sequence, point.sequence))
+            return point, found.standing(advise=at is None)
     finally:
         await broker.close()
+
+
+def _unseen(_: int, __: int) -> None:
+    """Nobody watches a program's input."""
 
 
 async def folded(broker: Broker, point: Point, progress: Progress) -> Cluster:
@@ -68,18 +72,6 @@ async def folded(broker: Broker, point: Point, progress: Progress) -> Cluster:
             found.apply_all(batch)
             progress(batch[-1].sequence)
     return found
-
-
-@contextmanager
-def _progress(terminal: Terminal, point: Point) -> Iterator[Progress]:
-    if terminal.json or not sys.stderr.isatty() or point.sequence < LONG:
-        yield lambda _: None
-        return
-    from rich.progress import Progress as Bar
-
-    with Bar(console=terminal.console(stderr=True), transient=True) as bar:
-        task = bar.add_task("Reading the log", total=point.sequence)
-        yield lambda sequence: bar.update(task, completed=sequence)
 
 
 def _print(terminal: Terminal, found: Standing, point: Point) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 
 import msgspec
 
-from muster.model.catalogue import AttemptFailed, AttemptRef, MachineFacts
+from muster.model.catalogue import AttemptFailed, AttemptRef, MachineFacts, StepScheduled
 from muster.model.commands import AttemptResources
 
 
@@ -35,6 +35,17 @@ class Attempt(msgspec.Struct, kw_only=True):
     # decisions
     superseded: bool = False
     superseded_id: str | None = None
+
+
+def ordered(ref: AttemptRef, data: StepScheduled, at: datetime) -> Attempt:
+    """The attempt that a ``step.scheduled`` orders."""
+    return Attempt(
+        ref=ref,
+        machine=data.machine,
+        resources=AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus),
+        ordered_at=at,
+        ordered_in=data.session,
+    )
 
 
 class Machine(msgspec.Struct, kw_only=True):

@@ -20,8 +20,7 @@ from typing import Any, Final
 
 from muster.model import catalogue as c
 from muster.model.catalogue import AttemptRef
-from muster.model.cluster import Attempt, Machine
-from muster.model.commands import AttemptResources
+from muster.model.cluster import Attempt, Machine, ordered
 from muster.model.envelope import Event
 from muster.model.execution import ExecutionState, StepState
 from muster.model.facts import AGENT_ENDS
@@ -161,15 +160,7 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
     if found is None or machine is None or event.attempt is None:
         return
     execution, step = found
-    ref = AttemptRef(execution.id, step.plan.path, event.attempt)
-    resources = AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus)
-    step.attempt = Attempt(
-        ref=ref,
-        machine=data.machine,
-        resources=resources,
-        ordered_at=event.time,
-        ordered_in=data.session,
-    )
+    step.attempt = ordered(AttemptRef(execution.id, step.plan.path, event.attempt), data, event.time)
     step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
     state.queue.remove((execution.id, step.plan.path))
     machine.hold(step.attempt)

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from muster.model import catalogue as c
 from muster.model.body import AttemptRef
-from muster.model.cluster import Attempt, Machine
-from muster.model.commands import AttemptResources
+from muster.model.cluster import Machine, ordered
 from muster.model.envelope import Event
 from muster.model.evolve import evolve
 from muster.model.placement import Queue, Requirement, Slot
@@ -44,13 +43,14 @@ class SharedQueue(Queue):
 
     def heads(self, machines: dict[str, Machine]) -> Iterator[tuple[Slot, Requirement, Machine]]:
         """As ``Queue.heads``, with others in between."""
-        while True:
+        while self._recorded:
             while self._recorded and self._recorded[0][0] <= self._ours():
                 self._take(self._recorded.popleft()[1])
             found = next(super().heads(machines), None)
             if found is None:
                 return
             yield found
+        yield from super().heads(machines)
 
     def _ours(self) -> int:
         events = self._round.events if self._round is not None else []
@@ -68,12 +68,4 @@ def hold(state: State, event: Event, data: c.StepScheduled) -> None:
     machine = state.machines.get(data.machine)
     if machine is None or event.step is None or event.attempt is None:
         return
-    machine.hold(
-        Attempt(
-            ref=AttemptRef(event.execution, event.step, event.attempt),
-            machine=data.machine,
-            resources=AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus),
-            ordered_at=event.time,
-            ordered_in=data.session,
-        )
-    )
+    machine.hold(ordered(AttemptRef(event.execution, event.step, event.attempt), data, event.time))

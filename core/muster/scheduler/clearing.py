@@ -23,7 +23,7 @@ from hashlib import sha256
 
 from muster import fault
 from muster.archive import packing
-from muster.archive.objects import Objects
+from muster.archive.objects import Objects, found
 from muster.broker.interface import Broker, Delivery
 from muster.model import catalogue as c
 from muster.model import subjects
@@ -50,11 +50,11 @@ def _marker(
     before: c.ExecutionCleared, standing: Sequence[Recorded], archived: bytes | None, execution: str
 ) -> c.ExecutionCleared:
     """What stands in the stream and in the archive, added to what was erased before."""
-    found = {recorded.sequence for recorded in standing} | _held(archived, execution)
-    fresh = sum(not _within(before.sequences, sequence) for sequence in found)
+    places = {recorded.sequence for recorded in standing} | _held(archived, execution)
+    fresh = sum(not _within(before.sequences, sequence) for sequence in places)
     return c.ExecutionCleared(
         events=(before.events or 0) + fresh,
-        sequences=joined([*before.sequences, *((each, each) for each in found)]),
+        sequences=joined([*before.sequences, *((each, each) for each in places)]),
         archived=before.archived if archived is None else sha256(archived).hexdigest(),
     )
 
@@ -72,11 +72,11 @@ def _within(ranges: Sequence[Range], sequence: int) -> bool:
 
 
 async def _standing(broker: Broker, execution: str) -> list[Recorded]:
-    found: list[Recorded] = []
+    standing: list[Recorded] = []
     async with aclosing(broker.log.read(subjects=[subjects.events(execution=execution)])) as batches:
         async for batch in batches:
-            found += batch
-    return found
+            standing += batch
+    return standing
 
 
 class Clearing:
@@ -137,7 +137,7 @@ class Clearing:
             if marker is None or not isinstance(marker.event.data, c.ExecutionCleared):
                 return
             standing = [each for each in await _standing(self._broker, execution) if _counts(each, marker)]
-            archived = await self._object(execution)
+            archived = await found(await self._places(), execution)
             if only_late and not standing and archived is None:
                 return
             whole = _marker(marker.event.data, standing, archived, execution)
@@ -169,13 +169,6 @@ class Clearing:
         await self._proposals.write(
             body, cause, execution=execution, event_id=f"{execution}:cleared:{marker.sequence}"
         )
-
-    async def _object(self, execution: str) -> bytes | None:
-        for objects in await self._places():
-            [data] = await objects.get([execution])
-            if data is not None:
-                return data
-        return None
 
     async def _places(self) -> list[Objects]:
         """Where an object may be: where the log says so, and where the next one would go, if that place is there."""
