@@ -10,6 +10,7 @@ attempt.
     │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
     ├── what the other predecessors can say
     │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
+    │   RaisedError,
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
@@ -233,6 +234,13 @@ class AssertionFailedError(MusterError):
     remedy = "Read the message of the assertion; it is the function's own."
 
 
+class RaisedError(MusterError):
+    """The workflow ended with an error of its own."""
+
+    code = "raised"
+    remedy = "The message is the workflow's: it says what to do."
+
+
 class DuplicateStepError(MusterError):
     """Two steps have the id {step}."""
 
@@ -394,7 +402,9 @@ class ArchiveDamagedError(MusterError):
     """The archive does not hold what the log says that it holds."""
 
     code = "archive_damaged"
-    remedy = "muster log verify names everything that is missing; put it back from a backup (docs/archive.md)."
+    remedy = (
+        "muster log verify names everything that is missing; put it back from a backup (docs/archive.md)."
+    )
 
 
 class ReplacedError(MusterError):

@@ -19,16 +19,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from muster.model import catalogue as c
+from muster.model import children, frames
 from muster.model.catalogue import AttemptRef
 from muster.model.cluster import Attempt, Machine
 from muster.model.commands import AttemptResources
 from muster.model.envelope import Event
-from muster.model.execution import ExecutionState, StepState
+from muster.model.execution import ExecutionState, Frame, Members, StepState
 from muster.model.facts import AGENT_ENDS
+from muster.model.lowering import lower
 from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.plan import plan as make_plan
-from muster.model.state import CLEARED, State, accept_due, ending_due, enqueue
+from muster.model.state import CLEARED, State, accept_due, ending_due
 
+INPUT: Final = "input"
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
 INTERVAL_MAX_S: Final = 3600.0
 IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on it
@@ -88,35 +90,34 @@ def _leader_elected(state: State, event: Event, data: c.LeaderElected, sequence:
 
 
 def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None:
-    plan = make_plan(data.workflow)
-    steps = {path: StepState(plan=step, unmet=len(step.needs)) for path, step in plan.steps.items()}
+    plan = lower(data.workflow)
     execution = ExecutionState(
         id=event.execution,
         plan=plan,
         inputs=data.inputs,
         digest=data.digest,
         queued_id=event.id,
-        steps=steps,
-        open=len(steps),
+        root=Frame(prefix="", block=plan.block, order=()),
+        parent=data.parent,
+        seed=event.cause or "",
         number=1,
         transitions=1,
     )
+    frames.prepare(execution, execution.root)
     state.accept(execution)
 
 
 def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:
     execution = state.executions.get(event.execution)
-    if execution is None:
-        return
-    execution.status = data.transition.after
-    for step in execution.steps.values():
-        if step.unmet == 0:
-            _ready(state, execution, step, event)
+    if execution is not None:
+        execution.status = data.transition.after
+        frames.begin(state, execution, execution.root, event)
 
 
-def _ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
-    step.ready_at, step.ready_id = event.time, event.id
-    enqueue(state, execution, step)
+def _moved(state: State, event: Event, data: c.ExecutionWaiting | c.ExecutionResumed, _: int) -> None:
+    execution = state.executions.get(event.execution)
+    if execution is not None:
+        execution.status = data.transition.after
 
 
 def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None:
@@ -125,11 +126,12 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
         return
     execution.ending, execution.ending_id, execution.latest_id = data.outcome, event.id, event.id
     execution.ending_due = ending_due(state, execution, event.time)
-    execution.error, execution.ending_reason = data.error, data.reason
+    execution.error, execution.ending_reason, execution.outputs = data.error, data.reason, data.outputs
     for path in execution.steps:
         state.touch(execution.id, path)
     state.touch(execution.id, "")
     state.arm(execution.ending_due, "ending", execution.id, "")
+    frames.finish(state, execution, event)
 
 
 def _ended(state: State, event: Event, data: Any, _: int) -> None:
@@ -137,6 +139,8 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
     if execution is not None:
         execution.status = data.transition.after
         state.end(execution)
+        if execution.parent is not None:
+            children.ended(state, execution.parent, event)
 
 
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
@@ -166,7 +170,7 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
     if found is None or machine is None or event.attempt is None:
         return
     execution, step = found
-    ref = AttemptRef(execution.id, step.plan.path, event.attempt)
+    ref = AttemptRef(execution.id, step.path, event.attempt)
     resources = AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus)
     step.attempt = Attempt(
         ref=ref,
@@ -176,18 +180,46 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
         ordered_in=data.session,
     )
     step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
-    state.queue.remove((execution.id, step.plan.path))
+    state.queue.remove((execution.id, step.path))
     machine.hold(step.attempt)
-    state.arm(accept_due(state, step.attempt), "accept", execution.id, step.plan.path)
+    state.arm(accept_due(state, step.attempt), "accept", execution.id, step.path)
     if not machine.online or data.session != machine.session:
-        state.touch(execution.id, step.plan.path)
+        state.touch(execution.id, step.path)
 
 
 def _step_started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
     found = _step(state, event)
-    if found is not None:
+    if found is None:
+        return
+    execution, step = found
+    execution.status, step.started, step.status = data.transition.after, True, "running"
+    if data.members is not None:
+        frames.repeat(state, execution, step, Members(items=data.members), event)
+    elif data.branch is not None:
+        frames.choose(state, execution, step, data.branch, event)
+    elif data.child is not None:
+        step.child = data.child
+
+
+def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
+    found = _step(state, event)
+    if found is None:
+        return
+    execution, step = found
+    step.status, step.due_at, step.reason, step.token = "waiting", data.due_at, data.reason, data.token
+    execution.asking += data.reason == INPUT
+    if data.due_at is not None:
+        state.arm(data.due_at, "wait", execution.id, step.path)
+    state.touch(execution.id, "")
+
+
+def _resumed(state: State, event: Event, data: c.StepResumed, _: int) -> None:
+    found = _step(state, event)
+    if found is not None and found[1].status == "waiting" and found[1].resumed_id is None:
         execution, step = found
-        execution.status, step.started, step.status = data.transition.after, True, "running"
+        step.resumed_id, step.answer = event.id, data.output
+        execution.asking -= 1
+        state.touch(execution.id, step.path)
 
 
 def _retrying(state: State, event: Event, data: c.StepRetrying, _: int) -> None:
@@ -199,49 +231,37 @@ def _retrying(state: State, event: Event, data: c.StepRetrying, _: int) -> None:
     step.ready_at, step.ready_id = data.due_at, event.id
     step.error = data.error
     step.used[data.budget] = data.used
-    state.arm(data.due_at, "retry", execution.id, step.plan.path)
+    state.arm(data.due_at, "retry", execution.id, step.path)
 
 
-def _outcome(state: State, event: Event, status: str) -> tuple[ExecutionState, StepState] | None:
+def _outcome(state: State, event: Event, status: str, data: Any) -> None:
     found = _step(state, event)
     if found is None or found[1].terminal:
-        return None
+        return
     execution, step = found
-    step.status, step.due_at, step.ended_id = status, None, event.id
-    execution.open -= 1
-    execution.latest_id = event.id
-    state.queue.remove((execution.id, step.plan.path))
-    state.touch(execution.id, "")
-    return found
+    execution.asking -= step.status == "waiting" and step.reason == INPUT and step.resumed_id is None
+    step.status, step.due_at, step.reason = status, None, getattr(data, "reason", "")
+    step.error = getattr(data, "error", None)
+    step.outputs = getattr(data, "outputs", {})
+    if step.plan.step.set is not None:
+        execution.variables |= step.outputs
+    frames.settle(state, execution, step, event)
 
 
 def _step_succeeded(state: State, event: Event, data: c.StepSucceeded, _: int) -> None:
-    found = _outcome(state, event, "succeeded")
-    if found is None:
-        return
-    execution, step = found
-    step.outputs, step.error = data.outputs, None
-    for path in step.plan.dependents:
-        dependent = execution.steps[path]
-        dependent.unmet -= 1
-        if dependent.unmet == 0 and execution.ending is None:
-            _ready(state, execution, dependent, event)
+    _outcome(state, event, "succeeded", data)
 
 
 def _step_failed(state: State, event: Event, data: c.StepFailed, _: int) -> None:
-    found = _outcome(state, event, "failed")
-    if found is not None:
-        execution, step = found
-        step.error = data.error
-        execution.failed.append(step.plan.path)
+    _outcome(state, event, "failed", data)
 
 
-def _step_skipped(state: State, event: Event, _: c.StepSkipped, __: int) -> None:
-    _outcome(state, event, "skipped")
+def _step_skipped(state: State, event: Event, data: c.StepSkipped, _: int) -> None:
+    _outcome(state, event, "skipped", data)
 
 
-def _step_cancelled(state: State, event: Event, _: c.StepCancelled, __: int) -> None:
-    _outcome(state, event, "cancelled")
+def _step_cancelled(state: State, event: Event, data: c.StepCancelled, _: int) -> None:
+    _outcome(state, event, "cancelled", data)
 
 
 def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
@@ -374,6 +394,8 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.LeaderElected: _leader_elected,
     c.ExecutionQueued: _queued,
     c.ExecutionStarted: _started,
+    c.ExecutionWaiting: _moved,
+    c.ExecutionResumed: _moved,
     c.ExecutionEnding: _ending,
     c.ExecutionSucceeded: _ended,
     c.ExecutionFailed: _ended,
@@ -382,6 +404,8 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.LogArchived: _archived,
     c.StepScheduled: _scheduled,
     c.StepStarted: _step_started,
+    c.StepWaiting: _waiting,
+    c.StepResumed: _resumed,
     c.StepRetrying: _retrying,
     c.StepSucceeded: _step_succeeded,
     c.StepFailed: _step_failed,

@@ -1,28 +1,99 @@
-"""An execution and its steps as the log knows them."""
+"""An execution, its frames and its steps as the log knows them.
+
+A frame is a block that is being run: the workflow's own, a branch that was chosen, one member of a list, what rescues a
+failed step, or what is run at the end. Its steps have paths that begin with its prefix. When the last of them has its
+outcome the frame closes: what came of it goes to the step it belongs to, and its steps are let go, so that a list of any
+length takes the room of what runs at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model.catalogue import AttemptRef
 from muster.model.cluster import Attempt
+from muster.model.decisions import Parent
 from muster.model.errors import ErrorInfo
-from muster.model.plan import Plan, StepPlan
+from muster.model.plan import Block, Plan, StepPlan
 from muster.model.transitions import STEP_TERMINAL, TERMINAL
+
+Order = tuple[int, ...]
+"""The place of a step in its execution: it is what decisions are ordered by."""
+
+
+class Frame(msgspec.Struct, kw_only=True):
+    """A block that is being run. ``open`` counts what it waits for: its steps, and what rescues them.
+
+    ``role``: the ``body`` of the workflow or of a step; a ``handler`` goes on where the execution is ending, and its
+    failure is nobody's. ``member`` is the number of the item in its list. ``ending``: nothing new starts in it.
+    """
+
+    prefix: str
+    block: Block
+    order: Order
+    role: Literal["body", "handler"] = "body"
+    parent: StepState | None = None
+    around: Frame | None = None
+    member: int = 0
+    item: Any = UNSET
+    error: ErrorInfo | None = None
+    open: int = 0
+    failed: list[StepState] = []
+    ending: bool = False
+    steps: dict[str, StepState] = {}
+
+    @property
+    def handler(self) -> bool:
+        """Whether it, or a frame around it, is a handler."""
+        return self.role == "handler" or (self.around is not None and self.around.handler)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it, or a frame around it, is ending."""
+        return self.ending or (self.around is not None and self.around.leaving)
+
+    def find(self, id_: str) -> StepState | None:
+        """The step of this id that is seen from here: in this frame, or in one around it."""
+        found = self.steps.get(id_)
+        return self.around.find(id_) if found is None and self.around is not None else found
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What its steps gave: the outputs of a single one, else those of each by id."""
+        found = {id_: step.outputs for id_, step in self.steps.items() if step.status == "succeeded"}
+        return found if len(self.block.steps) != 1 else next(iter(found.values()), {})
+
+
+class Members(msgspec.Struct, kw_only=True):
+    """The members of a list that an ``each`` goes through, and how far it has come."""
+
+    items: list[Any]
+    results: dict[int, dict[str, Any]] = {}
+    failed: dict[int, ErrorInfo] = {}
+    begun: int = 0
+    running: int = 0
 
 
 class StepState(msgspec.Struct, kw_only=True):
     """One step. ``status`` here is what was decided; the phase of a live attempt is its facts' business.
 
-    ``unmet`` counts the needs that have not succeeded; ``used`` the retries by what they were charged to.
+    ``unmet`` counts the needs that have no outcome yet, ``barred`` says that one of them did not end well; ``used`` the
+    retries by what they were charged to. ``result`` is what the block it chose gave, ``members`` what it repeats.
     """
 
     plan: StepPlan
+    path: str
+    order: Order
+    frame: Frame
     unmet: int
+    barred: bool = False
     status: str = "pending"
+    reason: str = ""
     started: bool = False
     attempt: Attempt | None = None
     attempts: int = 0
@@ -34,18 +105,35 @@ class StepState(msgspec.Struct, kw_only=True):
     outputs: dict[str, Any] = {}
     error: ErrorInfo | None = None
     ended_id: str | None = None
+    admitted: bool = False
+    running: int = 0
+    result: dict[str, Any] | None = None
+    members: Members | None = None
+    token: str = ""
+    resumed_id: str | None = None
+    answer: Any = None
+    child: str = ""
+    child_ended: str = ""
+    child_reason: str = ""
+    closed_id: str | None = None
 
     @property
     def terminal(self) -> bool:
         """Whether its outcome is recorded."""
         return self.status in STEP_TERMINAL
 
+    @property
+    def ready(self) -> bool:
+        """Whether everything it needs has its outcome."""
+        return self.ready_at is not None
+
 
 class ExecutionState(msgspec.Struct, kw_only=True):
     """One run of a workflow.
 
-    ``position`` counts executions as they were accepted, ``number`` the scheduler's events about this one, ``open`` its
-    steps without outcome. ``latest_id`` is the newest outcome of a step, or the ending, where that came later.
+    ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``
+    the scheduler's events about this one. ``latest_id`` is the newest outcome of a step, or the ending, where that came
+    later. ``asking`` counts the steps that wait for input.
     """
 
     id: str
@@ -53,8 +141,13 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     inputs: dict[str, Any]
     digest: str
     queued_id: str
-    steps: dict[str, StepState]
-    open: int
+    root: Frame
+    steps: dict[str, StepState] = {}
+    finish: Frame | None = None
+    finish_due: datetime | None = None
+    variables: dict[str, Any] = {}
+    parent: Parent | None = None
+    seed: str = ""
     position: int = 0
     number: int = 0
     transitions: int = 0
@@ -62,33 +155,87 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     ending: str | None = None
     ending_due: datetime | None = None
     ending_id: str | None = None
-    latest_id: str | None = None
     ending_reason: str = ""
+    latest_id: str | None = None
+    outputs: dict[str, Any] | None = None
     error: ErrorInfo | None = None
-    failed: list[str] = []
+    asking: int = 0
 
     @property
     def terminal(self) -> bool:
         """Whether it has ended."""
         return self.status in TERMINAL
 
-    def scope(self, step: StepPlan | None = None) -> dict[str, Any]:
+    @property
+    def open(self) -> int:
+        """How many of the workflow's own steps, or of what is run at its end, have no outcome."""
+        return self.root.open + (self.finish.open if self.finish is not None else 0)
+
+    @property
+    def failed(self) -> list[StepState]:
+        """The workflow's own steps that failed, in the order in which they did."""
+        return self.root.failed
+
+    @property
+    def stopping(self) -> bool:
+        """Whether what runs is to be stopped, and not let end."""
+        return self.ending == "cancelled" or (
+            self.ending is not None and self.plan.workflow.on_failure == "cancel"
+        )
+
+    def leaving(self, step: StepState) -> bool:
+        """Whether the step must not start any more."""
+        if step.plan.step.always or step.frame.handler:
+            return False
+        return self.ending is not None or step.frame.leaving
+
+    def left_because(self, step: StepState) -> str:
+        """The event for which the step must not start any more."""
+        at: Frame | None = step.frame
+        while at is not None:
+            if at.ending and at.failed and at.failed[0].ended_id is not None:
+                return at.failed[0].ended_id
+            at = at.around
+        return self.ending_id or self.queued_id
+
+    def scope(self, step: StepState | None = None) -> dict[str, Any]:
         """What expressions of ``step`` (of the workflow's outputs, where None) can see."""
-        needs = self.steps if step is None else step.needs
-        return {
+        frame = self.root if step is None else step.frame
+        sources = self.root.steps if step is None else step.plan.sources
+        found = {
             "inputs": self.inputs,
-            "steps": {
-                path: {"outputs": self.steps[path].outputs}
-                for path in needs
-                if self.steps[path].status == "succeeded"
-            },
+            "steps": {id_: _seen(other) for id_ in sources if (other := frame.find(id_)) is not None},
+            "vars": self.variables,
             "execution": {"id": self.id, "workflow": self.plan.workflow.name},
         }
+        return found | dict(_around(frame))
 
     def chosen(self, paths: set[str]) -> list[StepState]:
         """These steps, in the order of the definition."""
-        return sorted((self.steps[path] for path in paths if path), key=lambda step: step.plan.index)
+        found = (self.steps[path] for path in paths if path in self.steps)
+        return sorted(found, key=lambda step: step.order)
 
     def ref(self, step: StepState) -> AttemptRef:
         """The name of the step's next attempt."""
-        return AttemptRef(self.id, step.plan.path, step.attempts + 1)
+        return AttemptRef(self.id, step.path, step.attempts + 1)
+
+
+def _seen(step: StepState) -> dict[str, Any]:
+    found: dict[str, Any] = {"status": step.status}
+    if step.status == "succeeded":
+        found["outputs"] = step.outputs
+    return found
+
+
+def _around(frame: Frame) -> Iterator[tuple[str, Any]]:
+    """The item and the error that are seen in a frame: those of the innermost frame that has one."""
+    seen: set[str] = set()
+    at: Frame | None = frame
+    while at is not None:
+        if at.item is not UNSET and "item" not in seen:
+            seen.add("item")
+            yield "item", at.item
+        if at.error is not None and "error" not in seen:
+            seen.add("error")
+            yield "error", msgspec.to_builtins(at.error)
+        at = at.around

@@ -4,7 +4,9 @@ A string that is one expression keeps the expression's type; in mixed text each 
 (``steps.words.outputs.count``) is looked up without CEL, which is what nearly every expression is. ``$${{`` stands for
 a literal ``${{``. The scope an expression sees:
 
-    inputs.NAME                 steps.ID.outputs.NAME                 execution.id, execution.workflow
+    inputs.NAME                 steps.ID.outputs.NAME, steps.ID.status     execution.id, execution.workflow
+    vars.NAME                   item (in for_each and map)                 error (in on_failure and on_finish)
+    machine.name, machine.labels (in what a container runs)
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from muster.model.errors import ExpressionError, ValueMissingError
 from muster.model.evaluation import evaluate
 from muster.model.limits import EXPRESSION_BYTES_MAX
 
-ROOTS: Final = ("inputs", "steps", "execution")
+ROOTS: Final = ("inputs", "steps", "vars", "execution", "item", "error", "machine")
 OPENING: Final = "${{"
 _CACHED_LENGTH_MAX: Final = 4 * EXPRESSION_BYTES_MAX  # longer texts are rare and would make the cache large
 _Path = tuple[str | int, ...]
@@ -211,7 +213,7 @@ def narrowed(expression: Expression, scope: Mapping[str, Any]) -> dict[str, Any]
     found: dict[str, Any] = {root: {} for root in ROOTS}
     for reference in expression.references:
         whole = scope.get(reference.root, {})
-        if reference.name is None:
+        if reference.name is None or not isinstance(whole, Mapping):
             found[reference.root] = whole
         elif reference.name in whole and found[reference.root] is not whole:
             found[reference.root][reference.name] = whole[reference.name]

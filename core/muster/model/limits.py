@@ -29,6 +29,10 @@ ARGUMENTS_BYTES_MAX: Final = 2**20
 
 # ---- numbers of a step
 
+MEMBERS_MAX: Final = (
+    100_000  # members of a list that steps are repeated for; each is several events in the log
+)
+
 ATTEMPTS_MAX: Final = 1_000  # beyond it a retry is a loop; each attempt is several events in the log for ever
 SECONDS_MAX: Final = (
     366 * 86_400

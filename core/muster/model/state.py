@@ -16,7 +16,7 @@ CLEARED: Final = "cleared"  # stands for the digest of an execution that was era
 TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
 
 Timer = tuple[datetime, str, str, str]
-"""Due time, what (retry, accept, placement, ending), execution, step. A placement timer belongs to no execution: it
+"""Due time, what (retry, wait, accept, placement, ending), execution, step. A placement timer belongs to no execution: it
 has the whole queue looked at."""
 
 
@@ -80,10 +80,12 @@ class State:
     def _rearm(self, execution: ExecutionState) -> None:
         if execution.ending_due is not None:
             self.arm(execution.ending_due, "ending", execution.id, "")
+        if execution.finish_due is not None:
+            self.arm(execution.finish_due, "ending", execution.id, "")
         for path, step in execution.steps.items():
             step.placement_due = None
             if step.status == "waiting" and step.due_at is not None:
-                self.arm(step.due_at, "retry", execution.id, path)
+                self.arm(step.due_at, "retry" if step.plan.primitive == "run" else "wait", execution.id, path)
             elif step.status == "scheduled" and step.attempt is not None and not step.attempt.accepted:
                 self.arm(accept_due(self, step.attempt), "accept", execution.id, path)
 
@@ -119,7 +121,7 @@ def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
     assert step.ready_at is not None
     plan = step.plan
-    waiting = Waiting(step.ready_at, execution.id, plan.index, plan.path, plan.step.image)
+    waiting = Waiting(step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
     state.queue.add(waiting, requirement(plan))
     state.queue_stirred = True
 

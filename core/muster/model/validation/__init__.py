@@ -55,9 +55,16 @@ def _examined(
         report.add((), f"the workflow cannot be stored: {reason}.", "Make it smaller, of plain JSON values.")
         return Workflow(name="", steps=[]), report
     workflow = shape.repaired(data, report)
-    ranges.check(workflow, report)
-    links.check(workflow, formulas.check(workflow, report), report)
+    _examine(workflow, report)
     return workflow, report
+
+
+def _examine(workflow: Workflow, report: Report) -> None:
+    ranges.check(workflow, report)
+    formulas.check(workflow, report)
+    links.check(workflow, report)
+    for name, inner in workflow.workflows.items():
+        _examine(inner, report.within(("workflows", name)))
 
 
 def _too_much(data: Any) -> str:

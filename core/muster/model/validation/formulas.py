@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model import bounds, tokens
 from muster.model.errors import (
@@ -17,11 +18,14 @@ from muster.model.errors import (
     SourceNodeMissingError,
     ValueMissingError,
 )
+from muster.model.conditions import formula
 from muster.model.evaluation import evaluate, program
 from muster.model.expressions import ROOTS, Expression, Reference, compile_template, templates
 from muster.model.inputs import meant
+from muster.model.lowering import spliced
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
+from muster.model.validation.tree import Scope, block, members, scopes
 from muster.model.workflow import Input, Step, Workflow
 
 _CONVERSIONS: Final = ("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
@@ -31,6 +35,14 @@ _TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
 FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES))
 _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
 _FACTS: Final = ("id", "workflow")
+_ALWAYS: Final = frozenset(("inputs", "steps", "vars", "execution"))
+_WHERE: Final = {
+    "item": "There is an item in the steps of for_each and map.",
+    "error": "There is an error in the steps of on_failure and on_finish.",
+    "machine": "There is a machine in what a container runs: its command, environment and inputs.",
+}
+_SET: Final = "Set it in a step: set: {NAME: VALUE}."
+_GIVEN: Final = {"get": ("value",), "log": ("message",), "error": (), "sleep": (), "sleep_until": ()}
 # CEL reads a-b as a minus b, and 7x as a number; ids may be both.
 _DASHED: Final = re.compile(r"(?<![\w.])(steps|inputs|outputs)\.([A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
 _MEMBER: Final = re.compile(r"\.outputs\.([A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
@@ -38,24 +50,61 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class _Known(msgspec.Struct):
-    """What expressions of the workflow may refer to."""
+    """What expressions of a block may refer to; ``roots`` are the names that stand for something there."""
 
     inputs: Mapping[str, Input]
     steps: Mapping[str, Step]
     outputs: frozenset[str]
+    variables: frozenset[str]
+    roots: frozenset[str]
 
 
-def check(workflow: Workflow, report: Report) -> list[set[str]]:
-    """Report expressions that cannot work. Returns which steps each step refers to."""
-    steps = {step.id: step for step in workflow.steps}
-    outputs = frozenset(name for step in workflow.steps for name in step.outputs)
-    known = _Known(workflow.inputs, steps, outputs)
-    sources: list[set[str]] = []
-    for at, step in enumerate(workflow.steps):
-        asked = _check_all(templated(step), ("steps", at), known, report)
-        sources.append({r.name for r in asked if r.root == "steps" and r.name in known.steps and r.name})
-    _check_all(workflow.outputs, ("outputs",), known, report)
-    return sources
+def check(workflow: Workflow, report: Report) -> None:
+    """Report expressions that cannot work."""
+    steps = [step for _, step in members(workflow)]
+    outputs = frozenset(name for step in steps for name in step.outputs)
+    variables = frozenset(name for step in steps for name in step.set or ())
+    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS)
+    for scope in scopes(workflow):
+        roots = _ALWAYS | {name for name in ("item", "error") if getattr(scope, name)}
+        known = msgspec.structs.replace(whole, steps=_seen(scope), roots=roots)
+        for path, step in scope.members:
+            _check_step_of(step, path, known, report)
+    seen = {step.id: step for _, step in block(workflow.steps, ())}
+    _check_all(workflow.outputs, ("outputs",), msgspec.structs.replace(whole, steps=seen), report)
+
+
+def _seen(scope: Scope) -> Mapping[str, Step]:
+    """A step whose id is missing, which is reported, may be what is meant anywhere."""
+    unnamed = {"": step for _, step in scope.members if not step.id and not spliced(step)}
+    return dict(scope.seen) | unnamed
+
+
+def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
+    inside = msgspec.structs.replace(known, roots=known.roots | _inside(step))
+    _check_all(templated(step), path, inside, report)
+    for place, condition in _conditions(step):
+        text = formula(condition)
+        if isinstance(text, str):
+            _check_all(text, (*path, *place), known, report)
+    if step.get is not None and step.get not in known.variables:
+        message = f"the step {step.id} gets the variable {step.get}, which no step sets."
+        report.add((*path, "get"), message, _meant(step.get, known.variables, _SET))
+
+
+def _inside(step: Step) -> set[str]:
+    return {name for name, there in (("machine", step.image), ("item", step.map)) if there is not None}
+
+
+def _conditions(step: Step) -> Iterator[tuple[Path, str | bool]]:
+    """The conditions of a step and where they stand."""
+    written: list[tuple[Path, Any]] = [(("if",), step.if_)]
+    written += [(("switch", at, "case"), case.case) for at, case in enumerate(step.switch or ())]
+    for place, condition in written:
+        if isinstance(condition, list):
+            yield from (((*place, at), part) for at, part in enumerate(condition))
+        elif condition is not None and condition is not UNSET:
+            yield place, condition
 
 
 def _check_all(value: Any, path: Path, known: _Known, report: Report) -> list[Reference]:
@@ -89,6 +138,9 @@ def _check_one(expression: Expression, place: Path, known: _Known, report: Repor
 
 
 def _check_reference(reference: Reference, known: _Known) -> None:
+    if reference.root not in known.roots:
+        message = f"the expression {reference.source!r} speaks of {reference.root}, and there is none here."
+        raise ExpressionError(message, remedy=_WHERE[reference.root])
     if reference.root == "inputs":
         if reference.path and reference.path[0] not in known.inputs:
             name = reference.path[0]
@@ -100,8 +152,17 @@ def _check_reference(reference: Reference, known: _Known) -> None:
         if not reference.path or reference.path[0] not in _FACTS:
             message = f"the expression {reference.source!r} asks for what is not known of an execution."
             raise ValueMissingError(message, remedy="Known are execution.id and execution.workflow.")
-    else:
+    elif reference.root == "vars":
+        _check_variable(reference, known)
+    elif reference.root == "steps":
         _check_step(reference, known)
+
+
+def _check_variable(reference: Reference, known: _Known) -> None:
+    if reference.path and reference.path[0] not in known.variables:
+        name = reference.path[0]
+        message = f"the expression {reference.source!r} asks for the variable {name}, which no step sets."
+        raise ValueMissingError(message, remedy=_meant(name, known.variables, _SET))
 
 
 def _check_step(reference: Reference, known: _Known) -> None:
@@ -115,18 +176,30 @@ def _check_step(reference: Reference, known: _Known) -> None:
             return
         message = f"the expression {source!r} refers to the step {name}, which does not exist."
         raise SourceNodeMissingError(message, remedy=_meant(name, known.steps, SourceNodeMissingError.remedy))
-    if len(reference.path) > 1 and reference.path[1] != "outputs":
+    if len(reference.path) > 1 and reference.path[1] not in ("outputs", "status"):
         asked = reference.path[1]
-        message = f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs only."
+        message = (
+            f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs and a status."
+        )
         raise ValueMissingError(message, remedy=f"Write steps.{name}.outputs.NAME.")
-    if len(reference.path) > 2 and reference.path[2] not in step.outputs:
+    given = outputs_of(step)
+    if given is not None and len(reference.path) > 2 and reference.path[2] not in given:
         output = reference.path[2]
         message = (
             f"the expression {source!r} asks for the output {output}, which the step {name} does not declare."
         )
-        raise ValueMissingError(
-            message, remedy=_meant(output, step.outputs, f"Declare it under outputs of {name}.")
-        )
+        raise ValueMissingError(message, remedy=_meant(output, given, f"Declare it under outputs of {name}."))
+
+
+def outputs_of(step: Step) -> Collection[str] | None:
+    """The names of the outputs a step gives, where that is known before it runs."""
+    if step.image is not None:
+        return step.outputs
+    if step.for_each is not None or step.map is not None:
+        return ("items", "result") if step.map is not None and step.map.reduce is not None else ("items",)
+    if step.set is not None:
+        return step.set
+    return next((names for key, names in _GIVEN.items() if getattr(step, key) is not None), None)
 
 
 def _meant(name: Any, known: Iterable[str], otherwise: str) -> str:
@@ -171,7 +244,7 @@ def _check_name(source: str, name: str, known: _Known) -> None:
     elif name in known.steps:
         remedy = f'Write steps["{name}"].outputs.NAME.'
     else:
-        remedy = meant(name, ROOTS) or f'Names are inputs, steps and execution; write text as "{name}".'
+        remedy = meant(name, ROOTS) or f'Names are {", ".join(ROOTS)}; write text as "{name}".'
     raise ExpressionError(message, remedy=remedy)
 
 
