@@ -143,22 +143,24 @@ def _resume(round_: Round, command: Resume, known: str | None) -> None:
 
 
 def answered(execution: ExecutionState, command: Resume) -> StepState | None:
-    """The step that the command answers; None where it has its answer. Raises InvalidArgumentError where there is none."""
-    asking = [
-        step for step in execution.steps.values() if step.status == "waiting" and step.reason == "input"
+    """The step that the command answers; None where it has its answer.
+
+    Raises InvalidArgumentError where there is no such step, or more than one.
+    """
+    asked = [
+        step
+        for step in execution.steps.values()
+        if step.token and command.step in (None, step.path) and command.token in (None, step.token)
     ]
-    found = [
-        step for step in asking if command.step in (None, step.path) and command.token in (None, step.token)
-    ]
-    if len(found) == 1:
-        return found[0] if found[0].resumed_id is None else None
-    if command.step is not None and command.token is None and (known := execution.steps.get(command.step)):
-        if known.terminal and known.plan.step.wait_for_input is not None:
-            return None
-    named = ", ".join(step.path for step in asking) or "none"
+    asking = [step for step in asked if step.status == "waiting" and step.resumed_id is None]
+    if len(asking) == 1:
+        return asking[0]
+    if asked and not asking:
+        return None
+    waiting = (step.path for step in execution.steps.values() if step.status == "waiting" and step.token)
     raise InvalidArgumentError(
-        f"the execution {execution.id} does not wait for this input; steps that wait: {named}.",
-        remedy="Name one of them, with its own token if you give one.",
+        f"the execution {execution.id} waits for input in: {', '.join(waiting) or 'no step'}.",
+        remedy="Name the step, or give its token.",
     )
 
 

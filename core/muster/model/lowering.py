@@ -26,6 +26,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model import plan as plans
+from muster.model.conditions import formula
 from muster.model.plan import Block, Plan, Primitive, StepPlan, referenced, templated
 from muster.model.workflow import Case, Condition, ForEach, Map, Step, Workflow
 
@@ -169,7 +170,8 @@ def listed(condition: Condition | None) -> tuple[str | bool, ...]:
 def conditions(step: Step) -> tuple[str | bool, ...]:
     """Everything that is evaluated to decide whether a step is run, or which of its branches."""
     cases = (case.case for case in step.switch or () if case.case is not UNSET)
-    return (*listed(step.if_), *(part for case in cases for part in listed(case)))
+    written = (*listed(step.if_), *(part for case in cases for part in listed(case)))
+    return tuple(formula(part) for part in written)
 
 
 def primitive(step: Step) -> Primitive:

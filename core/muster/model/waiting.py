@@ -18,7 +18,7 @@ def wait(round_: Round, execution: ExecutionState, cause: str) -> None:
 
 def resume(round_: Round, execution: ExecutionState) -> None:
     """Say so where it moves again, before anything else is said of it."""
-    if execution.status == "awaiting_input" and not _still(execution):
+    if execution.status == "awaiting_input" and any(_moves(step) for step in execution.steps.values()):
         answered = (step.resumed_id for step in execution.steps.values() if not step.terminal)
         cause = next(filter(None, answered), execution.latest_id) or execution.queued_id
         round_.write(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-from muster.model.errors import DuplicateStepError, SourceNodeMissingError
+from muster.model.errors import DuplicateStepError, ExpressionError, SourceNodeMissingError
+from muster.model.expressions import compile_template, references, templates
 from muster.model.inputs import meant
-from muster.model.lowering import lower_block, spliced
+from muster.model.lowering import branches, conditions, entries, spliced
+from muster.model.plan import templated
 from muster.model.problems import Path, Report
 from muster.model.validation.tree import Scope, members, scopes
 from muster.model.workflow import Step, Workflow
@@ -59,12 +62,35 @@ def _check_cycles(scope: Scope, report: Report) -> None:
     if not scope.members or report.full:
         return
     places = {step.id: path for path, step in reversed(scope.members)}
-    block, _ = lower_block(_top(scope), "", "")
-    ids = [*block.steps]
+    found = entries(_top(scope))
+    ids = [*found]
     index = {id_: at for at, id_ in enumerate(ids)}
-    edges = [sorted(index[name] for name in block.steps[id_].needs) for id_ in ids]
+    edges = [
+        sorted({index[name] for name in entry.needs | _referred_to(entry.step) if name in index and name})
+        for entry in found.values()
+    ]
     for cycle in cycles(edges):
         _report_cycle(cycle, ids, places, report)
+
+
+def _referred_to(step: Step) -> set[str]:
+    """The steps around it that a step refers to, here or in its blocks; what cannot be read is reported elsewhere."""
+    found = _referenced([templated(step), conditions(step)])
+    blocks = [steps for _, steps in branches(step)] + [step.on_failure]
+    for steps in blocks:
+        inner = entries(steps)
+        for entry in inner.values():
+            found |= _referred_to(entry.step) - inner.keys()
+    return found - {step.id} if step.on_failure else found
+
+
+def _referenced(value: object) -> set[str]:
+    found: set[str] = set()
+    for _, text in templates(value):
+        with suppress(ExpressionError):
+            names = references(compile_template(text))
+            found |= {name.name for name in names if name.root == "steps" and name.name is not None}
+    return found
 
 
 def _top(scope: Scope) -> list[Step]:
