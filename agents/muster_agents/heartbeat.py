@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from muster import fault
 from muster.broker.interface import Heartbeats
@@ -29,6 +29,7 @@ class Pulse:
         *,
         running: Callable[[], list[AttemptRef]],
         outbox: Callable[[], int],
+        now: Callable[[], datetime],
     ) -> None:
         self._beats = beats
         self._name = name
@@ -36,6 +37,7 @@ class Pulse:
         self._interval_s = interval_s
         self._running = running
         self._outbox = outbox
+        self._now = now
         self._sequence = 0
 
     async def keep(self) -> None:
@@ -54,7 +56,7 @@ class Pulse:
             sequence=self._sequence,
             session=self._session,
             interval_s=self._interval_s,
-            time=datetime.now(UTC),
+            time=self._now(),
             running=self._running(),
             load=round(os.getloadavg()[0], 2),
             outbox=self._outbox(),

@@ -13,6 +13,7 @@ import msgspec
 from muster import fault
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery, Position
+from muster.clock import Clock
 from muster.identity import uuid7
 from muster.model.catalogue import AttemptRef, MachineDisconnected, MachineFacts
 from muster.model.commands import Start, Stop
@@ -44,9 +45,10 @@ async def serve(
     *,
     stop: asyncio.Event,
     ready: Callable[[str], None],
+    clock: Clock | None = None,
     **options: Any,
 ) -> None:
-    """Run an agent until ``stop`` is set; ``options`` are those of AgentOptions.
+    """Run an agent until ``stop`` is set; ``options`` are those of AgentOptions. Its facts bear the time of ``clock``.
 
     Raises ReplacedError where another agent took its name, and what the runtime raises where it cannot be used.
     """
@@ -54,7 +56,8 @@ async def serve(
     folder = settings.data_dir / "agents" / chosen.name
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(seat(folder, chosen.lock_wait_s))
-        outbox = Outbox(Journal(folder), chosen)
+        clock = clock or Clock()
+        outbox = Outbox(Journal(folder), chosen, clock.now)
         await outbox.open()
         stack.push_async_callback(outbox.close)
         facts, release = await asyncio.to_thread(lambda: (host_facts(chosen), software()))
@@ -65,7 +68,7 @@ async def serve(
         stack.push_async_callback(runtime.close)
         known = await runtime.facts()
         facts = msgspec.structs.replace(facts, runtime=runtime.name, **_wins(known, chosen))
-        agent = _Agent(broker, chosen, outbox, runtime, facts, release)
+        agent = _Agent(broker, chosen, outbox, runtime, facts, release, clock)
         await agent.serve(stop, ready)
 
 
@@ -109,6 +112,7 @@ class _Agent:
         runtime: Runtime,
         facts: MachineFacts,
         release: str,
+        clock: Clock,
     ) -> None:
         self._broker = broker
         self._options = options
@@ -116,7 +120,8 @@ class _Agent:
         self._runtime = runtime
         self._facts = facts
         self._software = release
-        self._session = Session(broker.log, outbox, options, instance=uuid7())
+        self._clock = clock
+        self._session = Session(broker.log, outbox, options, instance=uuid7(), now=clock.now)
         self._lines = LogShipper(broker.lines, options)
         self._roster: Roster | None = None
 
@@ -152,6 +157,7 @@ class _Agent:
                 self._options.interval_s,
                 running=lambda: roster.running,
                 outbox=lambda: len(self._outbox),
+                now=self._clock.now,
             )
             keepers = [
                 group.create_task(work)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from muster import fault
@@ -29,11 +29,20 @@ log = logging.getLogger(__name__)
 class Session:
     """One connection of one agent. ``sequence`` is that of its machine.connected, and the fence of all it writes."""
 
-    def __init__(self, events: EventLog, outbox: Outbox, options: AgentOptions, *, instance: str) -> None:
+    def __init__(
+        self,
+        events: EventLog,
+        outbox: Outbox,
+        options: AgentOptions,
+        *,
+        instance: str,
+        now: Callable[[], datetime],
+    ) -> None:
         self._log = events
         self._outbox = outbox
         self._options = options
         self._instance = instance
+        self._now = now
         self._subject = subjects.connected(options.name)
         self._mark = 0
         self._trouble = ""
@@ -52,7 +61,7 @@ class Session:
                 id=id_,
                 writer=self._options.name,
                 machine=self._options.name,
-                time=datetime.now(UTC),
+                time=self._now(),
                 n=self._outbox.before,
                 data=MachineConnected(
                     instance=self._instance,
@@ -99,7 +108,9 @@ class Session:
         outbox, fence = self._outbox, Fence(self._subject, self.sequence)
         while True:
             await outbox.arrived.wait()
-            await asyncio.sleep(0)  # what is about to be written goes along: it need not wait for another answer
+            await asyncio.sleep(
+                0
+            )  # what is about to be written goes along: it need not wait for another answer
             batch = outbox.waiting(self._options.outbox_round)
             outcomes = await self._append(batch, fence)
             taken = 0

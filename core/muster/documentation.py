@@ -21,7 +21,7 @@ import msgspec
 
 from muster.model import catalogue, errors, transitions
 from muster.model.policy import Policy
-from muster.scheduler.options import SchedulerOptions
+from muster.scheduler.options import SchedulerOptions, ShadowOptions
 from muster.settings import Settings
 
 MARK: Final = "<!-- Written by `python -m muster.documentation`; change the code, not this page. -->\n"
@@ -201,6 +201,7 @@ def limits() -> Iterator[str]:
     for kind, title in (
         (Policy, "What decisions rest on: `muster scheduler --set NAME=VALUE`"),
         (SchedulerOptions, "The scheduler itself: `muster scheduler --set NAME=VALUE`"),
+        (ShadowOptions, "A scheduler's shadow: `muster scheduler --shadow --set NAME=VALUE`"),
         (
             Settings,
             "What all parts share: flags and `MUSTER_…` in the environment, or `Settings` from Python",

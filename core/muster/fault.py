@@ -21,6 +21,13 @@ POINTS: Final = (
     "scheduler.elect.after",
     "scheduler.beat.before",
     "scheduler.beat.after",
+    "scheduler.archive.put",
+    "scheduler.archive.tell",
+    "scheduler.archive.erase",
+    "scheduler.archive.done",
+    "scheduler.clear.erase",
+    "scheduler.clear.log",
+    "scheduler.clear.done",
     "agent.accept.before",
     "agent.accept.after",
     "agent.append.before",
@@ -29,6 +36,10 @@ POINTS: Final = (
     "agent.ack.after",
     "agent.beat.before",
     "agent.beat.after",
+    "projections.exchange.before",
+    "projections.exchange.after",
+    "projections.rename.before",
+    "projections.rename.after",
 )
 
 _name, _, _count = os.environ.get("MUSTER_FAULT", "").partition(":")
@@ -37,6 +48,11 @@ _left = int(_count or 1)
 
 async def point(name: str) -> None:
     """Halt here if a test asked for it."""
+    halt(name)
+
+
+def halt(name: str) -> None:
+    """As ``point``, in a thread."""
     global _left  # noqa: PLW0603 - one counter for the life of the process
     if name != _name:
         return

@@ -14,8 +14,8 @@ from muster.settings import Settings
 class Service(Protocol):
     """A long-running part: serves until ``stop`` is set, then drains and returns.
 
-    ``ready`` is called once, with one line for people, when the service does its work. ``options`` are the service's
-    own; an unknown one is a TypeError. A failure it cannot mend is raised.
+    ``ready`` is called with one line for people when the service does its work, and again where that line changes.
+    ``options`` are the service's own; an unknown one is a TypeError. A failure it cannot mend is raised.
     """
 
     async def __call__(

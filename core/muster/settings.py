@@ -26,6 +26,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Agents get one of their own, so that none can read another's replies."""
     data_dir: Path = Path("~/.local/state/muster").expanduser()
     """The embedded broker's store, outboxes and the view file."""
+    archive: Path | None = None
+    """A directory for executions that are archived, instead of a bucket in the broker."""
     replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     """Replicas of every stream; 3 on a cluster."""
     append_deadline_s: float = 5.0
@@ -54,10 +56,15 @@ _ENVIRONMENT = {
     "creds": "MUSTER_CREDS",
     "nkey_seed": "MUSTER_NKEY_SEED",
     "data_dir": "MUSTER_DATA_DIR",
+    "archive": "MUSTER_ARCHIVE",
     "replicas": "MUSTER_REPLICAS",
 }
 
-_MEANT = {"replicas": "number of replicas (1 to 5)", "data_dir": "path that can be resolved"}
+_MEANT = {
+    "replicas": "number of replicas (1 to 5)",
+    "data_dir": "path that can be resolved",
+    "archive": "path that can be resolved",
+}
 
 
 def load(environment: Mapping[str, str] | None = None, **flags: Any) -> Settings:
@@ -68,8 +75,9 @@ def load(environment: Mapping[str, str] | None = None, **flags: Any) -> Settings
     }
     found |= {name: value for name, value in flags.items() if value is not None}
     try:
-        if "data_dir" in found:
-            found["data_dir"] = str(Path(found["data_dir"]).expanduser().absolute())
+        for field in ("data_dir", "archive"):
+            if field in found:
+                found[field] = str(Path(found[field]).expanduser().absolute())
         return msgspec.convert(found, Settings, strict=False, dec_hook=lambda kind, value: kind(value))
     except (msgspec.ValidationError, RuntimeError) as error:
         raise _refusal(error, found, flags) from error

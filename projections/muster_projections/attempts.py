@@ -249,7 +249,7 @@ def _superseded(recorded: Recorded) -> list[Change]:
     )
 
 
-ATTEMPTS: Final = Projection(
+ATTEMPTS: Final = Projection.of(
     name="attempts",
     version=1,
     tables=(TABLE,),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
@@ -28,6 +28,15 @@ class Desk:
     async def enter(self, context: AbstractContextManager[T]) -> T:
         """Enter ``context`` in the thread; it is left when the desk is closed."""
         return await self.run(self._stack.enter_context, context)
+
+    @asynccontextmanager
+    async def holding(self, context: AbstractContextManager[T]) -> AsyncIterator[T]:
+        """``context`` for the length of the block, entered and left in the thread."""
+        entered = await self.run(context.__enter__)
+        try:
+            yield entered
+        finally:
+            await self.run(context.__exit__, None, None, None)
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from muster_projections import bookkeeping
 from muster_projections.projection import Column, Projection, Table
-from muster_projections.registry import chosen
+from muster_projections.registry import DEFAULTS
 
 INTRODUCTION: Final = """# The view
 
@@ -132,4 +132,4 @@ def schema(projections: Sequence[Projection]) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(page(chosen()))
+    sys.stdout.write(page(DEFAULTS))

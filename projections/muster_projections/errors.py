@@ -68,7 +68,7 @@ def _error(recorded: Recorded) -> list[Change]:
     return [Insert(TABLE.name, row)]
 
 
-ERRORS: Final = Projection(
+ERRORS: Final = Projection.of(
     name="errors",
     version=1,
     tables=(TABLE,),

@@ -161,7 +161,7 @@ def _cleared(recorded: Recorded) -> list[Change]:
     return [Delete(TABLE.name, "id", recorded.event.execution)]
 
 
-EXECUTIONS: Final = Projection(
+EXECUTIONS: Final = Projection.of(
     name="executions",
     version=1,
     tables=(TABLE,),

@@ -6,6 +6,7 @@ MusterError
     ├── ViewBusyError
     ├── ViewOutdatedError
     └── ViewUnreadableError
+ProjectionInvalidError
 ExecutionAmbiguousError
 """
 
@@ -36,7 +37,7 @@ class ViewBusyError(ViewError):
 
 
 class ViewOutdatedError(ViewError):
-    """The view {path} was made by another release."""
+    """The view {path} was made by other projections: another release's, or not the ones installed here."""
 
     code = "view_outdated"
     remedy = (
@@ -49,6 +50,13 @@ class ViewUnreadableError(ViewError):
 
     code = "view_unreadable"
     remedy = "Move it away if it is yours, or let it be replaced: muster projections rebuild."
+
+
+class ProjectionInvalidError(MusterError):
+    """A projection that is installed cannot be used."""
+
+    code = "projection_invalid"
+    remedy = "Correct it, or uninstall the package that brings it."
 
 
 class ExecutionAmbiguousError(MusterError):

@@ -29,6 +29,7 @@ class Ledger:
         self._db: Final = db
         self._changes: Final = changes
         self._writers: dict[str, int] = {}
+        self._heard: set[str] = set()
         self._unknown: dict[tuple[str, int], int] = {}
         self._erased = 0
         self._cleared: set[str] = set()
@@ -37,6 +38,7 @@ class Ledger:
         """Take what the file says; also after a transaction that did not happen."""
         execute = self._db.execute
         self._writers = dict(execute("SELECT writer, n FROM writers"))
+        self._heard = set()
         self._unknown = {
             (kind, version): count
             for kind, version, count in execute("SELECT kind, version, count FROM unknown")
@@ -57,9 +59,15 @@ class Ledger:
     def counts(self, recorded: Recorded) -> bool:
         """Whether the event changes anything; what must be remembered of it is remembered."""
         event = recorded.event
-        if event.n is not None and event.writer != SCHEDULER and self._repeated(event, event.n):
-            return False
         data = event.data
+        if (n := event.n) is not None and (writer := event.writer) != SCHEDULER:
+            if n > self._writers.get(writer, 0):
+                self._writers[writer] = n
+                self._heard.add(writer)
+            elif (
+                data.kind != CONNECTED
+            ):  # whose number is the last one used before it, so it repeats by design
+                return False
         if isinstance(data, Unknown):
             self._count(data, recorded.sequence)
             return False
@@ -68,14 +76,11 @@ class Ledger:
             return False
         return event.execution == NO_EXECUTION or self._kept(recorded)
 
-    def _repeated(self, event: Event, n: int) -> bool:
-        last = self._writers.get(event.writer, 0)
-        if n > last:
-            self._writers[event.writer] = n
-            self._changes.add(Upsert(WRITERS.name, (event.writer,), {"n": n}))
-            return False
-        # The number of a connection is the last one used before it, so it repeats by design.
-        return event.data.kind != CONNECTED
+    def settle(self) -> None:
+        """Add what is to be written of the machines' numbers: once a batch, not once an event."""
+        for writer in self._heard:
+            self._changes.add(Upsert(WRITERS.name, (writer,), {"n": self._writers[writer]}))
+        self._heard.clear()
 
     def _count(self, data: Unknown, sequence: int) -> None:
         key = (data.kind, data.version)

@@ -63,7 +63,7 @@ def _fact(recorded: Recorded) -> list[Change]:
     return [Insert(TABLE.name, row)]
 
 
-LIFECYCLE: Final = Projection(
+LIFECYCLE: Final = Projection.of(
     name="lifecycle",
     version=1,
     tables=(TABLE,),

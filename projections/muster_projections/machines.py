@@ -130,7 +130,7 @@ def _removed(recorded: Recorded) -> list[Change]:
     return _set(recorded, columns)
 
 
-MACHINES: Final = Projection(
+MACHINES: Final = Projection.of(
     name="machines",
     version=1,
     tables=(TABLE,),

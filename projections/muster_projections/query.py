@@ -19,7 +19,7 @@ from muster.model.transitions import STEP_TERMINAL
 from muster_projections import rows
 from muster_projections.failures import ExecutionAmbiguousError
 from muster_projections.opening import read_only
-from muster_projections.registry import chosen
+from muster_projections.registry import DEFAULTS
 
 T = TypeVar("T", bound=rows.Row)
 AMBIGUOUS_MAX: Final = 5  # of the ids that begin alike, this many are named
@@ -43,7 +43,7 @@ ORDER BY s.position IS NULL, s.position, s.step
 """
 _JSON: Final = frozenset(
     column.name
-    for projection in chosen()
+    for projection in DEFAULTS
     for table in projection.tables
     for column in table.columns
     if column.type == "JSON"

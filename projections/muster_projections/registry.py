@@ -1,7 +1,4 @@
-"""The projections a view is made of.
-
-A tuple for now. ``chosen`` is the one place that will also look for those of other distributions.
-"""
+"""The projections a view is made of: Muster's own, and those that are plugged in."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from muster_projections.errors import ERRORS
 from muster_projections.executions import EXECUTIONS
 from muster_projections.lifecycle import LIFECYCLE
 from muster_projections.machines import MACHINES
+from muster_projections.plugins import found
 from muster_projections.projection import Projection
 from muster_projections.steps import STEPS
 from muster_projections.transitions import TRANSITIONS
@@ -28,5 +26,9 @@ DEFAULTS: Final[tuple[Projection, ...]] = (
 
 
 def chosen() -> tuple[Projection, ...]:
-    """The projections to fold into a view, in the order of its tables."""
-    return DEFAULTS
+    """The projections to fold into a view, in the order of its tables.
+
+    Reads files and runs code of other packages, so it does not belong on an event loop. Raises ProjectionInvalidError
+    where one that is installed cannot be used.
+    """
+    return (*DEFAULTS, *found(DEFAULTS))

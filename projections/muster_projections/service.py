@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import aclosing, closing
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from muster.broker.interface import Broker, Position
+from muster.model.envelope import Recorded
 from muster.model.errors import LogChangedError
 from muster.settings import Settings
-from muster_projections.claim import claimed
+from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk, ahead
-from muster_projections.failures import ViewOutdatedError
-from muster_projections.projection import moment
+from muster_projections.exchange import mend
+from muster_projections.opening import outdated
+from muster_projections.projection import Projection, moment
 from muster_projections.rebuild import refold
 from muster_projections.registry import chosen
 from muster_projections.store import Store
@@ -30,29 +33,75 @@ async def serve(
     """Fold the log into the view until ``stop`` is set; what was read by then is written.
 
     Raises ViewBusyError where another process keeps the view, LogChangedError where the log is not the one the view
-    was folded from. A view that another release made is rebuilt first; it can be read meanwhile.
+    was folded from. A view that other projections made (another release, or one that was installed since) is rebuilt
+    first. A rebuild may put another file in the place of the view at any time: this goes on with that one.
     """
     path = view or settings.view_path
     async with Desk() as desk:
         await desk.enter(claimed(path))
-        store = await _opened(desk, broker, path)
-        await desk.enter(closing(store))
-        position = await broker.history.position()
-        await agree(broker, store, position)
-        await desk.run(store.adopt, position.created)
-        ready(f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}")
-        # The next batch is read while one is written, and written as soon as that is done: nothing waits for more.
-        async with aclosing(ahead(broker.history.follow(store.sequence + 1), stop)) as batches:
-            async for batch in batches:
-                await desk.run(store.write, batch)
+        projections = await desk.run(chosen)
+        if await desk.run(outdated, path, projections):
+            ready(
+                f"the projections rebuild {path}, which others had folded; the log is read from its beginning"
+            )
+            if not await _before(stop, refold(desk, broker, path, projections)):
+                return
+        while not stop.is_set():
+            store = await desk.run(_open, path, projections)
+            try:
+                position = await broker.history.position()
+                await agree(broker, store, position)
+                await desk.run(store.adopt, position.created)
+                ready(
+                    f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}"
+                )
+                await _follow(desk, broker, store, stop)
+            finally:
+                await desk.run(_close, store)
 
 
-async def _opened(desk: Desk, broker: Broker, path: Path) -> Store:
+async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Do the work, unless ``stop`` is set before it is done; whether it was done."""
+    doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
-        return await desk.run(Store.open, path, chosen())
-    except ViewOutdatedError:
-        await refold(desk, broker, path)
-        return await desk.run(Store.open, path, chosen())
+        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            await doing
+            return True
+        return False
+    finally:
+        doing.cancel()
+        stopped.cancel()
+        await asyncio.gather(doing, stopped, return_exceptions=True)
+
+
+async def _follow(desk: Desk, broker: Broker, store: Store, stop: asyncio.Event) -> None:
+    """Fold what comes, until ``stop`` is set or the file is not the view any more."""
+    # The next batch is read while one is written, and written as soon as that is done: nothing waits for more.
+    async with aclosing(ahead(broker.history.follow(store.sequence + 1), stop)) as batches:
+        async for batch in batches:
+            if not await desk.run(_write, store, batch):
+                return
+
+
+def _open(path: Path, projections: Sequence[Projection]) -> Store:
+    with writing(path, alone=False):
+        mend(path)
+        return Store.open(path, projections)
+
+
+def _write(store: Store, batch: Sequence[Recorded]) -> bool:
+    """Write the batch, unless a rebuild has put another file in the place of this one; then nothing is written."""
+    with writing(store.path, alone=False):
+        if store.moved:
+            return False
+        store.write(batch)
+        return True
+
+
+def _close(store: Store) -> None:
+    with writing(store.path, alone=False):
+        store.close()
 
 
 async def agree(broker: Broker, store: Store, position: Position) -> None:

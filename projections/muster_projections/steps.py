@@ -168,7 +168,7 @@ def _cancelled(recorded: Recorded) -> list[Change]:
     return _ended(recorded, "cancelled", data.reason, {})
 
 
-STEPS: Final = Projection(
+STEPS: Final = Projection.of(
     name="steps",
     version=1,
     tables=(TABLE,),

@@ -8,7 +8,6 @@ its connection: measured, 2.4 µs a row where ``upsert_all`` takes 6.7.
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Self
 
-import msgspec
 from sqlite_utils import Database
 
 from muster.model.envelope import Recorded
@@ -24,11 +22,19 @@ from muster_projections import bookkeeping
 from muster_projections.changes import Changes
 from muster_projections.failures import ViewError, ViewOutdatedError, ViewUnreadableError
 from muster_projections.ledger import EVERY, Ledger
-from muster_projections.projection import Projection, Table, moment, text
+from muster_projections.projection import Handler, Projection, moment, text
+from muster_projections.schema import agrees, create, signature, tables
 
 STREAM: Final = "MUSTER_EVENTS"
 CACHE_KIB: Final = 16 * 1024  # holds the inner pages of every index of a view of a few gigabytes
 CHECKPOINT_PAGES: Final = 4000  # 16 MB of log between checkpoints, each of which waits for the disk
+PASSING: Final = (
+    "journal_mode = MEMORY",
+    "synchronous = OFF",
+    "locking_mode = EXCLUSIVE",
+    "cache_size = -65536",
+)
+"""For a file that is thrown away where its writer dies. A transaction can still be undone, as poison asks for."""
 STATEMENTS: Final = 512  # there is one for each set of columns that is written together
 BUSY_TIMEOUT_S: Final = 10.0
 SQLITE_MIN: Final = (3, 38)  # strict tables and generated columns for us, -> and ->> for those who query
@@ -42,31 +48,6 @@ REFUSED: Final = (
     OverflowError,
     UnicodeError,
 )
-_TYPES: Final[dict[str, type]] = {"TEXT": str, "JSON": str, "INTEGER": int, "REAL": float}
-
-
-def tables(projections: Sequence[Projection]) -> tuple[Table, ...]:
-    """Every table of a view, the store's own last."""
-    return (*(table for each in projections for table in each.tables), *bookkeeping.TABLES)
-
-
-def signature(projections: Sequence[Projection]) -> str:
-    """What a view must have been folded with to be continued: names, versions and columns."""
-
-    def shape(table: Table) -> object:
-        return [
-            table.name,
-            table.key,
-            table.indexes,
-            [msgspec.structs.replace(c, doc="") for c in table.columns],
-        ]
-
-    own = hashlib.sha256(text([shape(table) for table in bookkeeping.TABLES]).encode()).hexdigest()[:8]
-    found = {"": own}
-    for each in projections:
-        digest = hashlib.sha256(text([shape(table) for table in each.tables]).encode()).hexdigest()[:8]
-        found[each.name] = f"{each.version}-{digest}"
-    return text(found)
 
 
 class Store:
@@ -74,6 +55,7 @@ class Store:
 
     def __init__(self, path: Path, db: Database, projections: Sequence[Projection]) -> None:
         self.path: Final = path
+        self._file: Final = _identity(path)
         self._db: Final = db
         self._projections: Final = tuple(projections)
         self._by_kind: Final = _by_kind(projections)
@@ -84,18 +66,18 @@ class Store:
         self.sequence = 0
 
     @classmethod
-    def open(cls, path: Path, projections: Sequence[Projection], *, durable: bool = True) -> Self:
+    def open(cls, path: Path, projections: Sequence[Projection], *, passing: bool = False) -> Self:
         """Open the view at ``path``, or make an empty one.
 
-        ``durable=False`` is for a file that is worth nothing before it is finished. Raises ViewOutdatedError where
-        the view was folded by other projections, ViewUnreadableError where the file is no view.
+        ``passing`` is for a file that is worth nothing before ``finish``, and that nobody else reads. Raises
+        ViewOutdatedError where the view was folded by other projections, ViewUnreadableError where it is no view.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with closing_on_error(_connect(path)) as connection:
                 store = cls(path, Database(connection), projections)
                 store._check()
-                store._prepare(durable=durable)
+                store._prepare(passing=passing)
                 return store
         except sqlite3.DatabaseError as error:
             raise unreadable(path, error) from error
@@ -105,14 +87,18 @@ class Store:
         """The connection, for reading in the store's thread."""
         return self._db.conn
 
-    def _prepare(self, *, durable: bool) -> None:
+    def _prepare(self, *, passing: bool) -> None:
         db = self._db
-        db.enable_wal()
-        # A power cut may cost the last transactions, never the file's consistency. The log is the truth: what is
-        # missing is folded again from the position that came back.
-        db.execute(f"PRAGMA synchronous = {'NORMAL' if durable else 'OFF'}")
-        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        if passing:
+            for pragma in PASSING:
+                db.execute(f"PRAGMA {pragma}")
+        else:
+            db.enable_wal()
+            # A power cut may cost the last transactions, never the file's consistency. The log is the truth: what
+            # is missing is folded again from the position that came back.
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            db.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         if not db.table_names():
             self._create()
         found = db.execute("SELECT created, sequence, event_id FROM position").fetchone()
@@ -127,16 +113,16 @@ class Store:
         if bookkeeping.POSITION.name not in names:
             raise ViewUnreadableError(path=str(self.path))
         found = self._db.execute("SELECT projections FROM position").fetchone()
-        if found is None or found[0] != signature(self._projections):
+        if found is None or not agrees(found[0], self._projections, exactly=True):
             raise ViewOutdatedError(path=str(self.path))
 
     def _create(self) -> None:
         with self._db.atomic():
             for table in tables(self._projections):
-                _create(self._db, table)
+                create(self._db, table)
             self._db.execute(
                 "INSERT INTO position (stream, sequence, projections) VALUES (?, 0, ?)",
-                (STREAM, signature(self._projections)),
+                (STREAM, text(signature(self._projections))),
             )
 
     def adopt(self, created: datetime) -> None:
@@ -180,6 +166,7 @@ class Store:
             with self._db.atomic():
                 self._ledger.begin(events)
                 yield
+                self._ledger.settle()
                 self._flush()
                 self._move(events[-1])
         except BaseException:
@@ -189,9 +176,9 @@ class Store:
         self.sequence, self.event_id = events[-1].sequence, events[-1].event.id
 
     def _fold(self, recorded: Recorded) -> None:
-        for projection in self._by_kind.get(recorded.event.data.kind, ()):
+        for projection, handler in self._by_kind.get(recorded.event.data.kind, ()):
             try:
-                changes = list(projection.apply(recorded))
+                changes = handler(recorded)
             except Exception as error:  # one projection's defect must not stop the others, nor the view
                 self._ledger.poison(recorded, projection.name, f"{type(error).__name__}: {error}")
                 continue
@@ -221,10 +208,10 @@ class Store:
             if not self._ledger.counts(recorded):
                 return
             self._flush()
-            for projection in self._by_kind.get(recorded.event.data.kind, ()):
+            for projection, handler in self._by_kind.get(recorded.event.data.kind, ()):
                 try:
                     with self._db.atomic():
-                        for change in projection.apply(recorded):
+                        for change in handler(recorded):
                             self._changes.add(change)
                         self._flush()
                 except Exception as error:  # as in _fold
@@ -236,6 +223,17 @@ class Store:
         if sequence > self.sequence:
             self._db.execute("UPDATE position SET sequence = ?, event_id = NULL", (sequence,))
             self.sequence, self.event_id = sequence, None
+
+    def finish(self) -> None:
+        """Make a passing file one that many may open, and close it."""
+        self._db.execute("PRAGMA locking_mode = NORMAL")
+        self._db.enable_wal()
+        self.close()
+
+    @property
+    def moved(self) -> bool:
+        """Whether another file, or none, stands where this one was opened."""
+        return self._file != _identity(self.path)
 
     def close(self) -> None:
         """Close the file, if it is open; its log is folded into it where no reader holds it."""
@@ -249,6 +247,14 @@ def _connect(path: Path) -> sqlite3.Connection:
             remedy="Use a Python whose SQLite is 3.38 or newer.",
         )
     return sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, cached_statements=STATEMENTS)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 @contextmanager
@@ -271,17 +277,9 @@ def unreadable(path: Path, error: sqlite3.DatabaseError, what: str = "opened") -
     return ViewUnreadableError(path=str(path), error=str(error))
 
 
-def _by_kind(projections: Sequence[Projection]) -> dict[str, tuple[Projection, ...]]:
-    kinds = dict.fromkeys(kind for each in projections for kind in each.handlers)
-    return {kind: tuple(each for each in projections if kind in each.handlers) for kind in kinds}
-
-
-def _create(db: Database, table: Table) -> None:
-    columns = {column.name: _TYPES[column.type] for column in table.columns if column.generated is None}
-    key = table.key[0] if len(table.key) == 1 else table.key
-    made = db.table(table.name).create(columns, pk=key, not_null=set(table.key), strict=True)
-    for column in table.columns:
-        if column.generated is not None:
-            db.execute(f'ALTER TABLE "{table.name}" ADD COLUMN "{column.name}" TEXT AS ({column.generated})')
-    for index in table.indexes:
-        made.create_index(list(index), f"{table.name}_by_{'_'.join(index)}")
+def _by_kind(projections: Sequence[Projection]) -> dict[str, list[tuple[Projection, Handler]]]:
+    found: dict[str, list[tuple[Projection, Handler]]] = {}
+    for projection in projections:
+        for kind, handler in projection.handlers.items():
+            found.setdefault(kind, []).append((projection, handler))
+    return found

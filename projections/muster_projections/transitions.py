@@ -86,7 +86,7 @@ def _moved(recorded: Recorded) -> list[Change]:
     return [Insert(TABLE.name, row)]
 
 
-TRANSITIONS: Final = Projection(
+TRANSITIONS: Final = Projection.of(
     name="transitions",
     version=1,
     tables=(TABLE,),

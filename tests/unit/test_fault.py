@@ -12,7 +12,7 @@ from pathlib import Path
 from muster import fault
 
 ROOT = Path(__file__).resolve().parents[2]
-CALL = re.compile(r'fault\.point\("([^"]+)"\)')
+CALL = re.compile(r'fault\.(?:point|halt)\("([^"]+)"\)')
 PROGRAM = """
 import asyncio
 from muster import fault

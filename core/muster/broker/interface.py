@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from muster.model.commands import Command, Heartbeat, LogLine
 from muster.model.envelope import Event, Recorded
+
+if TYPE_CHECKING:
+    from muster.archive.archive import Archive
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -117,7 +120,8 @@ class EventLog(LogReader, Protocol):
     async def erase(self, execution: str, below: int) -> None:
         """Erase the events of this execution that stand below sequence ``below``. Raises BrokerError.
 
-        The one thing that takes events out of the log. Only a scheduler does this, for an execution that was cleared.
+        The one thing that takes events out of the log. Only a scheduler does this, for an execution that was cleared or
+        is in the archive.
         """
         ...
 
@@ -171,6 +175,13 @@ class Commands(Protocol):
         """Delete the queue of ``target`` with what is left in it. Only a scheduler does this."""
         ...
 
+    async def forget(self, execution: str) -> None:
+        """Drop the commands to machines that name this execution. Only a scheduler does this, for one it erases.
+
+        Other attempts that such a command names are commanded again, as are all that nobody obeys.
+        """
+        ...
+
     def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """The commands to ``target`` as they come, until closed. Waits where the queue is not there yet.
 
@@ -188,6 +199,10 @@ class Heartbeats(Protocol):
 
     async def last(self, name: str) -> Heartbeat | None:
         """The newest beat of ``name``, if one is kept."""
+        ...
+
+    async def forget(self, execution: str) -> None:
+        """Drop the beats that name this execution. Only a scheduler does this, for one it erases."""
         ...
 
     def listen(self) -> AsyncGenerator[Heartbeat, None]:
@@ -226,6 +241,11 @@ class Broker(Protocol):
     @property
     def history(self) -> LogReader:
         """All that is known of the past: what stands in the log, and what moved from it into the archive."""
+        ...
+
+    @property
+    def archive(self) -> Archive:
+        """Where executions are that ended long ago, and what the log says about them."""
         ...
 
     @property

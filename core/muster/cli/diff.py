@@ -104,7 +104,8 @@ def _shown(given: Any) -> str:
     if given in (None, "", {}):
         return NOTHING
     if isinstance(given, ErrorInfo):
-        return f"{given.name}: {given.message}"
+        attempt = f" (attempt {given.attempt})" if given.attempt is not None else ""
+        return f"{given.name}{attempt}: {given.message}"
     if isinstance(given, tuple):
         return "/".join(map(str, given))
     return value(given)

@@ -67,7 +67,8 @@ def read(text: str, now: datetime) -> At:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        found = datetime.combine(now.astimezone(), time.fromisoformat(text))
+        hour = time.fromisoformat(text)
+        found = datetime.combine(now.astimezone(hour.tzinfo), hour)
     return found.astimezone(UTC)  # without a zone it is the reader's
 
 

@@ -88,14 +88,18 @@ def _print(terminal: Terminal, file: str, found: Replayed) -> None:
     side_by_side(terminal, difference)
 
 
-def side_by_side(terminal: Terminal, difference: Difference) -> None:
+def side_by_side(
+    terminal: Terminal,
+    difference: Difference,
+    titles: tuple[str, str] = ("decided then", "would be decided now"),
+) -> None:
     """What was decided then, what would be now, and what both rest on."""
     from rich.table import Table
     from rich.text import Text
 
     then, now = flat(as_object(difference.then)), flat(as_object(difference.now))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("", "", f"decided then ({difference.sequence})", "would be decided now"):
+    for column in ("", "", f"{titles[0]} ({difference.sequence})", titles[1]):
         table.add_column(column, overflow="fold")
     for name in dict.fromkeys([*then, *now]):
         left, right = then.get(name, "-"), now.get(name, "-")

@@ -75,9 +75,9 @@ class Roster:
         before = self.status(name)
         evolve(self.state, event, recorded.sequence)
         match data:
-            case catalogue.MachineDrained():
+            case catalogue.MachineDrained() if before is not None:
                 self._said[name] = "drained"
-            case catalogue.MachineRemoved():
+            case catalogue.MachineRemoved() if before is not None:
                 self._said[name] = "removed"
             case catalogue.MachineConnected() if before == "removed":
                 del self._said[name]

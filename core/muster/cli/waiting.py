@@ -54,11 +54,13 @@ async def waiting(broker: Broker, execution: str, point: Point | None = None) ->
     It reads the log from its beginning.
     """
     state = State()
+    latest = datetime.now(UTC)
     async with aclosing(broker.history.read(stop=point.sequence if point else None)) as batches:
         async for batch in batches:
             for recorded in batch:
                 evolve(state, recorded.event, recorded.sequence)
-    now = point.time if point and point.time else datetime.now(UTC)
+            latest = batch[-1].event.time
+    now = datetime.now(UTC) if point is None else point.time or latest
     return reasons(state, execution, now, advise=point is None)
 
 

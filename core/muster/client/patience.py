@@ -36,7 +36,10 @@ async def within(
 
 
 async def erased(broker: Broker, execution: str) -> None:
-    """The scheduler erases once the mark is in the log; nothing else is written that could be waited for."""
+    """The scheduler erases once the mark is in the log; nothing else is written that could be waited for.
+
+    First the log, what was printed and the commands, and the archived object in the end.
+    """
     queued = subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
-    while await broker.log.last(queued) is not None:  # noqa: ASYNC110 - as said, there is nothing to await
+    while await broker.history.last(queued) is not None:  # noqa: ASYNC110 - as said, there is nothing to await
         await asyncio.sleep(ERASED_POLL_S)

@@ -19,9 +19,9 @@ from muster.model import catalogue as c
 from muster.model.body import AttemptRef
 from muster.model.envelope import Event, Recorded
 from muster.model.evolve import evolve
-from muster.model.names import SCHEDULER
+from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
-from muster.model.state import State
+from muster.model.state import CLEARED, State
 
 log = logging.getLogger("muster.scheduler")
 
@@ -39,6 +39,7 @@ class Follower:
         self.state = State(policy)
         self.outstanding: deque[Event] = deque()
         self.arrivals: set[str] = set()
+        self.late: set[str] = set()
         self.leading_id = ""
 
     def decided(self, events: list[Event]) -> None:
@@ -102,7 +103,22 @@ class Follower:
             self.arrivals.add(event.writer)
         elif isinstance(event.data, c.LeaderElected) and self.outstanding and event.id != self.leading_id:
             self._drop()
+        self._notice(event)
         self._evolve(recorded)
+
+    def _notice(self, event: Event) -> None:
+        """``late`` gets whatever may have been cleared and not be erased yet; whoever leads looks closer."""
+        state, execution = self.state, event.execution
+        if execution == NO_EXECUTION or execution in state.executions:
+            return
+        known = state.ended.get(execution)
+        if event.writer != SCHEDULER:
+            noticed = known == CLEARED or (known is None and state.forgotten)
+        else:
+            # A marker has nothing of its execution below it once that is erased.
+            noticed = isinstance(event.data, c.ExecutionCleared) and (known is not None or state.forgotten)
+        if noticed:
+            self.late.add(execution)
 
     def _evolve(self, recorded: Recorded) -> None:
         try:

@@ -13,48 +13,37 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from datetime import datetime
 
 import msgspec
 
 from muster import fault
-from muster.broker.codec import decode_command
-from muster.broker.interface import Appended, Broker, Delivery, Fence, Outcome
+from muster.broker.interface import Appended, Broker, Fence, Outcome
 from muster.clock import Clock
 from muster.model import subjects
-from muster.model.admission import admit
-from muster.model.catalogue import ExecutionQueued, MachineOnline
-from muster.model.commands import Cancel, Clear, Command, Heartbeat, Submit
+from muster.model.admission import admit, refuse
+from muster.model.catalogue import MachineOnline
+from muster.model.commands import Clear, Heartbeat
 from muster.model.decide import decide, next_due
 from muster.model.envelope import Event
-from muster.model.errors import CommandInvalidError, NameInvalidError
 from muster.model.implied import implied, resend_before
-from muster.model.names import SCHEDULER, check_execution
+from muster.model.names import SCHEDULER
 from muster.model.round import Round
 from muster.model.state import CLEARED
 from muster.model.watch import Watch, judge
+from muster.scheduler.archiving import Archiving
+from muster.scheduler.clearing import Clearing
 from muster.scheduler.follower import Follower
 from muster.scheduler.options import SchedulerOptions
 from muster.scheduler.outbound import Outbound
+from muster.scheduler.proposals import Proposal, Proposals
+from muster.scheduler.reception import Reception, Waiting
 
 log = logging.getLogger("muster.scheduler")
 
 
-def _about(execution: str, verb: str) -> str:
-    return subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb=verb)
-
-
 class StoodDownError(Exception):
     """This scheduler does not lead any more."""
-
-
-class Waiting(msgspec.Struct):
-    """A command that was received; ``known`` as ``muster.model.admission`` wants it."""
-
-    delivery: Delivery
-    command: Command
-    known: str | None = None
 
 
 class InFlight(msgspec.Struct):
@@ -62,6 +51,7 @@ class InFlight(msgspec.Struct):
 
     round: Round
     taken: list[Waiting]
+    proposals: list[Proposal]
     outcomes: asyncio.Task[list[Outcome]] | None
 
 
@@ -88,10 +78,15 @@ class Leader:
         self._resets = follower.resets
         self._woken = woken
         self._look = look
-        self._commands: asyncio.Queue[Waiting] = asyncio.Queue(options.commands_waiting)
         self._in_flight: asyncio.Queue[InFlight | None] = asyncio.Queue(options.rounds_in_flight)
         self._appends: set[asyncio.Task[list[Outcome]]] = set()
-        self._in_hand: dict[Delivery, None] = {}
+        turn = asyncio.Lock()
+        self._proposals = Proposals(woken.set)
+        self._clearing = Clearing(broker, follower, self._proposals, turn)
+        self._archiving = Archiving(broker, follower, options, clock, self._proposals, turn)
+        self._reception = Reception(
+            broker, follower, options.commands_waiting, woken.set, self._archiving.ask
+        )
         self._reconnects = broker.reconnects
         self._tick_s = 0.0
         self._sweep_s = clock.seconds() + options.sweep_s
@@ -108,13 +103,19 @@ class Leader:
         finally:
             if self._appends:
                 await asyncio.wait(self._appends)
-            await self._give_back()
+            await self._reception.give_back()
         await self._broker.heartbeats.beat(self._heartbeat(0, leaving=True))
 
     async def _work(self, stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
             outbound = Outbound(self._broker, self._options, tasks)
-            beside = [tasks.create_task(self._receive()), tasks.create_task(self._beat())]
+            reception = self._reception
+            beside = [
+                tasks.create_task(reception.receive()),
+                tasks.create_task(self._beat()),
+                tasks.create_task(self._clearing.run(reception.done)),
+                tasks.create_task(self._archiving.run(reception.done)),
+            ]
             settling = tasks.create_task(self._settle(outbound))
             await self._rounds(stop, outbound)
             await self._in_flight.put(None)
@@ -130,55 +131,7 @@ class Leader:
             log.info("writing %d decisions again that were under way", len(missing))
             self._check(missing, await self._write(missing))
 
-    # ---- what comes in
-
-    async def _receive(self) -> None:
-        await self._broker.commands.reopen(SCHEDULER)
-        async with aclosing(self._broker.commands.receive(SCHEDULER)) as batches:
-            async for batch in batches:
-                self._in_hand.update(dict.fromkeys(batch))
-                for delivery in batch:
-                    await self._take(delivery)
-                self._woken.set()
-
-    async def _give_back(self) -> None:
-        """What was received and is not in the log is for whoever leads next, at once."""
-        for delivery in self._in_hand:
-            await delivery.again()
-
-    async def _done(self, delivery: Delivery) -> None:
-        self._in_hand.pop(delivery, None)
-        await delivery.done()
-
-    async def _take(self, delivery: Delivery) -> None:
-        try:
-            command = decode_command(delivery.verb, delivery.payload)
-        except CommandInvalidError as error:
-            log.warning("a command was dropped: %s", error)
-            await self._done(delivery)
-            return
-        waiting = Waiting(delivery, command)
-        if isinstance(command, Submit | Cancel | Clear):
-            waiting.known = await self._known(command.execution)
-        await self._commands.put(waiting)
-
-    async def _known(self, execution: str) -> str | None:
-        """The digest of an ended execution that memory may have let go; None for an id that is none."""
-        state = self._follower.state
-        if execution in state.executions or execution in state.ended or not state.forgotten:
-            return None
-        try:
-            check_execution(execution)
-        except NameInvalidError:
-            return None
-        if await self._marker(execution):
-            return CLEARED
-        last = await self._broker.log.last(_about(execution, "queued"))
-        return last.event.data.digest if last and isinstance(last.event.data, ExecutionQueued) else None
-
-    async def _marker(self, execution: str) -> int:
-        last = await self._broker.log.last(_about(execution, "cleared"))
-        return last.sequence if last else 0
+    # ---- beats
 
     async def _beat(self) -> None:
         number = 0
@@ -224,12 +177,14 @@ class Leader:
         if self._follower.resets != self._resets or state.leader_sequence != self._fence.sequence:
             raise StoodDownError("another scheduler was elected, or the log holds what was not decided here")
         round_ = Round(state, self._clock.now())
-        taken = self._admit(round_)
+        taken, proposals = self._admit(round_), self._proposals.take()
+        self._propose(round_, proposals)
         self._judge(round_)
         decide(state, round_.now, round_)
         if round_.events or taken or round_.stops:
             self._follower.decided(round_.events)
-            await self._in_flight.put(InFlight(round_, taken, self._append(round_.events)))
+            await self._in_flight.put(InFlight(round_, taken, proposals, self._append(round_.events)))
+        self._clearing.wake()
         await self._renew()
         await self._greet(outbound)
         await self._sweep(outbound)
@@ -249,12 +204,23 @@ class Leader:
         return outcomes
 
     def _admit(self, round_: Round) -> list[Waiting]:
-        taken: list[Waiting] = []
-        while not self._commands.empty():
-            waiting = self._commands.get_nowait()
-            admit(round_, waiting.delivery.verb, waiting.command, waiting.known)
-            taken.append(waiting)
+        taken = self._reception.take()
+        for waiting in taken:
+            if waiting.error is not None:
+                refuse(round_, waiting.command, waiting.delivery.verb, waiting.error)
+            else:
+                admit(round_, waiting.delivery.verb, waiting.command, waiting.known, waiting.erased)
         return taken
+
+    def _propose(self, round_: Round, proposals: Sequence[Proposal]) -> None:
+        for proposal in proposals:
+            if proposal.refused is not None:
+                verb, command, error = proposal.refused
+                refuse(round_, command, verb, error)
+            elif proposal.body is not None:
+                round_.write(
+                    proposal.body, proposal.cause, execution=proposal.execution, event_id=proposal.event_id
+                )
 
     def _judge(self, round_: Round) -> None:
         clock_s = self._clock.seconds()
@@ -272,19 +238,22 @@ class Leader:
             if flight.outcomes is not None:
                 self._check(flight.round.events, await asyncio.shield(flight.outcomes))
             await self._send(flight.round, outbound)
+            for proposal in flight.proposals:
+                if not proposal.written.done():
+                    proposal.written.set_result(None)
             for waiting in flight.taken:
-                if isinstance(waiting.command, Clear):
-                    await self._erase(waiting.command.execution, waiting.known)
+                command = waiting.command
+                if isinstance(command, Clear) and self._cleared(waiting):
+                    self._clearing.ask(command.execution, waiting.delivery)
+                    continue
                 await fault.point("scheduler.ack.before")
-                await self._done(waiting.delivery)
+                await self._reception.done(waiting.delivery)
                 await fault.point("scheduler.ack.after")
 
-    async def _erase(self, execution: str, known: str | None) -> None:
-        """Erase what was cleared. The command is acknowledged only afterwards, so this is repeated until it is done."""
-        if CLEARED in {known, self._follower.state.ended.get(execution)}:
-            marker = await self._marker(execution)
-            await self._broker.log.erase(execution, marker)
-            await self._broker.lines.purge(execution)
+    def _cleared(self, waiting: Waiting) -> bool:
+        """Whether the command is done only when the execution is erased."""
+        execution = getattr(waiting.command, "execution", "")
+        return CLEARED in {waiting.known, self._follower.state.ended.get(execution)}
 
     def _check(self, events: Sequence[Event], outcomes: Sequence[Outcome]) -> None:
         for event, outcome in zip(events, outcomes, strict=True):

@@ -24,6 +24,7 @@ NOW = datetime(2026, 11, 21, 14, 3, 22, 500_000, tzinfo=UTC)
         ("2026-11-21T14:03:22", datetime(2026, 11, 21, 14, 3, 22).astimezone()),
         ("2026-11-21", datetime(2026, 11, 21).astimezone()),
         ("14:03", NOW.astimezone().replace(hour=14, minute=3, second=0, microsecond=0)),
+        ("00:30+14:00", datetime(2026, 11, 21, 10, 30, tzinfo=UTC)),
         ("10m ago", NOW - timedelta(minutes=10)),
         ("-1h30m", NOW - timedelta(minutes=90)),
     ],

@@ -10,14 +10,14 @@ from rich.console import Console
 
 from muster.cli import words
 from muster.cli.board import picture, shown
-from muster.cli.events import line, numbered
+from muster.cli.events import line
 from muster.cli.following import Lines, error_lines
 from muster.cli.list import Listing
 from muster.cli.show import as_object, timeline_lines
 from muster.cli.terminal import Terminal
 from muster.client.follower import ExecutionView, Progress, StepView
 from muster.model import catalogue
-from muster.model.envelope import Recorded, decode
+from muster.model.envelope import Recorded
 from muster.model.errors import ExecutionError, RetriableError
 from tests.unit.client.story import Story, recorded
 
@@ -109,15 +109,6 @@ def test_an_error_is_told_with_place_remedy_and_cause():
     assert any("Caused by ExecutionError" in text for text in lines)
     remedy = error_lines(ExecutionError().info(step="greet"), "e1")[-1]
     assert "muster logs e1 greet" in remedy
-
-
-def test_an_event_line_keeps_the_event_and_adds_its_sequence():
-    """The JSON line of an event is its envelope with the attribute sequence, and reads back as the same event."""
-    entry = recorded(Story().whole(), 41)[3]
-    told = numbered(entry)
-    assert told.endswith(b',"sequence":44}')
-    back = decode(told)
-    assert (back.id, back.data) == (entry.event.id, entry.event.data)
 
 
 def test_an_event_is_told_in_one_line():

@@ -49,10 +49,12 @@ def fold(events: list[Event]) -> dict[str, Machine]:
         ([catalogue.MachineOffline(evidence=EVIDENCE), catalogue.MachineOnline(evidence=EVIDENCE)], "online"),
         ([catalogue.MachineDraining()], "draining"),
         ([catalogue.MachineDraining(), catalogue.MachineDrained()], "drained"),
+        ([catalogue.MachineDraining(), catalogue.MachineDisconnected()], "disconnected"),
+        ([catalogue.MachineDisconnected(), catalogue.MachineOffline(evidence=EVIDENCE)], "disconnected"),
     ],
 )
-def test_the_status_is_what_was_said_last(after: list[Body], status: str):
-    """A machine's status follows what it and the scheduler said of it."""
+def test_the_status_is_what_was_said(after: list[Body], status: str):
+    """A machine's status follows what it and the scheduler said of it; one that is gone is gone, whatever else."""
     events = [connected(), *(told(number, data) for number, data in enumerate(after, 2))]
     machine = fold(events)["m1"]
     assert machine.status == status
@@ -64,6 +66,29 @@ def test_a_verdict_about_an_older_connection_says_nothing():
     events = [connected(1), connected(2), told(3, catalogue.MachineOffline(evidence=EVIDENCE))]
     machines = fold(events)
     assert machines["m1"].status == "online"
+
+
+def test_it_is_so_since_it_changed():
+    """Since when a machine is what it is: its connection, or the event by which that changed; a repeat is none."""
+    offline = catalogue.MachineOffline(evidence=EVIDENCE)
+    events = [
+        connected(1),
+        connected(2),
+        told(3, catalogue.MachineDraining()),
+        told(4, catalogue.MachineDraining()),
+    ]
+    assert [fold(events[:count])["m1"].since for count in (1, 2, 3, 4)] == [
+        T0 + timedelta(seconds=seconds) for seconds in (1, 2, 3, 3)
+    ]
+    stale = [connected(1), connected(2), told(3, offline)]
+    assert fold(stale)["m1"].since == T0 + timedelta(seconds=2)
+
+
+def test_what_is_said_of_a_machine_nobody_knows_is_nothing():
+    """A machine that connects later is online, whatever was said of its name before."""
+    events = [told(1, catalogue.MachineDrained()), told(2, catalogue.MachineRemoved())]
+    assert fold(events) == {}
+    assert fold([*events, connected(3)])["m1"].status == "online"
 
 
 def test_a_removed_machine_is_forgotten():

@@ -25,14 +25,28 @@ def test_the_digest_is_that_of_the_lines(tmp_path):
 
 
 def test_lines_are_json_in_a_fixed_order(tmp_path):
-    """The sequence first, then each table by its key."""
+    """The sequence first, then each table's name and columns and its rows by their key."""
     log = history(7)
     head, *lines = [json.loads(line) for line in canonical.dump(fold(tmp_path / "view.db", log.events))]
     assert head == {"sequence": log.sequence}
-    tables = list(dict.fromkeys(line["table"] for line in lines))
-    assert tables == ["executions", "transitions", "steps", "attempts", "lifecycle", "machines", "errors"]
+    tables: dict[str, list[dict]] = {}
+    for line in lines:
+        if isinstance(line, dict):
+            names, found = line["columns"], tables.setdefault(line["table"], [])
+        else:
+            found.append(dict(zip(names, line, strict=True)))
+    assert list(tables) == [
+        "executions",
+        "transitions",
+        "steps",
+        "attempts",
+        "lifecycle",
+        "machines",
+        "errors",
+    ]
     for table, key in (("transitions", ("execution", "number")), ("lifecycle", ("sequence",))):
-        keys = [tuple(line[name] for name in key) for line in lines if line["table"] == table]
+        keys = [tuple(line[name] for name in key) for line in tables[table]]
+        assert keys
         assert keys == sorted(keys)
 
 

@@ -16,7 +16,9 @@ def _run(*arguments: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("command", [[], ["run"], ["rebuild"], ["path"], ["schema"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["run"], ["rebuild"], ["verify"], ["status"], ["path"], ["schema"]], ids=" ".join
+)
 def test_help_has_examples(command):
     """Every command shows how it is used."""
     shown = _run(*command, "--help")

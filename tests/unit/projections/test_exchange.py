@@ -110,6 +110,29 @@ def test_a_damaged_view_is_replaced(views, tmp_path):
         assert view.sequence > 30
 
 
+@pytest.mark.parametrize("renamed", [False, True], ids=["before the rename", "after it"])
+def test_an_exchange_that_died_is_finished_by_the_next_who_opens(views, tmp_path, renamed):
+    """Before the rename the old view keeps its log; after it the old one's empty log must not be the new one's."""
+    view, shadow = views
+    new = canonical.digest(shadow)
+    fold(view, history(7).events[:40])
+    with View.open(view) as reader, closing(Store.open(view, chosen())) as store:  # both hold the log's index
+        store.write(history(7).events[:50])
+        exchange._settle(view)
+        (tmp_path / "view.db.exchange").write_text(str(shadow.stat().st_ino))
+        if renamed:
+            shadow.replace(view)
+        else:
+            store.write(history(7).events[:60])
+        with View.open(view) as again:
+            assert again.sequence == (history(7).sequence if renamed else 60)
+        assert reader.sequence == (50 if renamed else 60)
+        assert store.moved is renamed
+    assert not (tmp_path / "view.db.exchange").exists()
+    if renamed:
+        assert canonical.digest(view) == new
+
+
 def test_discarding_leaves_nothing(views, tmp_path):
     """A shadow goes with everything beside it."""
     _, shadow = views

@@ -7,7 +7,7 @@ import pytest
 from muster.model.catalogue import CATALOGUE
 from muster_projections.projection import moment
 from muster_projections.registry import chosen
-from muster_projections.store import tables
+from muster_projections.schema import tables
 from tests.fixtures.histories import history
 
 TABLES = tables(chosen())

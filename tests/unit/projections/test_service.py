@@ -14,7 +14,13 @@ from muster.model import subjects
 from muster.model.envelope import encode
 from muster.model.errors import LogChangedError
 from muster.settings import load
+from muster_projections import service
+from muster_projections.claim import writing
+from muster_projections.desk import Desk
+from muster_projections.exchange import discard
 from muster_projections.failures import ViewBusyError
+from muster_projections.query import View
+from muster_projections.rebuild import rebuild
 from muster_projections.service import serve
 from tests.fixtures.histories import History, history
 from tests.fixtures.views import digest, folded, reached, sequence
@@ -168,8 +174,13 @@ async def test_an_outdated_view_is_rebuilt_by_itself(memory, tmp_path):
     with closing(sqlite3.connect(view)) as connection:
         connection.execute("UPDATE position SET projections = '{}'")
         connection.commit()
-    async with serving(memory, view):
+    async with serving(memory, view) as said:
+        async with asyncio.timeout(10):
+            while len(said) < 2:
+                await asyncio.sleep(0.005)
         assert await sequence(view) == LOG.sequence
+    assert said[0].startswith(f"the projections rebuild {view}")
+    assert f"which is at sequence {LOG.sequence}" in said[1]
     assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
 
 
@@ -199,3 +210,86 @@ async def test_a_cancelled_service_leaves_the_view_whole(memory, tmp_path):
     async with serving(memory, view):
         await reached(view, LOG.sequence)
     assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
+
+
+async def test_a_rebuilt_view_is_taken_up(memory, tmp_path):
+    """A rebuild puts another file in the place of the view: the service goes on with that one, twice."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view) as said:
+        await reached(view, 100)
+        for end in (150, LOG.sequence):
+            before = view.stat().st_ino
+            done = await rebuild(memory, load(), view=view)
+            assert done.compared.equal
+            assert view.stat().st_ino != before
+            await written(memory, LOG, done.sequence, end)
+            await reached(view, end)
+    assert len(said) == 3
+    assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
+
+
+async def test_nothing_is_written_to_a_view_that_is_none_any_more(memory, tmp_path):
+    """What comes after the exchange goes to the new file alone: who reads the old one reads on undisturbed."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+        old = await asyncio.to_thread(View.open, view)
+        await rebuild(memory, load(), view=view)
+        await written(memory, LOG, 100)
+        await reached(view, LOG.sequence)
+        assert await asyncio.to_thread(lambda: old.sequence) == 100
+        await asyncio.to_thread(old.close)
+        await asyncio.sleep(0)
+    assert await sequence(view) == LOG.sequence
+
+
+async def test_a_view_that_was_removed_is_folded_anew(memory, tmp_path):
+    """Somebody deletes the file while it is kept: with the next event it is there again, and whole."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view) as said:
+        await reached(view, 100)
+        await asyncio.to_thread(discard, view)
+        await written(memory, LOG, 100)
+        async with asyncio.timeout(10):
+            while len(said) < 2:
+                await asyncio.sleep(0.005)
+        await reached(view, LOG.sequence)
+    assert await digest(view) == await digest(await folded(tmp_path / "expected.db", LOG.events))
+
+
+async def test_the_projector_waits_while_files_are_exchanged(memory, tmp_path):
+    """While a rebuild folds the last events nothing is written to the old view."""
+    view = tmp_path / "view.db"
+    await written(memory, LOG, 0, 100)
+    async with serving(memory, view):
+        await reached(view, 100)
+        async with Desk() as other, other.holding(writing(view, alone=True)):
+            await written(memory, LOG, 100)
+            await asyncio.sleep(0.1)
+            assert await sequence(view) == 100
+        await reached(view, LOG.sequence)
+
+
+async def test_a_rebuild_at_the_start_can_be_stopped(memory, tmp_path, monkeypatch):
+    """Asked to stop while it rebuilds an outdated view, the service ends at once and leaves that as it is."""
+    view = await folded(tmp_path / "view.db", LOG.events[:50])
+    with closing(sqlite3.connect(view)) as connection:
+        connection.execute("UPDATE position SET projections = '{}'")
+        connection.commit()
+    begun = asyncio.Event()
+
+    async def endless(*_: object) -> None:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(service, "refold", endless)
+    stop = asyncio.Event()
+    task = asyncio.create_task(serve(memory, load(), stop=stop, ready=lambda _: None, view=view))
+    await asyncio.wait_for(begun.wait(), 10)
+    stop.set()
+    await asyncio.wait_for(task, 10)
+    with closing(sqlite3.connect(view)) as connection:
+        assert connection.execute("SELECT sequence, projections FROM position").fetchone() == (50, "{}")

@@ -117,7 +117,7 @@ def _broken(error: str) -> Projection:
             return [Insert("broken", (recorded.sequence, 1 << 70))]
         return [Insert("broken", (recorded.sequence, 1))]
 
-    return Projection(name="broken", version=1, tables=(table,), handlers={"execution.queued": handler})
+    return Projection.of(name="broken", version=1, tables=(table,), handlers={"execution.queued": handler})
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,17 @@ def test_an_old_sqlite_is_named(tmp_path, monkeypatch):
         Store.open(tmp_path / "view.db", chosen())
 
 
+def _of_version(version: int) -> Projection:
+    return Projection.of(
+        name=EXECUTIONS.name, version=version, tables=EXECUTIONS.tables, handlers=EXECUTIONS.handlers
+    )
+
+
 def test_a_view_of_other_projections_is_not_continued(tmp_path):
     """Another version, another column or another projection: the view is outdated."""
     path = fold(tmp_path / "view.db", [])
     for others in (
-        (msgspec.structs.replace(EXECUTIONS, version=2), *chosen()[1:]),
+        (_of_version(2), *chosen()[1:]),
         chosen()[:-1],
         (*chosen(), _broken("")),
     ):

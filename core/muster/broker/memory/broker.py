@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+from muster.archive.archive import Archive
+from muster.archive.history import History
 from muster.broker.interface import LogReader, Refused
 from muster.broker.memory.commands import MemoryCommands
 from muster.broker.memory.heartbeats import MemoryHeartbeats
 from muster.broker.memory.lines import MemoryLogLines
 from muster.broker.memory.link import Link
 from muster.broker.memory.log import MemoryLog
+from muster.broker.memory.objects import MemoryObjects
 from muster.broker.memory.store import MemoryStore
 from muster.settings import Settings
 
@@ -26,8 +29,11 @@ class MemoryBroker:
     ) -> None:
         self.name = name
         self.store = MemoryStore() if store is None else store
-        self._link = Link(self.store, Settings() if settings is None else settings)
+        settings = Settings() if settings is None else settings
+        self._link = Link(self.store, settings)
         self.log = MemoryLog(self._link)
+        self.archive = Archive(self.log, MemoryObjects(self._link), settings.archive)
+        self._history = History(self.log, self.archive, settings.read_batch, self._link.ready)
         self.commands = MemoryCommands(self._link, self.store.queues)
         self.heartbeats = MemoryHeartbeats(self._link, self.store.beats)
         self.lines = MemoryLogLines(self._link, self.store.written)
@@ -35,7 +41,7 @@ class MemoryBroker:
     @property
     def history(self) -> LogReader:
         """The log and the archive, read as one."""
-        return self.log
+        return self._history
 
     @property
     def connected(self) -> bool:

@@ -76,6 +76,16 @@ class MemoryCommands:
         self._queues.opened.discard(target)
         self._queues.items.pop(target, None)
 
+    async def forget(self, execution: str) -> None:
+        """See ``Commands.forget``."""
+        await asyncio.sleep(0)
+        self._link.require()
+        named = f'"{execution}"'.encode()
+        for items in self._queues.items.values():
+            items[:] = [
+                item for item in items if item.verb not in {"start", "stop"} or named not in item.payload
+            ]
+
     async def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """See ``Commands.receive``."""
         loop = asyncio.get_running_loop()

@@ -42,6 +42,14 @@ class MemoryHeartbeats:
         kept = self._beats.kept.get(name)
         return codec.decode_heartbeat(kept[-1]) if kept else None
 
+    async def forget(self, execution: str) -> None:
+        """See ``Heartbeats.forget``."""
+        await asyncio.sleep(0)
+        self._link.require()
+        named = f'"{execution}"'.encode()
+        for name, kept in self._beats.kept.items():
+            self._beats.kept[name] = deque((beat for beat in kept if named not in beat), maxlen=KEPT)
+
     async def listen(self) -> AsyncGenerator[Heartbeat, None]:
         """See ``Heartbeats.listen``."""
         waiting: deque[bytes] = deque(maxlen=WAITING_MAX)

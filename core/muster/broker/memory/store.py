@@ -69,6 +69,7 @@ class MemoryStore:
         self.queues = Queues()
         self.beats = Beats()
         self.written = Written()
+        self.objects: dict[str, bytes] = {}
         self.created = datetime.min.replace(tzinfo=UTC)
         self.wipe()
 

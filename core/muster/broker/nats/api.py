@@ -18,6 +18,7 @@ from muster.model.errors import BrokerError
 
 CONSUMER_NOT_FOUND: Final = 10014
 MESSAGE_NOT_FOUND: Final = 10037
+DELETE_FAILED: Final = 10057
 STREAM_NOT_FOUND: Final = 10059
 
 
@@ -89,10 +90,30 @@ async def _first(connection: Connection, stream: str, body: Mapping[str, Any]) -
     return found
 
 
+async def delete(connection: Connection, stream: str, sequence: int) -> None:
+    """Take one message out of a stream, if it is still there."""
+    try:
+        await call(connection, f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+    except BrokerError as error:
+        if not refused_with(error, MESSAGE_NOT_FOUND, DELETE_FAILED):
+            raise
+
+
+async def following_message(
+    connection: Connection, stream: str, subject: str, sequence: int
+) -> Stored | None:
+    """The first message on ``subject`` from ``sequence`` on, as the leader of the stream has it."""
+    return await _stored(connection, stream, {"seq": sequence, "next_by_subj": subject})
+
+
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The newest message on ``subject``, which may hold wildcards, as the leader of the stream has it."""
+    return await _stored(connection, stream, {"last_by_subj": subject})
+
+
+async def _stored(connection: Connection, stream: str, body: Mapping[str, Any]) -> Stored | None:
     try:
-        answer = await call(connection, f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})
+        answer = await call(connection, f"STREAM.MSG.GET.{stream}", body)
     except BrokerError as error:
         if refused_with(error, MESSAGE_NOT_FOUND):
             return None

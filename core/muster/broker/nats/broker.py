@@ -7,6 +7,8 @@ import contextlib
 import logging
 from typing import Self
 
+from muster.archive.archive import Archive
+from muster.archive.history import History
 from muster.broker.interface import LogReader
 from muster.broker.nats import streams
 from muster.broker.nats.commands import NatsCommands
@@ -14,6 +16,7 @@ from muster.broker.nats.connection import Connection
 from muster.broker.nats.heartbeats import NatsHeartbeats
 from muster.broker.nats.lines import NatsLogLines
 from muster.broker.nats.log import NatsLog
+from muster.broker.nats.objects import NatsObjects
 from muster.model.errors import BrokerError
 from muster.settings import Settings
 
@@ -26,7 +29,10 @@ class NatsBroker:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._keeper: asyncio.Task[None] | None = None
+        settings = connection.settings
         self.log = NatsLog(connection)
+        self.archive = Archive(self.log, NatsObjects(connection), settings.archive)
+        self._history = History(self.log, self.archive, settings.read_batch, connection.ready)
         self.commands = NatsCommands(connection)
         self.heartbeats = NatsHeartbeats(connection)
         self.lines = NatsLogLines(connection)
@@ -39,7 +45,7 @@ class NatsBroker:
     @property
     def history(self) -> LogReader:
         """The log and the archive, read as one."""
-        return self.log
+        return self._history
 
     @property
     def connected(self) -> bool:

@@ -108,6 +108,16 @@ class NatsCommands:
     async def _forget(self, target: str) -> None:
         await api.find(self._connection, f"CONSUMER.DELETE.{COMMANDS}.{target}", api.CONSUMER_NOT_FOUND)
 
+    async def forget(self, execution: str) -> None:
+        """See ``Commands.forget``. Message by message: a work queue lets nobody look into it but its receivers."""
+        named = f'"{execution}"'.encode()
+        for verb in ("start", "stop"):
+            subject, sequence = subjects.command("*", verb), 1
+            while found := await api.following_message(self._connection, COMMANDS, subject, sequence):
+                if named in found.payload:
+                    await api.delete(self._connection, COMMANDS, found.sequence)
+                sequence = found.sequence + 1
+
     async def receive(self, target: str, *, batch: int = 64) -> AsyncGenerator[list[Delivery], None]:
         """See ``Commands.receive``."""
         wait = RETRY_S[0]

@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from muster.broker import codec
 from muster.broker.nats import api
 from muster.broker.nats.connection import Connection
+from muster.broker.nats.reader import Reader, position
 from muster.broker.nats.streams import HEARTBEATS
 from muster.model import subjects
 from muster.model.commands import Heartbeat
@@ -43,6 +44,22 @@ class NatsHeartbeats:
                 return None
             raise
         return None if found is None else _decode(found.payload)
+
+    async def forget(self, execution: str) -> None:
+        """See ``Heartbeats.forget``."""
+        named = f'"{execution}"'.encode()
+        try:
+            stop = (await position(self._connection, HEARTBEATS)).last
+        except BrokerError as error:
+            if api.refused_with(error, api.STREAM_NOT_FOUND):
+                return
+            raise
+        batches = Reader(self._connection, HEARTBEATS, 1, [], stop).batches()
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                for raw in batch:
+                    if named in raw.payload:
+                        await api.delete(self._connection, HEARTBEATS, raw.sequence)
 
     async def listen(self) -> AsyncGenerator[Heartbeat, None]:
         """See ``Heartbeats.listen``."""

@@ -1,0 +1,54 @@
+"""Recording an execution from the log of a broker: what ``muster.model.recording`` keeps, read as cheaply as can be."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import aclosing
+
+from muster.broker.interface import LogReader
+from muster.model import catalogue as c
+from muster.model import subjects
+from muster.model.envelope import Recorded
+from muster.model.errors import ExecutionNotFoundError
+from muster.model.names import check_execution
+from muster.model.recording import OTHERS, Recorder
+
+Progress = Callable[[int, int], object]
+"""Hears up to which sequence the log was read, and up to which it has to be."""
+
+
+async def record(log: LogReader, execution: str, progress: Progress | None = None) -> list[Recorded]:
+    """The recording of the execution, up to its last event: a fixture that replays without the rest of the log.
+
+    Raises ExecutionNotFoundError where the log holds nothing of it (any more), and BrokerError.
+    """
+    own = await _own(log, execution)
+    stop, recorder = own[-1].sequence, Recorder(execution)
+    async with aclosing(log.read(subjects=OTHERS, stop=stop)) as batches:
+        async for batch in batches:
+            for recorded in batch:
+                while own and own[0].sequence < recorded.sequence:
+                    recorder.add(own.popleft())
+                if recorded.event.execution != execution:
+                    recorder.add(recorded)
+            if progress is not None:
+                progress(batch[-1].sequence, stop)
+    for recorded in own:
+        recorder.add(recorded)
+    return recorder.recording()
+
+
+async def _own(log: LogReader, execution: str) -> deque[Recorded]:
+    asked = [subjects.events(execution=check_execution(execution))]
+    own: deque[Recorded] = deque()
+    async with aclosing(log.read(subjects=asked)) as batches:
+        async for batch in batches:
+            own.extend(batch)
+    if any(isinstance(recorded.event.data, c.ExecutionQueued) for recorded in own):
+        return own
+    if any(isinstance(recorded.event.data, c.ExecutionCleared) for recorded in own):
+        raise ExecutionNotFoundError(
+            f"The execution {execution} was cleared.", remedy="Nothing of it is kept.", execution=execution
+        )
+    raise ExecutionNotFoundError(execution=execution)

@@ -1,0 +1,302 @@
+"""What in an event is a value that is somebody's own, and what is structure that the engine decides by.
+
+Structure stays: ids, names of workflows, steps, machines and their labels, of inputs, outputs, variables and functions,
+kinds, statuses, error codes, times, and all numbers of the engine (attempts, resources, durations, exit codes). Values
+get stand-ins: inputs and outputs, commands, environments, images, labels and metadata of executions, descriptions,
+digests, host names, and what programs and people wrote (messages, reasons, tracebacks). What this release does not
+know, be it a kind, a field or an attribute, counts as a value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from muster.model import tokens
+from muster.model.envelope import TYPE_PREFIX, Event, decode, encode
+from muster.model.errors import by_code
+from muster.model.expressions import compile_template, templates
+from muster.model.facts import AGENT_ENDS
+from muster.model.order import split
+from muster.model.pseudonyms import Pseudonyms
+
+Treatment = Callable[["Confidential", Any], Any]
+
+ENVELOPE: Final = frozenset(
+    {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema"}
+    | {"execution", "step", "attempt", "machine", "n", "cause", "basis"}
+)
+
+STRUCTURE: Final[dict[str, frozenset[str]]] = {
+    kind: frozenset(fields.split())
+    for kind, fields in {
+        "leader.elected": "scheduler term software policy",
+        "execution.queued": "transition rerun_of",
+        "execution.started": "transition",
+        "execution.waiting": "transition",
+        "execution.resumed": "transition",
+        "execution.ending": "outcome",
+        "execution.succeeded": "transition",
+        "execution.failed": "transition",
+        "execution.cancelled": "transition",
+        "execution.cleared": "events sequences archived",
+        "log.archived": "objects previous first left",
+        "step.scheduled": "machine session slots cpus memory gpus",
+        "step.started": "machine transition",
+        "step.waiting": "reason due_at",
+        "step.retrying": "budget used due_at",
+        "step.skipped": "reason",
+        "attempt.superseded": "machine reason",
+        "command.refused": "command verb",
+        "machine.offline": "evidence",
+        "machine.online": "evidence",
+        "machine.connected": "instance interval_s attempts software",
+        "image.pulled": "cached size seconds",
+        "container.started": "container seconds",
+        "container.exited": "container exit_code oom_killed seconds cpu_s memory_peak",
+        "function.loading": "function",
+        "function.loaded": "function seconds",
+        "attempt.progress": "phase current total unit",
+        "attempt.finished": "exit_code seconds",
+        "attempt.failed": "phase reason retriable exit_code seconds",
+        "attempt.stopped": "seconds",
+    }.items()
+}
+"""The fields of each kind that stay. Of those not named here see ``TREATED``; of all others every leaf is a value."""
+
+_STEP: Final = frozenset(
+    {"id", "network_mode", "read_only", "pull_policy", "stop_grace_period", "needs", "retry", "timeouts"}
+    | {"machine", "resources"}
+)
+_DECLARATION: Final = frozenset(("type", "required", "source"))
+_FACTS: Final = frozenset(
+    ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
+)
+_ERROR: Final = frozenset(("code", "name", "phase", "step", "machine", "attempt"))
+_DETAILS: Final = frozenset(("exit_code", "limit_s", "memory", "clipped"))  # the engine's own numbers
+
+_OWN_CODES: Final = frozenset(("placement", "not_connected", "machine_offline", "attempt_lost"))
+_OWN_WORDS: Final = re.compile(
+    r"The command ended with exit code -?\d+\."
+    r"|The \w+ phase took longer than its timeout of [-+.\de]+ s\."
+    r"|(?:T|t)he outputs are larger than \d+ bytes\.?"
+    r"|[a-z0-9][a-z0-9_-]* did not stop it in time"
+    r"|the execution is ending|condition|ending"
+    rf"|{AGENT_ENDS}"
+)
+_EXHAUSTED: Final = re.compile(r"(all \d+ attempts failed in the \w+ phase; the last one: )(.*)", re.DOTALL)
+
+
+class Confidential:
+    """Puts stand-ins into events. ``kept`` are inputs and outputs that stay: ``inputs.N``, ``steps.S.outputs.N``."""
+
+    def __init__(self, stand_ins: Pseudonyms, kept: Iterable[str] = ()) -> None:
+        self.stand_ins = stand_ins
+        self._kept = frozenset(kept)
+        self._step: str | None = None
+
+    def event(self, event: Event) -> Event:
+        """The event with stand-ins, as it would be read from the wire."""
+        wire: dict[str, Any] = msgspec.json.decode(encode(event))
+        self._step = event.step
+        kind = str(wire["type"]).removeprefix(TYPE_PREFIX).rpartition(".v")[0]
+        for name, part in wire.items():
+            if name == "data":
+                wire[name] = self._data(kind, part)
+            elif name not in ENVELOPE:
+                wire[name] = self.stand_ins.value(part)
+        return decode(msgspec.json.encode(wire))
+
+    def _data(self, kind: str, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return self.stand_ins.value(data)
+        structure = STRUCTURE.get(kind, frozenset())
+        known = TREATED if kind in KINDS else {}
+        return self._fields(data, structure, known)
+
+    def _fields(
+        self, found: dict[str, Any], structure: frozenset[str], treated: Mapping[str, Treatment]
+    ) -> dict[str, Any]:
+        """Each field as it has to be; of one that is neither structure nor treated every leaf is a value."""
+        return {
+            name: part if name in structure else treated.get(name, Confidential.value)(self, part)
+            for name, part in found.items()
+        }
+
+    # ---- treatments
+
+    def value(self, value: Any) -> Any:
+        """Every leaf, and every key that is no name."""
+        return self.stand_ins.value(value)
+
+    def image(self, value: Any) -> Any:
+        """A name that keeps its form; it may hold expressions."""
+        return self._template(value, self.stand_ins.shaped)
+
+    def digest(self, value: Any) -> Any:
+        """A digest."""
+        return self.stand_ins.digest(value) if isinstance(value, str) else self.value(value)
+
+    def labels(self, value: Any) -> Any:
+        """Values by names that stay."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {name: self.value(part) for name, part in value.items()}
+
+    def facts(self, value: Any) -> Any:
+        """What a machine is: host name and boot id have stand-ins."""
+        return self._fields(value, _FACTS, {}) if isinstance(value, dict) else self.value(value)
+
+    def words(self, value: Any) -> Any:
+        """A reason: the engine's own phrases stay."""
+        if isinstance(value, str) and _OWN_WORDS.fullmatch(value):
+            return value
+        return self.value(value)
+
+    def inputs(self, value: Any) -> Any:
+        """The inputs of an execution."""
+        return self._named(value, "inputs.")
+
+    def outputs(self, value: Any) -> Any:
+        """The outputs of a step, or of the execution."""
+        return self._named(value, f"steps.{self._step}.outputs." if self._step else "outputs.")
+
+    def _named(self, value: Any, prefix: str) -> Any:
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {
+            self.stand_ins.text(name): part if prefix + name in self._kept else self.value(part)
+            for name, part in value.items()
+        }
+
+    # ---- errors
+
+    def error(self, value: Any) -> Any:
+        """An error: what it is and where stays, what it says has a stand-in."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        found = self._fields(value, _ERROR, _IN_ERRORS)
+        if isinstance(message := value.get("message"), str):
+            found["message"] = self._message(value.get("code", ""), message, value.get("cause"))
+        return found
+
+    def _message(self, code: str, message: str, cause: Any) -> str:
+        found = _EXHAUSTED.fullmatch(message)
+        if found is not None:
+            inner = cause.get("code", "") if isinstance(cause, dict) else ""
+            return found[1] + self._message(inner, found[2], None)
+        if code in _OWN_CODES or message in _own_sentences() or _OWN_WORDS.fullmatch(message):
+            return message
+        return self.stand_ins.text(message)
+
+    def remedy(self, value: Any) -> Any:
+        """A remedy: those of the error classes stay."""
+        return value if value in _own_sentences() else self.value(value)
+
+    def details(self, value: Any) -> Any:
+        """The data of an error, by names that stay."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {name: part if name in _DETAILS else self.value(part) for name, part in value.items()}
+
+    # ---- definitions
+
+    def workflow(self, value: Any) -> Any:
+        """A definition: as good as before, and its expressions look up the same things."""
+        return self._fields(value, frozenset(("name",)), _IN_WORKFLOW)
+
+    def declarations(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Inputs or outputs as they are declared."""
+        return {
+            name: self._fields(part, _DECLARATION, {})
+            | ({"default": part["default"]} if f"inputs.{name}" in self._kept and "default" in part else {})
+            for name, part in value.items()
+        }
+
+    def steps(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The steps of a definition."""
+        return [self._fields(step, _STEP, _IN_STEPS) for step in value]
+
+    def templated(self, value: Any) -> Any:
+        """Anything that may hold expressions, however nested."""
+        return self._template(value, None)
+
+    def entrypoint(self, value: Any) -> Any:
+        """An entrypoint: one that is a string must still be split into as many words."""
+        if isinstance(value, str):
+            return " ".join(self.stand_ins.template(word) for word in split(value))
+        return self.templated(value)
+
+    def _template(self, value: Any, make: Callable[[str], str] | None) -> Any:
+        if isinstance(value, str):
+            return self.stand_ins.template(value, make)
+        if isinstance(value, dict):
+            return {self.stand_ins.text(key): self._template(part, make) for key, part in value.items()}
+        if isinstance(value, list):
+            return [self._template(part, make) for part in value]
+        return self.value(value)
+
+
+TREATED: Final[dict[str, Treatment]] = {
+    "workflow": Confidential.workflow,
+    "inputs": Confidential.inputs,
+    "outputs": Confidential.outputs,
+    "labels": Confidential.labels,
+    "error": Confidential.error,
+    "image": Confidential.image,
+    "digest": Confidential.digest,
+    "facts": Confidential.facts,
+    "reason": Confidential.words,
+}
+KINDS: Final = frozenset(STRUCTURE) | {
+    "step.resumed", "step.succeeded", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
+    "machine.removed", "machine.disconnected", "attempt.accepted", "attempt.started", "image.pulling",
+    "container.starting",
+}  # fmt: skip
+_IN_ERRORS: Final[dict[str, Treatment]] = {
+    "remedy": Confidential.remedy,
+    "details": Confidential.details,
+    "cause": Confidential.error,
+}
+_IN_WORKFLOW: Final[dict[str, Treatment]] = {
+    "inputs": Confidential.declarations,
+    "steps": Confidential.steps,
+    "outputs": Confidential.templated,
+}
+_IN_STEPS: Final[dict[str, Treatment]] = {
+    "image": Confidential.image,
+    "command": Confidential.templated,
+    "entrypoint": Confidential.entrypoint,
+    "environment": Confidential.templated,
+    "inputs": Confidential.templated,
+    "working_dir": Confidential.image,
+    "user": Confidential.image,
+    "outputs": Confidential.declarations,
+}
+
+
+@cache
+def _own_sentences() -> frozenset[str]:
+    """Remedies and messages of the error classes that say nothing of a value."""
+    kinds = by_code().values()
+    plain = (kind._default({}) for kind in kinds)
+    return frozenset({"", *(kind.remedy for kind in kinds), *(text for text in plain if "{" not in text)})
+
+
+def names(workflow: dict[str, Any]) -> Iterator[str]:
+    """The names in a definition, which stay wherever they are found: expressions look things up by them."""
+    yield str(workflow.get("name", ""))
+    yield from workflow.get("inputs", {})
+    yield from workflow.get("outputs", {})
+    for step in workflow.get("steps", []):
+        yield step["id"]
+        for field in ("inputs", "outputs", "environment"):
+            yield from step.get(field) or {}
+    for _, text in templates(workflow):
+        for expression in compile_template(text).expressions:
+            listed = tokens.listed(expression.source)
+            yield from (token.text for at, token in enumerate(listed) if tokens.is_field(listed, at))
