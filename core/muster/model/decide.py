@@ -107,7 +107,7 @@ def _execution(round_: Round, execution: ExecutionState, steps: list[StepState])
 def _end(round_: Round, execution: ExecutionState) -> None:
     state = round_.state
     cause = execution.latest_id or execution.queued_id
-    if execution.ending is None and execution.failed and execution.plan.workflow.on_failure != "continue":
+    if execution.failing:
         step = execution.failed[0]
         body = c.ExecutionEnding(outcome="failed", error=step.error)
         round_.write(body, step.ended_id or cause, execution=execution.id)
@@ -160,7 +160,7 @@ def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
     leaving = execution.leaving(step)
     if step.attempt is not None and _live(step):
         _attempt(round_, execution, step, step.attempt)
-    elif step.status == "pending" and step.ready and not leaving:
+    elif step.status == "pending" and step.ready and not (leaving or execution.failing):
         _begin(round_, execution, step)
     elif step.started:
         control.advance(round_, execution, step)

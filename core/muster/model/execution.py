@@ -183,6 +183,11 @@ class ExecutionState(msgspec.Struct, kw_only=True):
             self.ending is not None and self.plan.workflow.on_failure == "cancel"
         )
 
+    @property
+    def failing(self) -> bool:
+        """Whether its end is to be decided because a step has failed."""
+        return self.ending is None and bool(self.root.failed) and self.plan.workflow.on_failure != "continue"
+
     def leaving(self, step: StepState) -> bool:
         """Whether the step must not start any more."""
         if step.plan.step.always or step.frame.handler:
