@@ -1,6 +1,6 @@
 """Child executions: what a ``workflow`` step runs, linked both ways.
 
-The child's ``execution.queued`` names its parent, the parent's ``step.started`` names the child, whose id is derived, so
+The child's ``execution.queued`` names its parent, the parent's ``step.started`` the child, whose id is derived, so
 that a new leader that finds half of it writes the same again. Failure travels up as the step's error, cancelling down.
 """
 
@@ -15,8 +15,8 @@ from muster.model.execution import ExecutionState, StepState
 from muster.model.state import State
 
 
-def name(execution: ExecutionState, step: StepState) -> str:
-    """The id of the child of a step: the parent's with the number of the event that begins it."""
+def name(execution: ExecutionState) -> str:
+    """The id of the child that is begun next: the parent's with the number of the event that begins it."""
     return f"{execution.id}-{execution.number + 1}"
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from muster.model.catalogue import AttemptFailed, AttemptRef, MachineFacts
 from muster.model.commands import AttemptResources
+from muster.model.results import Result
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -30,6 +31,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     ended: str | None = None
     ended_id: str | None = None
     outputs: dict[str, object] = {}
+    result: Result | None = None
     failure: AttemptFailed | None = None
     lost_id: str | None = None
     # decisions

@@ -92,6 +92,8 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     resources: AttemptResources = AttemptResources()
     inputs: dict[str, Any] = {}
     outputs: dict[str, Output] = {}
+    context: Any = None
+    gives_result: bool = False
 
     @property
     def ref(self) -> AttemptRef:

@@ -11,7 +11,7 @@ from muster.model.expressions import OPENING
 from muster.model.order import placed
 
 
-def formula(condition: str | bool) -> str | bool:
+def formula(condition: str | bool) -> str | bool:  # noqa: FBT001 - a condition may be written as one
     """The condition as a template."""
     return f"${{{{ {condition} }}}}" if isinstance(condition, str) and OPENING not in condition else condition
 

@@ -253,7 +253,7 @@ def _waited(round_: Round, execution: ExecutionState, step: StepState) -> None:
 
 
 def _call(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
-    id_ = children.name(execution, step)
+    id_ = children.name(execution)
     written = step.plan.step
     inputs = {
         name: _field(execution, step, f"inputs.{name}", value) for name, value in written.inputs.items()

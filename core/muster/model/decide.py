@@ -18,7 +18,7 @@ terminal event is written when every step has its one outcome.
 from __future__ import annotations
 
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
 from muster.model import conditions, control, waiting
@@ -33,12 +33,14 @@ from muster.model.errors import (
     MusterError,
     NotConnectedError,
     OutputError,
+    RetryAskedError,
 )
 from muster.model.execution import ExecutionState, StepState
 from muster.model.implied import start_order
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.placement import Requirement, Slot, outlook
-from muster.model.retry import Again, Final, after_failure, after_loss
+from muster.model.results import Result
+from muster.model.retry import Again, Final, after_asking, after_failure, after_loss
 from muster.model.round import Round
 from muster.model.state import State, accept_due, enqueue
 from muster.model.values import size
@@ -235,7 +237,9 @@ def _absence(machine: Machine) -> MusterError:
 
 def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
     cause = attempt.ended_id or ""
-    if attempt.ended == "finished" and size(attempt.outputs) > VALUES_BYTES_MAX:
+    if attempt.result is not None:
+        _asked(round_, execution, step, attempt, attempt.result, cause)
+    elif attempt.ended == "finished" and size(attempt.outputs) > VALUES_BYTES_MAX:
         error = OutputError(f"the outputs are larger than {VALUES_BYTES_MAX} bytes").info(**_where(attempt))
         write(round_, execution, step, c.StepFailed(error=error), cause)
     elif attempt.ended == "finished":
@@ -252,6 +256,25 @@ def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: A
         lost = AttemptLostError(f"the agent on {attempt.machine} stopped it").info(**_where(attempt))
         next_ = after_loss(lost, step.used, round_.state.policy.lost_max, round_.now)
         _follow(round_, execution, step, next_, cause)
+
+
+def _asked(
+    round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, result: Result, cause: str
+) -> None:
+    """The container has run, and asked for something else than success."""
+    if result.kind == "skip":
+        write(round_, execution, step, c.StepSkipped(reason="asked", message=result.reason), cause)
+        return
+    if result.kind == "check_later" and not execution.leaving(step):
+        due_at = round_.now + timedelta(seconds=result.wait_min)
+        body = c.StepWaiting(
+            reason="check_later", due_at=due_at, context=result.context, message=result.reason
+        )
+        write(round_, execution, step, body, cause)
+        return
+    asked = RetryAskedError(result.reason).info(**_where(attempt))
+    next_ = after_asking(result, asked, attempt.ref, step.used, round_.now)
+    _follow(round_, execution, step, next_, cause)
 
 
 def _lost(

@@ -139,13 +139,18 @@ class StepStarted(Body, frozen=True):
 
 @event("step.waiting", "scheduler")
 class StepWaiting(Body, frozen=True):
-    """The step waits: ``reason`` is ``input`` or ``timer``. ``token`` lets whoever has it give the input, once."""
+    """The step waits: ``reason`` is ``input``, ``timer`` or ``check_later``.
+
+    ``token`` lets whoever has it give the input, once. ``context`` is what the next run of the container is given.
+    """
 
     reason: str
     due_at: datetime | None = None
     prompt: str = ""
     schema: dict[str, Any] = {}
     token: str = ""
+    context: Any = None
+    message: str = ""
 
 
 @event("step.resumed", "scheduler", given=True)
@@ -185,9 +190,13 @@ class StepFailed(Body, frozen=True):
 
 @event("step.skipped", "scheduler")
 class StepSkipped(Body, frozen=True):
-    """The step was not run; ``reason`` is ``condition``, ``upstream`` (what it needs did not end well) or ``ending``."""
+    """The step was not run; ``reason`` is ``condition``, ``upstream`` (what it needs did not end well) or ``ending``.
+
+    Where it was run and said so itself, ``reason`` is ``asked``, and ``message`` is what it said.
+    """
 
     reason: str
+    message: str = ""
 
 
 @event("step.cancelled", "scheduler")

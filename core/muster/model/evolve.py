@@ -28,7 +28,7 @@ from muster.model.execution import ExecutionState, Frame, Members, StepState
 from muster.model.facts import AGENT_ENDS
 from muster.model.lowering import lower
 from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.state import CLEARED, State, accept_due, ending_due
+from muster.model.state import CLEARED, State, accept_due, ending_due, waits_for
 
 INPUT: Final = "input"
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
@@ -208,8 +208,11 @@ def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
     execution, step = found
     step.status, step.due_at, step.reason, step.token = "waiting", data.due_at, data.reason, data.token
     execution.asking += data.reason == INPUT
+    if step.plan.primitive == "run":
+        step.ready_at, step.ready_id = data.due_at, event.id
+        step.context = step.context if data.context is None else data.context
     if data.due_at is not None:
-        state.arm(data.due_at, "wait", execution.id, step.path)
+        state.arm(data.due_at, waits_for(step), execution.id, step.path)
     state.touch(execution.id, "")
 
 
@@ -378,7 +381,7 @@ def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
         return
     attempt.ended, attempt.ended_id = data.kind.rpartition(".")[2], event.id
     if isinstance(data, c.AttemptFinished):
-        attempt.outputs = data.outputs
+        attempt.outputs, attempt.result = data.outputs, data.result
     elif isinstance(data, c.AttemptFailed):
         attempt.failure = data
     machine = state.machines[event.writer]

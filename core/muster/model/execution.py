@@ -112,6 +112,7 @@ class StepState(msgspec.Struct, kw_only=True):
     token: str = ""
     resumed_id: str | None = None
     answer: Any = None
+    context: Any = None
     child: str = ""
     child_ended: str = ""
     child_reason: str = ""

@@ -24,6 +24,7 @@ def start_order(execution: ExecutionState, step: StepState, attempt: int) -> Att
         step.plan,
         execution=execution.id,
         path=step.path,
+        context=step.context,
         attempt=attempt,
         workflow=execution.plan.workflow.name,
         scope=execution.scope(step),

@@ -113,9 +113,10 @@ def order(
     workflow: str,
     scope: Mapping[str, Any],
     path: str = "",
+    context: Any = None,
 ) -> AttemptOrder:
     """The attempt to send to a machine: every expression evaluated, every value checked. ``path`` is the
-    step's, where it is not that of the definition.
+    step's, where it is not that of the definition, ``context`` what a run before asked to be given.
 
     Raises ExpressionError, ValueMissingError, InvalidTypeError or InvalidArgumentError, naming step and field.
     """
@@ -130,6 +131,8 @@ def order(
         resources=step_plan.resources,
         inputs=orders.inputs(step, scope),
         outputs=step.outputs,
+        context=context,
+        gives_result=step.gives_result,
     )
 
 

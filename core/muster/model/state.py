@@ -85,7 +85,7 @@ class State:
         for path, step in execution.steps.items():
             step.placement_due = None
             if step.status == "waiting" and step.due_at is not None:
-                self.arm(step.due_at, "retry" if step.plan.primitive == "run" else "wait", execution.id, path)
+                self.arm(step.due_at, waits_for(step), execution.id, path)
             elif step.status == "scheduled" and step.attempt is not None and not step.attempt.accepted:
                 self.arm(accept_due(self, step.attempt), "accept", execution.id, path)
 
@@ -124,6 +124,11 @@ def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     waiting = Waiting(step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
     state.queue.add(waiting, requirement(plan))
     state.queue_stirred = True
+
+
+def waits_for(step: StepState) -> str:
+    """Which timer ends the waiting of a step."""
+    return "retry" if step.plan.primitive == "run" else "wait"
 
 
 def accept_due(state: State, attempt: Attempt) -> datetime:

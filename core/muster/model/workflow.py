@@ -130,7 +130,8 @@ class Case(_Part, frozen=True, kw_only=True):
 class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
-    ``command`` as a string goes to a shell (``/bin/sh -c``). ``if``: all must hold, or the step is skipped. ``always``:
+    ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to $MUSTER_OUTPUT
+    though it declares no outputs. ``if``: all must hold, or the step is skipped. ``always``:
     it runs whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run
     where this one has failed.
     """
@@ -169,6 +170,7 @@ class Step(_Part, frozen=True, kw_only=True):
     stop_grace_period: Duration = "10s"
     inputs: dict[str, Any] = {}
     outputs: dict[str, Output] = {}
+    gives_result: bool = False
     needs: list[str] = []
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model import bounds, tokens
+from muster.model.conditions import formula
 from muster.model.errors import (
     ExpressionError,
     InputMissingError,
@@ -18,7 +19,6 @@ from muster.model.errors import (
     SourceNodeMissingError,
     ValueMissingError,
 )
-from muster.model.conditions import formula
 from muster.model.evaluation import evaluate, program
 from muster.model.expressions import ROOTS, Expression, Reference, compile_template, templates
 from muster.model.inputs import meant
