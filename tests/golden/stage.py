@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
+import random
 import shutil
+import tarfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
 
 import docker
 import nats
 
+from muster.broker.interface import LogReader
 from muster.identity import uuid7
 from muster.model import subjects
 from muster.model.envelope import Recorded, decode
 from tests.fixtures.broker import Broker
-from tests.fixtures.engine import Registry, make_busybox_image, remove_containers
+from tests.fixtures.engine import Registry, import_image, make_busybox_image, remove_containers
 from tests.fixtures.processes import Installation, Program
+from tests.fixtures.proxy import Proxy
+from tests.fixtures.rootfs import busybox_rootfs, static_busybox
 
 CPUS = 4.0
 MEMORY = 4 << 30
@@ -54,6 +61,17 @@ class Stage(Installation):
         started = self.scheduler(name, **options).launch(fault=fault)
         await self.log.until("leader.elected", count=before + 1)
         return started
+
+    @contextlib.asynccontextmanager
+    async def weak_leader(self) -> AsyncIterator[Proxy]:
+        """A scheduler that leads, with a network that can be made to fail."""
+        async with Proxy(self.server.port) as proxy:
+            program = self.scheduler("first")
+            program._environment["MUSTER_URL"] = proxy.url
+            program.launch()
+            await self.log.until("leader.elected")
+            yield proxy
+            program.kill()
 
     async def machine(self, name: str = "m1", *, fault: str = "", **options: Any) -> Program:
         """A machine that has connected."""
@@ -124,6 +142,21 @@ class Stage(Installation):
         """An image with a shell."""
         return make_busybox_image(self.docker)
 
+    def pulled_image(self, size: int) -> str:
+        """An image with a shell and ``size`` random bytes, which the registry has and the engine does not know."""
+        busybox = static_busybox()
+        assert busybox is not None
+        tar = io.BytesIO(busybox_rootfs(busybox))
+        with tarfile.open(fileobj=tar, mode="a") as more:
+            payload = tarfile.TarInfo("payload")
+            payload.size = size
+            more.addfile(payload, io.BytesIO(random.randbytes(size)))
+        import_image(self.docker, tar.getvalue(), "muster-test/large:1", "ENV PATH=/bin")
+        name = self.registry.push("muster-test/large:1")
+        self.registry.forget(name)
+        self.docker.images.remove("muster-test/large:1")
+        return name
+
     @property
     def registry(self) -> Registry:
         """A registry to pull from."""
@@ -153,9 +186,10 @@ class Stage(Installation):
         """What a reader from the beginning saw; what is left in the log, where a scenario took that."""
         return self.taken if self.taken is not None else list(self.log.events)
 
-    async def take(self) -> list[Recorded]:
-        """What the log holds now is the history."""
-        self.taken = [recorded async for batch in self.broker.log.read() for recorded in batch]
+    async def take(self, reader: LogReader | None = None) -> list[Recorded]:
+        """What the log holds now, or what is read with ``reader``, is the history."""
+        batches = (reader or self.broker.log).read()
+        self.taken = [recorded async for batch in batches for recorded in batch]
         return self.taken
 
 

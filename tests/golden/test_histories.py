@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from muster.fixtures import load
 from muster.model import fixture
-from muster.model.envelope import Recorded
+from muster.model.envelope import Recorded, encode
 from muster.model.replay import replay
 from muster_projections.registry import DEFAULTS
 from tests.fixtures.views import fold
@@ -40,6 +42,14 @@ def test_a_history_comes_out_again(name: str) -> None:
     )
     assert found == wanted
     assert found["decisions"] > 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {*KEPT, "from-a-newer-release"}])
+def test_nothing_of_an_event_is_lost(name: str) -> None:
+    """What was read as an event and is written without the line it came in says all that the line says."""
+    for each in recorded(name):
+        again = encode(msgspec.structs.replace(each.event, line=None))
+        assert json.loads(again) == json.loads(encode(each.event))
 
 
 @pytest.mark.parametrize("name", NAMES)

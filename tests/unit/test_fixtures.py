@@ -39,7 +39,7 @@ def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch):
         (b"", "no event"),
         (gzip.compress(TEXT)[:-12], "damaged"),
         (gzip.compress(TEXT)[:20] + b"\x00" * 40, "damaged"),
-        (TEXT + b"{", "line 3.*cut off"),
+        (TEXT + b"{", "line 3.*it is cut off"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes | None, what: str):

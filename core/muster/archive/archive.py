@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Final
 
 from muster.archive.directory import DirectoryObjects
 from muster.archive.manifest import Entry, Manifest
-from muster.archive.objects import Objects
+from muster.archive.objects import Head, Objects
 from muster.broker.interface import EventLog
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError
 
@@ -27,10 +27,12 @@ class Archive:
 
     def __init__(self, log: EventLog, bucket: Objects, folder: Path | None) -> None:
         self.manifest = Manifest(log)
-        self._bucket = bucket
-        self._folder = folder
+        self.log = log
+        self.bucket = bucket
+        self.folder = folder
         self._places: dict[str, Objects] = {bucket.place: bucket}
         self._names: dict[str, dict[int, str]] = {}
+        self._listed_to: dict[str, int] = {}
         self._listing = asyncio.Lock()
         self.home = bucket if folder is None else self.at(f"{FILE}{folder}")
 
@@ -40,7 +42,7 @@ class Archive:
         if found is None:
             if not place.startswith(FILE):
                 raise ArchiveUnavailableError(place=place)
-            found = DirectoryObjects(self._folder or Path(place.removeprefix(FILE)))
+            found = DirectoryObjects(self.folder or Path(place.removeprefix(FILE)))
             self._places[place] = found
         return found
 
@@ -78,13 +80,25 @@ class Archive:
     async def _name(self, entry: Entry) -> str:
         names = self._names.setdefault(entry.place, {})
         if entry.first not in names:
-            async with self._listing, aclosing(self.at(entry.place).heads()) as listing:
-                async for heads in listing:
-                    names.update((head.first, head.name) for head in heads)
+            async with self._listing:
+                await self._list(entry, names)
         name = names.get(entry.first, "")
         if not name and not await self._erased(entry):
             raise _missing(entry)
         return name
+
+    async def _list(self, entry: Entry, names: dict[int, str]) -> None:
+        """Learn the names of the place, unless that was done since the entry was told: it was there by then."""
+        if self._listed_to.get(entry.place, 0) >= entry.told:
+            return
+        told = self.manifest.sequence
+        async with aclosing(self._heads(self.at(entry.place))) as listing:
+            async for heads in listing:
+                names.update((head.first, head.name) for head in heads)
+        self._listed_to[entry.place] = told
+
+    def _heads(self, objects: Objects) -> AsyncGenerator[list[Head], None]:
+        return objects.heads()
 
     async def _erased(self, entry: Entry) -> bool:
         if entry.sha256 not in self.manifest.erased:
@@ -105,7 +119,12 @@ def whole(entry: Entry, name: str, data: bytes | None) -> bytes:
 
 def _missing(entry: Entry) -> ArchiveDamagedError:
     return ArchiveDamagedError(
-        f"The events {entry.first} to {entry.last} were archived to {entry.place}, and no object there holds them.",
+        f"{lost(entry)[0].upper()}{lost(entry)[1:]}, and no object there holds them.",
         first=entry.first,
         last=entry.last,
     )
+
+
+def lost(entry: Entry) -> str:
+    """The events of an object, for a sentence about their loss."""
+    return f"{entry.events} events from {entry.first} to {entry.last} were archived to {entry.place}"

@@ -39,7 +39,7 @@ from muster.model import catalogue as c
 from muster.model import subjects as names
 from muster.model.envelope import Recorded
 from muster.model.errors import ArchiveUnavailableError, BrokerError, LogChangedError
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.names import NO_EXECUTION
 
 WINDOW: Final = 4
 """Archived events are unpacked up to as many times ``read_batch`` ahead."""
@@ -98,7 +98,7 @@ class Named:
         if newest is None or newest.sequence == self._told:
             return
         for execution in list(self._missing):
-            if await self._log.last(queued(execution)) is None:
+            if await self._log.last(names.queued(execution)) is None:
                 data = await self._archive.find(execution)
                 if data is not None:
                     del self._missing[execution]
@@ -137,7 +137,7 @@ class History:
         return await self._named_run(subject, execution, found)
 
     async def _named_run(self, subject: str, execution: str, found: Recorded | None) -> Recorded | None:
-        if await self._log.last(queued(execution)) is not None:
+        if await self._log.last(names.queued(execution)) is not None:
             return found
         data = await self._archive.find(execution)
         archived = None if data is None else _newest(data, execution, Choice([subject]))
@@ -294,11 +294,6 @@ def named(subjects: Sequence[str]) -> list[str] | None:
 def _execution(subject: str) -> str:
     tokens = subject.split(".")
     return tokens[3] if len(tokens) > 3 and tokens[3] != ">" else "*"
-
-
-def queued(execution: str) -> str:
-    """What every execution begins with."""
-    return names.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
 
 
 def _newest(data: bytes, name: str, choice: Choice) -> Recorded | None:

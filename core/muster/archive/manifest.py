@@ -41,6 +41,7 @@ class Manifest:
         self.entries: dict[int, Entry] = {}
         self.erased: set[bytes] = set()
         self.chain = ""
+        self.chained = 0
         self.breaks: list[str] = []
 
     async def newest(self) -> Recorded | None:
@@ -65,7 +66,7 @@ class Manifest:
 
     def _forget(self) -> None:
         """There is another log than the one that was read."""
-        self.sequence, self.chain = 0, ""
+        self.sequence, self.chain, self.chained = 0, "", 0
         self.entries, self.erased, self.breaks = {}, set(), []
 
     async def _read_on(self) -> None:
@@ -91,6 +92,7 @@ class Manifest:
                 "one is missing, or was changed"
             )
         self.chain = digest(recorded)
+        self.chained += 1
         for moved in data.objects:
             self.entries[moved.first] = Entry(
                 moved.first,

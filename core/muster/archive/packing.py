@@ -101,9 +101,17 @@ def span(head: bytes) -> Span | None:
 
 
 def first_of(data: bytes, name: str) -> int:
-    """The sequence of the first event, also of an object that another program compressed anew."""
+    """The sequence of the first event, also of an object that another program compressed anew; 0 for rubbish.
+
+    A listing must not fail because one object is damaged: whoever opens that one is told.
+    """
     known = span(data[:HEAD_BYTES])
-    return known.first if known else next(lines(data, name))[0]
+    if known is not None:
+        return known.first
+    try:
+        return next(lines(data, name), (0, b""))[0]
+    except ArchiveDamagedError:
+        return 0
 
 
 def lines(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:

@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "cancel": ("muster.cli.cancel:cancel", "Cancel an execution."),
     "clear": ("muster.cli.clear:clear", "Erase finished executions from the log."),
     "events": ("muster.cli.events:events", "Print events of the log, or record an execution."),
+    "log": ("muster.cli.log:log", "Verify the log and its archive; archive old executions."),
     "machines": ("muster.cli.machines:machines", "List the machines that answer, and those that do not."),
     "cluster": ("muster.cli.cluster:cluster", "Show the whole cluster, now or at any past point."),
     "agent": ("", "Run attempts on this machine."),

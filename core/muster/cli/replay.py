@@ -1,7 +1,8 @@
-"""``muster replay``: make recorded decisions again and compare."""
+"""``muster replay``: make recorded decisions again and compare; or see what other rules would have made of it."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -18,18 +19,43 @@ LINES_MAX: Final = 60  # of what a decision rests on; --json has it whole
 
 @command("replay", short_help="Make recorded decisions again and compare.")
 @click.argument("files", metavar="FILE…", nargs=-1, required=True)
+@click.option(
+    "--policy",
+    metavar="POLICY",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What if: play it again under the retry, placement and heartbeat rules of this file.",
+)
+@click.option(
+    "--assume",
+    type=click.Choice(["repeat", "succeed"]),
+    help="With --policy: an attempt that never was goes like the last one of its step (repeat, as if not given), or "
+    "succeeds after the median of what the step took.",
+)
 @click.pass_context
-def replay(ctx: click.Context, terminal: Terminal, files: tuple[str, ...]) -> None:
+def replay(
+    ctx: click.Context, terminal: Terminal, files: tuple[str, ...], policy: Path | None, assume: Any
+) -> None:
     """Fold each FILE, make every decision in it again from what it was made from, and compare. No broker is needed.
 
     A FILE is a fixture, plain or gzip'd; - is standard input. What somebody asked for and what heartbeats told is taken
     from the record. The first difference is shown side by side, with the state it rests on; the exit code is 1 then.
 
+    With --policy nothing is proved but asked: what would have become of it under other rules? The answer stands beside
+    what became of it, with everything that had to be assumed; the exit code is 0. See docs/replay.md for the file.
+
     Examples:
       muster events 0198f2c4-… --json > run.jsonl && muster replay run.jsonl
       muster events --json | muster replay -              every decision of the whole log
       muster replay tests/histories/*.jsonl --json
+      muster replay run.jsonl --policy stricter.yaml --assume succeed
     """
+    if policy is not None:
+        from muster.cli.whatif import ask
+
+        ask(terminal, files, policy, assume or "repeat")
+        return
+    if assume is not None:
+        raise click.UsageError("--assume says how a what-if goes on; give the rules with --policy POLICY.")
     from muster.fixtures import load
     from muster.model.replay import replay as make_again
 

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from muster.cli.serving import serve_one
-from muster.cli.terminal import Terminal, command, execute
+from muster.cli.terminal import Terminal, archive_option, command, execute
 from muster.model.names import check_name
 from muster.model.policy import Policy
 from muster.model.quantities import seconds
@@ -84,6 +84,7 @@ _LIMITS = _POLICY | _LEADING | _SHADOW
     metavar="SEQ",
     help="With --shadow: compare only what was decided from this sequence on.",
 )
+@archive_option
 @click.pass_context
 def scheduler(
     ctx: click.Context,

@@ -27,6 +27,7 @@ class Terminal:
     def __init__(self) -> None:
         self.url: str | None = None
         self.data_dir: Path | None = None
+        self.archive: Path | None = None
         self.json = False
 
     @property
@@ -34,7 +35,7 @@ class Terminal:
         """The settings of flags and environment."""
         from muster.settings import load
 
-        return load(url=self.url, data_dir=self.data_dir)
+        return load(url=self.url, data_dir=self.data_dir, archive=self.archive)
 
     @property
     def interactive(self) -> bool:
@@ -106,6 +107,15 @@ def global_options(command: F) -> F:
         command = option(command)
     return command
 
+
+archive_option = click.option(
+    "--archive",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    expose_value=False,
+    callback=_remember,
+    help="A directory for executions that are archived, instead of a bucket in the broker.  [env: MUSTER_ARCHIVE]",
+)
 
 pass_terminal = click.make_pass_decorator(Terminal, ensure=True)
 

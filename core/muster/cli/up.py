@@ -12,7 +12,7 @@ import click
 
 from muster.cli.serving import Shutdown, connect
 from muster.cli.stack import running
-from muster.cli.terminal import Terminal, command, execute
+from muster.cli.terminal import Terminal, archive_option, command, execute
 from muster.cli.values import pairs_of
 from muster.model.names import SCHEDULER
 from muster.settings import Settings
@@ -34,6 +34,7 @@ PORT: Final = 4222  # where every other command looks for the broker
 @click.option("--port", type=click.IntRange(1, 65535), help=f"The embedded broker's port; {PORT} by default.")
 @click.option("--name", metavar="NAME", help="This machine's name; the host's by default.")
 @click.option("--label", "labels", metavar="K=V", multiple=True, help="A label of this machine.")
+@archive_option
 @click.option("--no-agent", is_flag=True, help="Run nothing here: broker, scheduler and projections only.")
 def up(
     terminal: Terminal,

@@ -70,7 +70,7 @@ def reasons(state: State, execution: str, now: datetime, *, advise: bool = True)
     if known is None:
         return {}
     return {
-        path: reason(requirement(step.plan), state.machines, step.plan.step.image, advise=advise)
+        path: reason(requirement(step.plan), state.machines, step.plan.step.image or "", advise=advise)
         for path, step in known.steps.items()
         if (execution, path) in state.queue or (step.due_at is not None and step.due_at <= now)
     }

@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 from muster.broker.interface import Broker
 from muster.model import subjects
 from muster.model.errors import ExecutionTimeoutError
-from muster.model.names import SCHEDULER
 
 ERASED_POLL_S: Final = 0.02
 
@@ -40,6 +39,5 @@ async def erased(broker: Broker, execution: str) -> None:
 
     First the log, what was printed and the commands, and the archived object in the end.
     """
-    queued = subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="queued")
-    while await broker.history.last(queued) is not None:  # noqa: ASYNC110 - as said, there is nothing to await
+    while await broker.history.last(subjects.queued(execution)) is not None:  # noqa: ASYNC110 - as said, there is nothing to await
         await asyncio.sleep(ERASED_POLL_S)

@@ -11,7 +11,7 @@ from typing import Any
 from muster.model import catalogue as c
 from muster.model.decisions import Parent
 from muster.model.envelope import Event
-from muster.model.execution import ExecutionState, StepState
+from muster.model.execution import ExecutionState
 from muster.model.state import State
 
 

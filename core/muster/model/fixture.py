@@ -66,7 +66,12 @@ def _recorded(text: bytes, name: str, number: int) -> Recorded:
         _refuse(name, number, "this is JSON, but no object")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         if "truncated" in str(error):
-            _refuse(name, number, "the line is cut off: what wrote the fixture did not end well")
+            _refuse(
+                name,
+                number,
+                "the line ends before the event does: it is cut off, or the event goes on in the next line",
+                "Record it again; what writes a fixture anew must keep each event on one line, as jq -c does.",
+            )
         _refuse(name, number, f"this is no JSON ({error})")
     except RecursionError:
         _refuse(name, number, "the JSON is nested too deeply for an event")

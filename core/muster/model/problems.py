@@ -37,17 +37,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report:
-    """Collects problems; a part that is wrong already is not complained about again."""
+    """Collects problems; a part that is wrong already is not complained about again. ``subject`` is the whole."""
 
-    def __init__(self, file: str = "", positions: Mapping[Path, Position] | None = None) -> None:
+    def __init__(
+        self, file: str = "", positions: Mapping[Path, Position] | None = None, subject: str = "the workflow"
+    ) -> None:
         self.file = file
+        self.subject = subject
         self._positions = positions or {}
         self._found: dict[Path, Problem] = {}
         self._prefix: Path = ()
 
     def within(self, path: Path) -> Report:
         """The same report for a part of the whole, whose paths begin there."""
-        part = Report(self.file, self._positions)
+        part = Report(self.file, self._positions, self.subject)
         part._found, part._prefix = self._found, (*self._prefix, *path)
         return part
 

@@ -7,9 +7,10 @@ a copy of it becomes the next trial: one disagreement does not cause others, and
 is that of two states, whatever the length of the log.
 
 What was erased from the log, or moved into the archive, took room on machines while it lived, and nobody can see that
-any more. So a round whose basis lies in the span of such an execution is *in doubt*: it is folded, and not decided
-again. Whoever reads while something is erased may have read the beginning of an execution whose end is gone; such a
-record is *torn* and has to be read anew.
+any more. So a round is *in doubt* if such an execution lived at its basis: it is folded, and not decided again. Whoever
+reads while something is erased may have read the beginning of an execution whose end is gone; such a record is *torn*
+and has to be read anew. The images that it had pulled count too, for as long as a leader lives that saw it: where a
+step went to a machine that only its image made better than another, the leader is taken to have known of that image.
 
 The newest round may lack its end: more of it may be on its way. ``look`` compares what there is of it without closing
 it, and ``owed`` tells what this version would have decided by now and the log does not hold. Both work on copies.
@@ -17,9 +18,6 @@ it, and ``owed`` tells what this version would have decided by now and the log d
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from copy import deepcopy
 from datetime import datetime
 from typing import Any, Literal
 
@@ -28,9 +26,10 @@ import msgspec
 from muster.model import catalogue as c
 from muster.model.decide import decide, next_due
 from muster.model.envelope import Basis, Event, Recorded
+from muster.model.erasure import Erased
 from muster.model.grounds import grounds
+from muster.model.record import Record, copied
 from muster.model.replay import Difference, Recomputed, Replay
-from muster.model.retention import Range, joined
 from muster.model.round import Round
 
 Key = tuple[str, str, str | None, int | None]
@@ -40,26 +39,6 @@ Key = tuple[str, str, str | None, int | None]
 def key(event: Event) -> Key:
     """What the decision is about."""
     return event.kind, event.execution, event.step, event.attempt
-
-
-class Span(msgspec.Struct, frozen=True):
-    """Where an execution stood that is gone from the log: from its first event to its last."""
-
-    first: int
-    last: int
-    execution: str = ""
-
-
-def spans(recorded: Recorded) -> list[Span]:
-    """What this event says is gone; an erasure that does not say where may be of anything before it."""
-    event, data = recorded.event, recorded.event.data
-    if isinstance(data, c.LogArchived):
-        return [Span(moved.first, moved.last) for moved in data.objects]
-    if isinstance(data, c.ExecutionCleared):
-        if not data.sequences:
-            return [Span(1, recorded.sequence, event.execution)]
-        return [Span(data.sequences[0][0], data.sequences[-1][1], event.execution)]
-    return []
 
 
 class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,79 +60,6 @@ class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
         return key(now) if now is not None and key(now) in self.lacking else None
 
 
-class Record(Replay):
-    """Folds every round as it stands in the log, where ``Replay`` decides it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rounds = 0
-        self.begun: dict[str, int] = {}
-        self.leader = self.software = ""
-
-    @property
-    def pending(self) -> Basis | None:
-        """The basis of the round that may not be complete."""
-        return Basis.parse(self._basis) if self._basis is not None else None
-
-    @property
-    def size(self) -> int:
-        """How many events of it have come."""
-        return len(self._round)
-
-    def close(self, *, cut: bool = True) -> Recomputed | None:
-        """Count it too."""
-        self.rounds += bool(self._round)
-        return super().close(cut=cut)
-
-    def trial(self) -> Replay:
-        """A copy that decides what comes next."""
-        made = Replay()
-        vars(made).update({name: value for name, value in vars(copied(self)).items() if name in vars(made)})
-        return made
-
-    def open(self) -> dict[str, int]:
-        """The executions that are not known to be over, with the places where they begin."""
-        self.begun = {name: first for name, first in self.begun.items() if name in self.state.executions}
-        return self.begun
-
-    def _decide(self, basis: Basis, events: list[Recorded], *, cut: bool) -> Recomputed:
-        self.state.round = basis.round
-        for recorded in events:
-            self._enter(recorded)
-        return Recomputed(basis=basis, last=events[-1].sequence, given=0, recorded=[], decided=[], cut=cut)
-
-    def _enter(self, recorded: Recorded) -> None:
-        if isinstance(recorded.event.data, c.ExecutionQueued):
-            self.begun[recorded.event.execution] = recorded.sequence
-            if len(self.begun) > 2 * len(self.state.executions) + 1000:
-                self.open()
-        super()._enter(recorded)
-
-    def _fold(self, recorded: Recorded) -> None:
-        data = recorded.event.data
-        if isinstance(data, c.LeaderElected):
-            self.leader, self.software = data.scheduler, data.software
-        super()._fold(recorded)
-
-
-def copied(record: Record) -> Record:
-    """A copy that shares what never changes: definitions, values, errors, events."""
-    shared: dict[int, Any] = {}
-
-    def share(things: Iterable[Any]) -> None:
-        shared.update((id(thing), thing) for thing in things)
-
-    share(record._facts)
-    share(record._round)
-    for execution in record.state.executions.values():
-        share((execution.plan, execution.inputs))
-        for step in execution.steps.values():
-            share((step.plan, step.outputs, step.error))
-            if step.attempt is not None:
-                share((step.attempt.ref, step.attempt.resources, step.attempt.outputs, step.attempt.failure))
-    return deepcopy(record, shared)
-
-
 class Comparison:
     """Takes the events of a log one after another. Rounds that rest on what stands below ``start`` are not compared.
 
@@ -167,8 +73,7 @@ class Comparison:
         self.elected: tuple[int, c.LeaderElected] | None = None
         self._start = start
         self._trial: Replay | None = None
-        self._spans: dict[Span, None] = {}
-        self._gone: list[Range] = []
+        self.erased = Erased()
         self._looked: tuple[str, int] = ("", 0)
         self._told = ""
 
@@ -177,26 +82,10 @@ class Comparison:
         """The newest event that was taken."""
         return self.record.sequence
 
-    # ---- what is gone from the log
-
-    def erased(self, found: Iterable[Span]) -> None:
-        """Executions whose events are gone, or are about to be."""
-        self._spans.update(dict.fromkeys(found))
-        ranges = [(span.first, span.last) for span in self._spans]
-        self._gone = joined(ranges, len(ranges) + 1)
-
-    def in_doubt(self, first: int, last: int) -> bool:
-        """Whether anything that is gone stood between these places, or before the one and behind the other."""
-        at = bisect_right(self._gone, last, key=lambda range_: range_[0])
-        return at > 0 and self._gone[at - 1][1] >= first
-
     @property
     def torn(self) -> bool:
         """Whether an execution counts as open of which the end must have been read: it was erased under the reader."""
-        began = self.record.open()
-        places = {first: name for name, first in began.items()}
-        past = (span for span in self._spans if span.last <= self.sequence)
-        return any(span.execution in began or span.first in places for span in past)
+        return self.erased.tears(self.record.open(), self.sequence)
 
     # ---- rounds
 
@@ -226,7 +115,7 @@ class Comparison:
         return disagreement
 
     def _compares(self, basis: Basis, last: int) -> bool:
-        return basis.sequence >= self._start and not self.in_doubt(basis.sequence, last)
+        return basis.sequence >= self._start and not self.erased.between(basis.sequence + 1, last)
 
     def _judge(
         self, found: Recomputed | None, error: str, pending: Basis | None, sequence: int
@@ -262,7 +151,7 @@ class Comparison:
 
     def _differs(self, found: Recomputed) -> Disagreement | None:
         place = found.differs_at
-        if place is None:
+        if place is None or self._known_image(found):
             return None
         then = found.recorded[place] if place < len(found.recorded) else None
         now = found.decided[place] if place < len(found.decided) else None
@@ -279,6 +168,47 @@ class Comparison:
         there = {key(recorded.event) for recorded in found.recorded}
         lacking = frozenset(key(event) for event in found.decided) - there
         return self._disagreement("decided", difference, lacking=lacking)
+
+    def _known_image(self, found: Recomputed) -> bool:
+        """Whether it comes out the same for one who knows of images whose pull may be gone from the log.
+
+        Then the record knows of them from now on.
+        """
+        learned: list[tuple[dict[str, None], str]] = []
+        while (place := found.differs_at) is not None:
+            images = self._preferred(found, place)
+            if images is None:
+                for known, image in learned:
+                    del known[image]
+                return False
+            images[0][images[1]] = None
+            learned.append(images)
+            again = self.record.trial().close(cut=found.cut)
+            assert again is not None
+            found = again
+        return True
+
+    def _preferred(self, found: Recomputed, place: int) -> tuple[dict[str, None], str] | None:
+        """The images of the machine that was given the step, and the one that may have decided for it."""
+        if not self.erased or place >= min(len(found.recorded), len(found.decided)):
+            return None
+        then, now = found.recorded[place].event, found.decided[place]
+        if key(then) != key(now) or not isinstance(then.data, c.StepScheduled):
+            return None
+        self.record.fold_facts(found.basis.sequence)
+        machines = self.record.state.machines
+        image = self._image(then)
+        chosen = machines.get(then.data.machine)
+        if chosen is None or not image or image in chosen.images:
+            return None
+        return (chosen.images, image) if any(each.images for each in machines.values()) else None
+
+    def _image(self, event: Event) -> str:
+        """The image of the step, as placement looks for it."""
+        ahead = copied(self.record)
+        ahead.close()
+        execution = ahead.state.executions.get(event.execution)
+        return execution.steps[event.step or ""].plan.step.image if execution is not None else ""
 
     def _failed(self, basis: Basis, error: str) -> Disagreement:
         difference = Difference(sequence=self.sequence, basis=basis, then=None, now=None, grounds={})

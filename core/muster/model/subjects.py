@@ -39,6 +39,16 @@ def events(
     return f"muster.events.{writer}.{execution}.{noun or '*'}.{verb or '*'}"
 
 
+def queued(execution: str) -> str:
+    """The subject of ``execution.queued``, with which every execution begins."""
+    return f"muster.events.{SCHEDULER}.{execution}.execution.queued"
+
+
+def cleared(execution: str) -> str:
+    """The subject of the marker that is left of an erased execution."""
+    return f"muster.events.{SCHEDULER}.{execution}.execution.cleared"
+
+
 def connected(machine: str) -> str:
     """The subject of ``machine.connected``, which fences everything the agent writes."""
     return f"muster.events.{machine}.{NO_EXECUTION}.machine.connected"

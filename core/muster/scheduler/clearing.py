@@ -29,7 +29,6 @@ from muster.model import catalogue as c
 from muster.model import subjects
 from muster.model.envelope import Recorded
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError, BrokerError
-from muster.model.names import SCHEDULER
 from muster.model.retention import Range, joined
 from muster.scheduler.follower import Follower
 from muster.scheduler.proposals import Proposals
@@ -134,7 +133,7 @@ class Clearing:
     async def erase(self, execution: str, *, only_late: bool = False) -> None:
         """Erase one execution, if it is marked. ``only_late``: unless nothing of it is there."""
         while True:
-            marker = await self._broker.log.last(_cleared(execution))
+            marker = await self._broker.log.last(subjects.cleared(execution))
             if marker is None or not isinstance(marker.event.data, c.ExecutionCleared):
                 return
             standing = [each for each in await _standing(self._broker, execution) if _counts(each, marker)]
@@ -196,7 +195,3 @@ def _counts(recorded: Recorded, marker: Recorded) -> bool:
     if recorded.sequence == marker.sequence:
         return False
     return recorded.event.kind != "command.refused" or recorded.sequence < marker.sequence
-
-
-def _cleared(execution: str) -> str:
-    return subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="cleared")

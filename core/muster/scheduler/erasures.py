@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 from muster.broker.interface import LogReader
 from muster.model import subjects
-from muster.model.shadow import Span, spans
+from muster.model.erasure import Span, spans
 
 
 class Erasures:

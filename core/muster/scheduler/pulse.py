@@ -38,7 +38,3 @@ class Pulse:
         if beat is None or beat.session != session or self._left == session:
             return None
         return beat.time if now_s - self.heard_s <= self._silent_s else None
-
-    def left(self, session: int) -> bool:
-        """Whether the leader elected at ``session`` said goodbye."""
-        return self._left == session

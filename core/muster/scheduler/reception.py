@@ -13,7 +13,6 @@ from contextlib import aclosing
 import msgspec
 
 from muster.archive import packing
-from muster.archive.history import queued
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery
 from muster.model import subjects
@@ -140,15 +139,11 @@ class Reception:
         state = self._follower.state
         if execution in state.executions or execution in state.ended or not state.forgotten:
             return None
-        if await self._broker.log.last(_cleared(execution)) is not None:
+        if await self._broker.log.last(subjects.cleared(execution)) is not None:
             return CLEARED
-        first = await self._broker.log.last(queued(execution)) or await self._archived(execution)
+        first = await self._broker.log.last(subjects.queued(execution)) or await self._archived(execution)
         return first.event.data.digest if first and isinstance(first.event.data, ExecutionQueued) else None
 
     async def _archived(self, execution: str) -> Recorded | None:
         data = await self._broker.archive.find(execution)
         return None if data is None else next(packing.unpack(data, execution), None)
-
-
-def _cleared(execution: str) -> str:
-    return subjects.events(writer=SCHEDULER, execution=execution, noun="execution", verb="cleared")

@@ -25,10 +25,11 @@ import msgspec
 from muster.broker.interface import Broker
 from muster.clock import Clock
 from muster.model.envelope import Basis, Recorded
+from muster.model.erasure import Span
 from muster.model.errors import BrokerError
 from muster.model.names import SCHEDULER
 from muster.model.replay import Difference
-from muster.model.shadow import Comparison, Disagreement, Key, Span, key
+from muster.model.shadow import Comparison, Disagreement, Key, key
 from muster.release import RELEASE
 from muster.scheduler.demand import Demand
 from muster.scheduler.erasures import Erasures
@@ -160,7 +161,7 @@ class Shadow:
     async def _read(self) -> None:
         """Follow the log, from its beginning again wherever it was erased under the reader."""
         while not self._broken.is_set():
-            self._comparison.erased(await self._marks())
+            self._comparison.erased.add(await self._marks())
             reading = asyncio.create_task(self._follow())
             torn = asyncio.create_task(self._anew.wait())
             try:
@@ -289,8 +290,8 @@ class Shadow:
         if found is None:
             return
         comparison, difference = self._comparison, found.difference
-        comparison.erased(await self._marks())
-        if comparison.in_doubt(difference.basis.sequence, difference.sequence):
+        comparison.erased.add(await self._marks())
+        if comparison.erased.between(difference.basis.sequence + 1, difference.sequence):
             comparison.rounds -= counted
             comparison.doubtful += counted
         elif comparison.torn and self._reads_again(difference.basis.sequence):

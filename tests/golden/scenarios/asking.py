@@ -1,16 +1,29 @@
-"""What is asked of the scheduler: cancels at every moment, commands that are refused, erasure."""
+"""What is asked of the scheduler: cancels at every moment, and commands that are refused."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from muster.model.commands import Cancel, Clear, Command, Submit
-from tests.golden.scenario import prints, retry, scenario, step
+from tests.golden.scenario import scenario, step
 from tests.golden.stage import Stage, fresh
 
 DEAF = "trap '' TERM; while :; do sleep 0.1; done"
 LONG = "exec sleep 60"
+
+
+@scenario
+async def cancel_with_submit(stage: Stage) -> None:
+    """Submit and cancel come together, in one round: the execution ends before it began."""
+    leader = await stage.leader()
+    await stage.machine()
+    leader.pause()
+    workflow = {"name": "both", "steps": [step("it")]}
+    await stage.send("submit", Submit(id=fresh(), execution="both-1", workflow=workflow))
+    await stage.send("cancel", Cancel(id=fresh(), execution="both-1"))
+    leader.unpause()
+    assert await stage.log.ended("both-1") == ["cancelled"]
+    assert stage.log.of("execution.started") == []
 
 
 @scenario
@@ -145,30 +158,3 @@ async def submitted_twice(stage: Stage) -> None:
     assert await stage.log.ended("same-1") == ["succeeded"]
     await stage.send("submit", Submit(id=fresh(), execution="same-1", workflow=workflow))
     assert await stage.run("after-1", step("work")) == "succeeded"
-
-
-@scenario
-async def cleared(stage: Stage) -> None:
-    """Of an execution that was erased only the marker is left; the one beside it stays."""
-    await _clear_one(stage)
-    await stage.take()
-
-
-@scenario
-async def cleared_as_it_was_seen(stage: Stage) -> None:
-    """As a reader sees it that was there all the time: an execution, its marker, and what came after."""
-    await _clear_one(stage)
-
-
-async def _clear_one(stage: Stage) -> None:
-    await stage.leader()
-    await stage.machine()
-    assert await stage.run("gone-1", prints("secret", "echo secret")) == "succeeded"
-    assert await stage.run("kept-1", prints("plain", "echo plain")) == "succeeded"
-    await stage.clear("gone-1")
-    await stage.log.until("execution.cleared")
-    workflow = {"name": "gone", "steps": [step("other")]}
-    await stage.send("submit", Submit(id=fresh(), execution="gone-1", workflow=workflow))
-    await stage.log.until("command.refused")
-    assert await stage.run("after-1", step("work", "exit 3", retry=retry(2))) == "failed"
-    await asyncio.sleep(0.5)  # for the erasure

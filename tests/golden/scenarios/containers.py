@@ -34,8 +34,7 @@ async def container_hello(stage: Stage) -> None:
 async def image_pulled(stage: Stage) -> None:
     """An image is pulled from a registry, with its progress; the second step finds it there."""
     await _start(stage)
-    image = stage.registry.push(stage.busybox)
-    stage.registry.forget(image)
+    image = stage.pulled_image(32 << 20)
     steps = [shell("first", image, "true"), shell("second", image, "true", needs=["first"])]
     assert await stage.run("pulled-1", *steps) == "succeeded"
 
@@ -111,6 +110,20 @@ async def container_killed(stage: Stage) -> None:
     await stage.log.until("attempt.started")
     (await stage.container("killed-1")).kill()
     assert await stage.log.ended("killed-1") == ["failed"]
+
+
+@in_docker
+async def container_removed(stage: Stage) -> None:
+    """AttemptLostError: the container is removed while its agent is dead; the next says so; another try."""
+    await stage.leader()
+    agent = await stage.machine(runtime="docker", interval_s=5.0)
+    script = f'test "$MUSTER_ATTEMPT" = 2 || {{ {GATE}; }}'
+    await stage.submit("removed-1", shell("it", stage.busybox, script))
+    await stage.log.until("attempt.started")
+    agent.kill()
+    (await stage.container("removed-1")).remove(force=True)
+    agent.launch()
+    assert await stage.log.ended("removed-1") == ["succeeded"]
 
 
 @in_docker

@@ -85,7 +85,7 @@ async def leader_with_other_policy(stage: Stage) -> None:
 
 @scenario
 async def broker_restarted(stage: Stage) -> None:
-    """The broker is killed and comes back in the middle of everything: who led is elected again and goes on."""
+    """The broker is killed and comes back in the middle of everything: nothing is there twice and nobody is blamed."""
     await stage.leader()
     await stage.machine()
     await stage.submit(
@@ -96,6 +96,24 @@ async def broker_restarted(stage: Stage) -> None:
     await asyncio.sleep(0.5)  # so long nobody can write
     await asyncio.to_thread(stage.server.start)
     assert await stage.log.ended("broker-1") == ["succeeded"]
+
+
+@scenario
+async def elected_again(stage: Stage) -> None:
+    """A leader does not hear that its round was written: it is elected again, and finds the round in the log."""
+    async with stage.weak_leader() as network:
+        await stage.machine(interval_s=30.0)
+        waits = {"max_attempts": 2, "backoff": {"initial": "1s", "jitter": False}}
+        tries = [prints(name, "test $MUSTER_ATTEMPT = 2 && echo on", retry=waits) for name in ("a", "b")]
+        await stage.submit("again-1", *tries)
+        await stage.log.until("step.retrying", count=2)
+        network.mute()
+        await stage.log.until("step.scheduled", count=4)
+        await asyncio.sleep(6.0)  # beyond the deadline of a write
+        network.restore()
+        assert await stage.log.ended("again-1") == ["succeeded"]
+        await stage.log.until("leader.elected", count=2)
+        await stage.rest()
 
 
 def _joined(names: str) -> list[dict[str, object]]:

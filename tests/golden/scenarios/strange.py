@@ -11,9 +11,12 @@ from muster.model.envelope import Event, Recorded, encode
 from muster.model.errors import PlacementError
 from muster.model.names import SCHEDULER
 from muster.model.recording import record
+from muster.model.redaction import redact
 from tests.golden.scenario import derived, prints, scenario, step
 from tests.golden.stage import Stage
 from tests.golden.store import history
+
+KEY = b"golden"
 
 
 @scenario
@@ -95,6 +98,24 @@ def _newer(line: bytes, kind: str, version: int, n: int | None) -> bytes:
 def one_of_two(log: list[Recorded]) -> list[Recorded]:
     """One of two executions that competed for room, as `muster events EXECUTION --json` records it."""
     return record(log, "green-1")
+
+
+@derived("chain")
+def redacted(log: list[Recorded]) -> list[Recorded]:
+    """A recording that can be shared: values have stand-ins, and what was decided is decided again from those."""
+    return _shared(log)
+
+
+@derived("retries-exhausted")
+def redacted_error(log: list[Recorded]) -> list[Recorded]:
+    """A recording that can be shared, of an execution that failed."""
+    return _shared(log)
+
+
+def _shared(log: list[Recorded]) -> list[Recorded]:
+    found = redact(log, KEY)
+    assert found.remarks == []
+    return found.records
 
 
 @derived("late-fact")

@@ -62,7 +62,7 @@ def test_what_this_release_does_not_know_is_kept():
         ([WRITTEN[0], b"rubbish"], "line 2", "no JSON"),
         ([WRITTEN[0], b"\xff\xfe"], "line 2", "no JSON"),
         ([b"[1]"], "line 1", "no object"),
-        ([b"\n", WRITTEN[0][:-40]], "line 2", "cut off"),
+        ([b"\n", WRITTEN[0][:-40]], "line 2", "it is cut off"),
         ([LINES[0]], "line 1", "no sequence"),
         ([WRITTEN[0].replace(b'ence":3', b'ence":"3"')], "line 1", "whole number"),
         ([WRITTEN[0].replace(b'ence":3', b'ence":0')], "line 1", "whole number"),

@@ -24,7 +24,7 @@ from muster.model.replay import replay
 from muster.model.validation import from_object
 from tests.fixtures.play import Play
 from tests.unit.model.test_properties import workflows
-from tests.unit.model.test_recording import busy
+from tests.unit.model.test_recording_properties import busy
 from tests.unit.model.test_replay import changed, elected
 
 KEY = b"a key"

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 
 from muster.model import catalogue as c
 from muster.model.envelope import Event, Recorded, decode, encode
+from muster.model.erasure import Span, spans
 from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
+from muster.model.record import copied
 from muster.model.replay import replay
 from muster.model.retention import Moved
-from muster.model.shadow import Comparison, Disagreement, Span, copied, spans
+from muster.model.shadow import Comparison, Disagreement
 from tests.fixtures.play import START, Play, diamond, workflow
 from tests.unit.model.test_properties import _settle, workflows
 from tests.unit.model.test_replay import act, changed, elected, ended_diamond, lead, without
@@ -179,7 +181,7 @@ def test_rounds_beside_an_erased_execution_are_in_doubt() -> None:
     rest = gone(log, "x1")
     assert compare(rest) != []
     comparison = Comparison()
-    comparison.erased([span_of(log, "x1")])
+    comparison.erased.add([span_of(log, "x1")])
     assert compare(rest, comparison) == []
     assert comparison.doubtful > 0
     assert comparison.rounds > 0
@@ -192,10 +194,60 @@ def test_what_is_behind_an_erased_execution_is_compared() -> None:
     rest = changed(gone(log, "x1"), "execution.succeeded", outputs={"x": 1})  # of x2
     rest = [*rest[:-1], changed(rest[-1:], "execution.succeeded", outputs={"x": 1})[0]]  # of x3
     comparison = Comparison()
-    comparison.erased([span_of(log, "x1")])
+    comparison.erased.add([span_of(log, "x1")])
     assert [each.difference.then.execution for each in compare(rest, comparison) if each.difference.then] == [
         "x2",
         "x3",
+    ]
+
+
+def pulled() -> Play:
+    """Two machines that are alike, of which the second has pulled an image for x2."""
+    play = Play()
+    elected(play, "s1")
+    for machine in ("m1", "m2"):
+        play.connect(machine, slots=2)
+    for number, image in ((1, "other:1"), (2, "wanted:1")):
+        play.submit(workflow({"id": "a", "machine": f"m{number}", "image": image}), f"x{number}")
+        play.fact(f"m{number}", c.ImagePulled(image=image, digest="d"), c.AttemptRef(f"x{number}", "a", 1))
+        play.run_all()
+    return play
+
+
+def without_x2(log: list[Recorded]) -> list[Disagreement]:
+    """What disagrees where x2 is gone."""
+    comparison = Comparison()
+    comparison.erased.add([span_of(log, "x2")])
+    return compare(gone(log, "x2"), comparison)
+
+
+def test_a_leader_may_know_of_an_image_whose_pull_is_gone() -> None:
+    """Between machines that are alike, what a leader may have known from an erased execution is no disagreement."""
+    play = pulled()
+    play.submit(workflow({"id": "a", "image": "wanted:1"}), "x3")
+    play.run_all()
+    assert play.events("step.scheduled")[-1].machine == "m2"
+    assert compare(play.log) == []
+    assert [each.difference.sequence for each in compare(gone(play.log, "x2"))] != []
+    assert without_x2(play.log) == []
+
+
+def test_what_no_image_explains_is_a_disagreement() -> None:
+    """A step that went to a busier machine went there for another reason; so did one where nobody pulls images."""
+    play = pulled()
+    play.submit(workflow({"id": "a", "image": "wanted:1", "machine": "m2"}), "x3")
+    play.submit(workflow({"id": "a", "image": "wanted:1"}), "x4")
+    assert play.events("step.scheduled")[-1].machine == "m1"
+    log = [*play.log[:-1], *changed(play.log[-1:], "step.scheduled", machine="m2")]
+    (found,) = without_x2(log)
+    assert found.difference.then is not None
+    assert found.difference.then.execution == "x4"
+
+    play = pulled()
+    play.submit(workflow({"id": "a", "image": "wanted:1"}), "x3")
+    nobody_pulls = [recorded for recorded in play.log if recorded.event.kind != "image.pulled"]
+    assert [each.difference.then.machine for each in without_x2(nobody_pulls) if each.difference.then] == [
+        "m2"
     ]
 
 
@@ -207,11 +259,11 @@ def test_an_execution_that_was_erased_under_the_reader_tears_the_record() -> Non
     for known in (span, Span(span.first, span.last)):  # by its name, or by its place alone
         comparison = Comparison()
         assert compare(torn, comparison) != []
-        comparison.erased([known])
+        comparison.erased.add([known])
         assert comparison.torn
     whole = Comparison()
     compare(log, whole)
-    whole.erased([span])
+    whole.erased.add([span])
     assert not whole.torn
 
 

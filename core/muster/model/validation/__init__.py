@@ -14,7 +14,7 @@ from muster.model import values
 from muster.model.document import parse
 from muster.model.limits import DEFINITION_BYTES_MAX, FILE_NODES_MAX
 from muster.model.problems import Path, Position, Problem, Report
-from muster.model.validation import formulas, links, ranges, shape
+from muster.model.validation import formulas, links, ranges, shape, uses
 from muster.model.workflow import Workflow
 
 __all__ = ["Problem", "from_object", "load", "validate"]
@@ -63,6 +63,7 @@ def _examine(workflow: Workflow, report: Report) -> None:
     ranges.check(workflow, report)
     formulas.check(workflow, report)
     links.check(workflow, report)
+    uses.check(workflow, report)
     for name, inner in workflow.workflows.items():
         _examine(inner, report.within(("workflows", name)))
 

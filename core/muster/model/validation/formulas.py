@@ -83,7 +83,7 @@ def _seen(scope: Scope) -> Mapping[str, Step]:
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
     inside = msgspec.structs.replace(known, roots=known.roots | _inside(step))
     _check_all(templated(step), path, inside, report)
-    for place, condition in _conditions(step):
+    for place, condition in conditions(step):
         text = formula(condition)
         if isinstance(text, str):
             _check_all(text, (*path, *place), known, report)
@@ -96,7 +96,7 @@ def _inside(step: Step) -> set[str]:
     return {name for name, there in (("machine", step.image), ("item", step.map)) if there is not None}
 
 
-def _conditions(step: Step) -> Iterator[tuple[Path, str | bool]]:
+def conditions(step: Step) -> Iterator[tuple[Path, str | bool]]:
     """The conditions of a step and where they stand."""
     written: list[tuple[Path, Any]] = [(("if",), step.if_)]
     written += [(("switch", at, "case"), case.case) for at, case in enumerate(step.switch or ())]

@@ -48,10 +48,11 @@ def check(workflow: Workflow, report: Report) -> None:
     if not workflow.steps:
         report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
     for path, step in members(workflow):
-        _step(step, path, report)
+        check_step(step, path, report)
 
 
-def _step(step: Step, path: Path, report: Report) -> None:
+def check_step(step: Step, path: Path, report: Report) -> None:
+    """Report what is out of range in one step."""
     if step.id:
         _name("step id", step.id, (*path, "id"), report)
     elif not spliced(step):
@@ -71,22 +72,22 @@ def _step(step: Step, path: Path, report: Report) -> None:
         _retry(step.retry, (*path, "retry"), report)
     if step.timeouts != _TIMEOUTS:
         for phase in PHASES:
-            _seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
-    _seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
+            check_seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
+    check_seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
 
 
 def _waits(step: Step, path: Path, report: Report) -> None:
     if step.sleep is not None:
-        _seconds(step.sleep, (*path, "sleep"), report, zero=True)
+        check_seconds(step.sleep, (*path, "sleep"), report, zero=True)
     asked = step.wait_for_input
     if asked is not None and asked.timeout is not None:
-        _seconds(asked.timeout, (*path, "wait_for_input", "timeout"), report, zero=False)
+        check_seconds(asked.timeout, (*path, "wait_for_input", "timeout"), report, zero=False)
     if asked is not None and (wrong := schema_defect(asked.schema)):
         place = (*path, "wait_for_input", "schema")
         report.add(place, f"the schema cannot be used: {wrong}.", "Write a JSON Schema of draft 2020-12.")
     for name in ("for_each", "map"):
         if (loop := getattr(step, name)) is not None:
-            _at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
+            at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
 
 
 # ---- names
@@ -190,9 +191,9 @@ def _default(what: str, declared: Input | Output, path: Path, report: Report) ->
 
 def _resources(step: Step, path: Path, report: Report) -> None:
     asked = step.resources
-    _at_least(0, asked.cpus, (*path, "cpus"), report)
-    _at_least(0, asked.gpus, (*path, "gpus"), report)
-    _at_least(1, asked.slots, (*path, "slots"), report)
+    at_least(0, asked.cpus, (*path, "cpus"), report)
+    at_least(0, asked.gpus, (*path, "gpus"), report)
+    at_least(1, asked.slots, (*path, "slots"), report)
     try:
         memory = size_bytes(asked.memory)
     except ValueError as error:
@@ -209,26 +210,28 @@ def _retry(retry: Retry, path: Path, report: Report) -> None:
         **{("phases", phase): count for phase, count in retry.phases.items()},
     }
     for place, count in counts.items():
-        if _at_least(1, count, (*path, *place), report) and count > ATTEMPTS_MAX:
+        if at_least(1, count, (*path, *place), report) and count > ATTEMPTS_MAX:
             message = f"{place[-1]} is {count}, more than {ATTEMPTS_MAX}."
             report.add((*path, *place), message, "Use fewer attempts and a longer backoff.")
     backoff = retry.backoff
-    _at_least(1, backoff.factor, (*path, "backoff", "factor"), report)
-    initial = _seconds(backoff.initial, (*path, "backoff", "initial"), report, zero=True)
-    longest = _seconds(backoff.max, (*path, "backoff", "max"), report, zero=True)
+    at_least(1, backoff.factor, (*path, "backoff", "factor"), report)
+    initial = check_seconds(backoff.initial, (*path, "backoff", "initial"), report, zero=True)
+    longest = check_seconds(backoff.max, (*path, "backoff", "max"), report, zero=True)
     if initial is not None and longest is not None and initial > longest:
         message = f"the first backoff ({backoff.initial}) is longer than the longest ({backoff.max})."
         report.add((*path, "backoff"), message, "Raise max, or lower initial.")
 
 
-def _at_least(least: int, value: float, path: Path, report: Report) -> bool:
+def at_least(least: int, value: float, path: Path, report: Report) -> bool:
+    """Whether it is; reported where not."""
     if math.isfinite(value) and value >= least:
         return True
     report.add(path, f"{path[-1]} is {value}, less than {least}.", f"Write {least} or more.")
     return False
 
 
-def _seconds(duration: str | float, path: Path, report: Report, *, zero: bool) -> float | None:
+def check_seconds(duration: str | float, path: Path, report: Report, *, zero: bool) -> float | None:
+    """The seconds of a duration; reported, and None, where it is none. ``zero``: whether none at all will do."""
     try:
         found = seconds(duration)
     except ValueError as error:

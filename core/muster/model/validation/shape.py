@@ -1,4 +1,4 @@
-"""Whether a workflow has the shape its types demand: keys, and types of values.
+"""Whether a workflow, or another thing that people write, has the shape its types demand: keys, and types of values.
 
 The types are msgspec's; the walk is ours, because msgspec ends at the first error and takes unknown keys. What is
 wrong is replaced by a stand-in of the right type, so that the other checks can go on and name the rest.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import inspect
@@ -18,6 +18,7 @@ from muster.model.problems import Path, Report
 from muster.model.values import article, shown, text, type_name
 from muster.model.workflow import Workflow
 
+T = TypeVar("T")
 _OTHER_WORDS: Final = {
     "args": ("command",),
     "ask": ("wait_for_input",),
@@ -80,17 +81,23 @@ _TAKES: Final = {type_: takes for type_, _, takes, _ in _SIMPLE}
 
 def repaired(data: Any, report: Report) -> Workflow:
     """The workflow in ``data``, with a stand-in for everything that is wrong; the report says what that is."""
-    whole = _checked(_type(), data, (), report)
+    return fitted(Workflow, data, report) or Workflow(name="", steps=[])
+
+
+def fitted(kind: type[T], data: Any, report: Report, path: Path = ()) -> T | None:
+    """As ``repaired``, for any struct, which stands at ``path``; None where nothing can be made of it."""
+    type_: Any = kind  # to mypy a type parameter cannot be hashed
+    whole = _checked(_type(type_), data, path, report)
     try:
-        return msgspec.convert(whole, Workflow)
+        return msgspec.convert(whole, kind)
     except msgspec.ValidationError as error:
-        report.add((), f"{error}.")
-        return Workflow(name="", steps=[])
+        report.add(path, f"{error}.")
+        return None
 
 
 @cache
-def _type() -> inspect.Type:
-    return inspect.type_info(Workflow)
+def _type(kind: type) -> inspect.Type:
+    return inspect.type_info(kind)
 
 
 def _checked(kind: inspect.Type, value: Any, path: Path, report: Report) -> Any:
@@ -118,14 +125,18 @@ def _struct(kind: inspect.StructType, value: Mapping[str, Any], path: Path, repo
     fields = _fields(kind.cls)
     for key in value:
         if key not in fields:
-            report.add((*path, key), f"{_place(path, value)} has no key {key}.", _suggested(key, fields))
+            report.add(
+                (*path, key), f"{_place(path, value, report)} has no key {key}.", _suggested(key, fields)
+            )
     found: dict[str, Any] = {}
     for name, field in fields.items():
         if name in value:
             found[name] = _checked(field.type, value[name], (*path, name), report)
         elif field.required:
             report.add(
-                (*path, name), f"{_place(path, value)} has no {name}.", f"Add {name}: {_example(name)}."
+                (*path, name),
+                f"{_place(path, value, report)} has no {name}.",
+                f"Add {name}: {_example(name)}.",
             )
             found[name] = _stand_in(field.type)
     return found
@@ -144,7 +155,9 @@ def _mapping(kind: inspect.DictType, value: Mapping[str, Any], path: Path, repor
     for key, part in value.items():
         if words and key not in words:
             keys = dict.fromkeys(map(str, words))
-            report.add((*path, key), f"{_place(path, value)} has no key {key}.", _suggested(key, keys))
+            report.add(
+                (*path, key), f"{_place(path, value, report)} has no key {key}.", _suggested(key, keys)
+            )
             continue
         found[key] = _checked(kind.value_type, part, (*path, key), report)
     return found
@@ -165,7 +178,7 @@ def _word(kind: inspect.LiteralType, value: Any, path: Path, report: Report) -> 
     if value in kind.values and isinstance(value, str):
         return value
     remedy = meant(value, words) or f"Write one of {', '.join(words)}."
-    report.add(path, f"{_leaf(path)} cannot be {shown(value)}.", remedy)
+    report.add(path, f"{_leaf(path, report)} cannot be {shown(value)}.", remedy)
     return words[0]
 
 
@@ -185,7 +198,7 @@ def _stand_in(kind: inspect.Type) -> Any:
 
 def _wrong_type(expected: str, value: Any, path: Path, report: Report) -> None:
     found = type_name(value)
-    message = f"{_leaf(path)} must be {article(expected)}, not {_spoken(value)}."
+    message = f"{_leaf(path, report)} must be {article(expected)}, not {_spoken(value)}."
     if found == "null":
         remedy = f"Write {article(expected)}, or remove the line."
     elif expected == "boolean":
@@ -208,17 +221,17 @@ def _spoken(value: Any) -> str:
     return f"the {found} {text(value) if found == 'boolean' else shown(value)}"
 
 
-def _place(path: Path, value: Mapping[str, Any]) -> str:
+def _place(path: Path, value: Mapping[str, Any], report: Report) -> str:
     """What people call the thing at ``path``."""
     if not path:
-        return "the workflow"
+        return report.subject
     key = path[-1]
     around = path[-2] if len(path) > 1 else ""
     if isinstance(key, int) and around in _STEPS:
         named = value.get("id")
         if isinstance(named, str):
             return f"the step {named}"
-        return f"step {key + 1}" if path[:-1] == ("steps",) else f"step {key + 1} of {_leaf(path[:-1])}"
+        return f"step {key + 1}" if path[:-1] == ("steps",) else f"step {key + 1} of {_leaf(path[:-1], report)}"
     if isinstance(key, int) and around == "switch":
         return f"case {key + 1}"
     if around == "inputs" and (len(path) == 2 or path[0] == "workflows"):
@@ -227,15 +240,15 @@ def _place(path: Path, value: Mapping[str, Any]) -> str:
         return f"the output {key}"
     if around == "workflows":
         return f"the workflow {key}"
-    return _leaf(path)
+    return _leaf(path, report)
 
 
-def _leaf(path: Path) -> str:
+def _leaf(path: Path, report: Report) -> str:
     """The last key of the path, with the position where that is a list's item."""
     if not path:
-        return "the workflow"
+        return report.subject
     if isinstance(path[-1], int):
-        return f"item {path[-1] + 1} of {_leaf(path[:-1])}"
+        return f"item {path[-1] + 1} of {_leaf(path[:-1], report)}"
     return str(path[-1])
 
 

@@ -1,0 +1,114 @@
+"""What a record says of the world around the scheduler: who asked for what, how machines came and went, how each
+attempt went. Decisions are not in it, but for what they show of the world.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from muster.model import catalogue as c
+from muster.model.body import AttemptRef, Body
+from muster.model.cluster import Machine
+from muster.model.envelope import Recorded
+from muster.model.policy import Policy
+from muster.model.workflow import Step
+
+LOST_REASONS: Final = ("no_capacity", "lost")  # failures that are the machine's, not the attempt's
+
+
+class Cue(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happens to the scheduler at its time, as it is recorded.
+
+    Of a connection: ``held`` are the attempts the machine was answerable for; those it still had are in the event.
+    ``foreign``: it is about an attempt of an execution that the record does not hold.
+    """
+
+    at: datetime
+    recorded: Recorded
+    foreign: bool = False
+    held: frozenset[AttemptRef] = frozenset()
+
+
+class Silence(msgspec.Struct, kw_only=True):
+    """A machine's beats failed to come until a verdict fell, ``patience_s`` after the last one.
+
+    Nothing was heard of it from ``since`` to ``flows_at``; ``ended_at`` is when it beat again (then ``online_at`` too),
+    connected anew or said goodbye. None where the record ends before.
+    """
+
+    machine: str
+    sequence: int
+    verdict_at: datetime
+    patience_s: float
+    policy: Policy
+    evidence: c.Evidence
+    since: datetime
+    connected_at: datetime
+    flows_at: datetime | None = None
+    online_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    def covers(self, moment: datetime) -> bool:
+        """Whether what the machine said then was not heard at once."""
+        return self.since < moment and (self.flows_at is None or moment < self.flows_at)
+
+
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt went. Offsets count in seconds from ``base_at``, when the order could first reach its machine.
+    ``sequences`` are the places of its facts and of its end in the record.
+
+    ``end`` is there where the attempt itself came to an end, well or not. ``accident`` is an end that its machine or
+    agent made of it, at ``accident_at``. Otherwise it was cut: it went on to ``known_until`` at least, and ``cut_by``
+    says what came between. ``stop_s`` is how long it took to stop when asked to, or how long it did not at least.
+    ``ignored``: its machine answered but did not take it up.
+    """
+
+    ref: AttemptRef
+    machine: str
+    scheduled_at: datetime
+    base_at: datetime
+    facts: tuple[tuple[float, Body], ...] = ()
+    sequences: tuple[int, ...] = ()
+    end: c.AttemptFinished | c.AttemptFailed | None = None
+    end_s: float = 0.0
+    accident: Body | None = None
+    accident_at: datetime | None = None
+    known_until: datetime
+    cut_by: str = ""
+    stop_s: float | None = None
+    ignored: bool = False
+
+    @property
+    def how(self) -> str:
+        """How it ended, in words."""
+        if isinstance(self.end, c.AttemptFailed):
+            return f"failed with {self.end.error.name} after {self.end_s:.3g} s"
+        return f"succeeded after {self.end_s:.3g} s"
+
+
+class Script(msgspec.Struct, kw_only=True):
+    """All of it, in the order of the record. ``known`` are the executions the record holds."""
+
+    begins: datetime
+    ends: datetime
+    policy: Policy | None = None
+    leaders: int = 0
+    cues: list[Cue] = []
+    silences: dict[str, list[Silence]] = {}
+    courses: dict[AttemptRef, Course] = {}
+    known: dict[str, c.ExecutionQueued] = {}
+    machines: dict[str, Machine] = {}
+    foreign: int = 0
+    restarts: list[tuple[str, datetime]] = []
+    skews: dict[str, timedelta] = {}
+
+    def step(self, ref: AttemptRef) -> Step:
+        """The definition of the attempt's step."""
+        return next(step for step in self.known[ref.execution].workflow.steps if step.id == ref.step)
+
+    def steps(self) -> set[str]:
+        """The ids of all steps of all executions."""
+        return {step.id for queued in self.known.values() for step in queued.workflow.steps}
