@@ -22,6 +22,7 @@ def schema() -> dict[str, Any]:
     whole = msgspec.json.schema(Workflow)
     parts = whole["$defs"]
     for part in parts.values():
+        part["description"] = " ".join(part["description"].replace("``", "`").split())
         # The types take unknown keys, so that an old release can read a new log; a file is checked more strictly.
         if part.get("type") == "object" and "properties" in part:
             part["additionalProperties"] = False

@@ -17,13 +17,29 @@ from muster.model.errors import ExpressionError
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _WORDS: Final = frozenset(
-    "as break const continue else false for function if import in let loop namespace null package return true var void "
-    "while".split()
+    (
+        *(
+            "as",
+            "break",
+            "const",
+            "continue",
+            "else",
+            "false",
+            "for",
+            "function",
+            "if",
+            "import",
+            "in",
+            "let",
+            "loop",
+        ),
+        *("namespace", "null", "package", "return", "true", "var", "void", "while"),
+    )
 )
 _SUM, _PRODUCT, _COMPARED, _ALL, _ANY, _ONE = 4, 5, 3, 2, 1, 6  # how strongly parts of a term hold together
 _ASKED: Final = (
-    "whether {} holds is not known before the workflow runs. Write & for and, | for or, ~ for not, each side in brackets; "
-    "for a condition of a step give the expression itself: if_=..."
+    "whether {} holds is not known before the workflow runs. Write & for and, | for or, ~ for not, each side in "
+    "brackets; for a condition of a step give the expression itself: if_=..."
 )
 
 
@@ -111,10 +127,14 @@ class Term:
         raise TypeError(_ASKED.format(self._source))
 
     def __contains__(self, item: object) -> NoReturn:
-        raise TypeError(f"what is in {self._source} is not known before the workflow runs: cel('{{}} in {{}}', ...).")
+        raise TypeError(
+            f"what is in {self._source} is not known before the workflow runs: cel('{{}} in {{}}', ...)."
+        )
 
     def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"what is in {self._source} is not known before the workflow runs: use for_each or map_each.")
+        raise TypeError(
+            f"what is in {self._source} is not known before the workflow runs: use for_each or map_each."
+        )
 
 
 def cel(text: str, *values: Any) -> Term:
@@ -144,7 +164,9 @@ def source(value: Any) -> str:
         return f"[{', '.join(map(source, value))}]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{source(key)}: {source(part)}" for key, part in value.items()) + "}"
-    raise ExpressionError(f"{value!r} cannot be written in an expression.", remedy="Use JSON values and terms.")
+    raise ExpressionError(
+        f"{value!r} cannot be written in an expression.", remedy="Use JSON values and terms."
+    )
 
 
 def written(value: Any) -> Any:
@@ -170,23 +192,24 @@ def _escaped(character: str) -> str:
 def _joined(left: Any, operator: str, right: Any, binds: int) -> Term:
     """Comparisons are no chain in CEL, and a - (b - c) needs its brackets."""
     tighter = binds + 1
-    return Term(f"{_held(left, binds if binds != _COMPARED else tighter)} {operator} {_held(right, tighter)}", binds)
+    return Term(
+        f"{_held(left, binds if binds != _COMPARED else tighter)} {operator} {_held(right, tighter)}", binds
+    )
 
 
 def _held(value: Any, binds: int) -> str:
     """The text, in brackets where what is around it would take it apart."""
     text = source(value)
-    if isinstance(value, Term):
-        loose = value._binds < binds
-    else:
-        loose = text.startswith("-")
+    loose = value._binds < binds if isinstance(value, Term) else text.startswith("-")
     return f"({text})" if loose else text
 
 
 def _truth(value: Any) -> Term | bool:
     if isinstance(value, Term | bool):
         return value
-    raise TypeError(f"& and | join conditions, not {value!r}: put each side in brackets, (a == 1) & (b == 2).")
+    raise TypeError(
+        f"& and | join conditions, not {value!r}: put each side in brackets, (a == 1) & (b == 2)."
+    )
 
 
 inputs: Final = Term("inputs")

@@ -35,6 +35,7 @@ _TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
 FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES))
 _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
 _FACTS: Final = ("id", "workflow")
+_PYTHON: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
 _ALWAYS: Final = frozenset(("inputs", "steps", "vars", "execution"))
 _WHERE: Final = {
     "item": "There is an item in the steps of for_each and map.",
@@ -50,13 +51,16 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class _Known(msgspec.Struct):
-    """What expressions of a block may refer to; ``roots`` are the names that stand for something there."""
+    """What expressions of a block may refer to; ``roots`` are the names that stand for something there, ``owners``
+    the steps in whose blocks other steps stand.
+    """
 
     inputs: Mapping[str, Input]
     steps: Mapping[str, Step]
     outputs: frozenset[str]
     variables: frozenset[str]
     roots: frozenset[str]
+    owners: Mapping[str, str]
 
 
 def check(workflow: Workflow, report: Report) -> None:
@@ -64,8 +68,10 @@ def check(workflow: Workflow, report: Report) -> None:
     steps = [step for _, step in members(workflow)]
     outputs = frozenset(name for step in steps for name in step.outputs)
     variables = frozenset(name for step in steps for name in step.set or ())
-    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS)
-    for scope in scopes(workflow):
+    blocks = list(scopes(workflow))
+    owners = {id_: block.owner.id for block in blocks if block.owner is not None for id_ in block.own}
+    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS, owners)
+    for scope in blocks:
         roots = _ALWAYS | {name for name in ("item", "error") if getattr(scope, name)}
         known = msgspec.structs.replace(whole, steps=_seen(scope), roots=roots)
         for path, step in scope.members:
@@ -76,8 +82,8 @@ def check(workflow: Workflow, report: Report) -> None:
 
 def _seen(scope: Scope) -> Mapping[str, Step]:
     """A step whose id is missing, which is reported, may be what is meant anywhere."""
-    unnamed = {"": step for _, step in scope.members if not step.id and not spliced(step)}
-    return dict(scope.seen) | unnamed
+    unnamed = [step for _, step in scope.members if not step.id and not spliced(step)]
+    return dict(scope.seen) | ({"": unnamed[0]} if unnamed else {})
 
 
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
@@ -174,6 +180,13 @@ def _check_step(reference: Reference, known: _Known) -> None:
     if step is None:
         if "" in known.steps:  # the id of some step is missing, which is reported; it may well be this one
             return
+        if (owner := known.owners.get(name)) is not None:
+            message = (
+                f"the expression {source!r} refers to the step {name}, which stands in a block of {owner}."
+            )
+            raise SourceNodeMissingError(
+                message, remedy=f"From here only the outputs of {owner} itself are seen."
+            )
         message = f"the expression {source!r} refers to the step {name}, which does not exist."
         raise SourceNodeMissingError(message, remedy=_meant(name, known.steps, SourceNodeMissingError.remedy))
     if len(reference.path) > 1 and reference.path[1] not in ("outputs", "status"):
@@ -218,6 +231,10 @@ def _check_source(expression: Expression, known: _Known) -> None:
     _check_dashes(source, known)
     found = tokens.listed(source)
     bound = bounds.variables(source)
+    for _, token in tokens.names(found):
+        if token.text in _PYTHON and token.text not in bound:
+            message = f"the expression {source!r} has the word {token.text}, which CEL does not know."
+            raise ExpressionError(message, remedy=f"Write {_PYTHON[token.text]}.")
     if hidden := bound.intersection(ROOTS):
         message = f"the expression {source!r} names a variable {min(hidden)}, which hides the {min(hidden)}."
         raise ExpressionError(message, remedy="Call it x.")

@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import NODEFAULT, UNSET
 
+from muster.model.expressions import OPENING
+from muster.model.lowering import case_name
 from muster.model.problems import Path, Report
-from muster.model.workflow import Step
+from muster.model.workflow import Case, Step
 
 ACTIONS: Final = (
     *("image", "switch", "for_each", "map", "chain", "group", "parallel"),
@@ -57,6 +59,8 @@ def check(step: Step, path: Path, report: Report) -> None:
     """Report a step that does nothing, or more than one thing, or has keys of another kind."""
     found = actions(step)
     named = f"the step {step.id}" if step.id else "the step"
+    if not found and any(report.known((*path, key)) for key in (*ACTIONS, "then", "else")):
+        return  # what it was to do is wrong, and was reported
     if not found:
         report.add((*path, "image"), f"{named} has no image.", "Add image: busybox:1.")
     elif len(found) > 1:
@@ -76,8 +80,27 @@ def _check_keys(step: Step, action: str, path: Path, report: Report) -> None:
     loop = step.for_each or step.map
     if loop is not None and not loop.steps:
         report.add((*path, action, "steps"), f"{action} has no steps.", "Add at least one.")
+    if step.map is not None and step.map.reduce is not None and OPENING not in step.map.reduce:
+        message = "reduce is plain text, and gives the same for every result."
+        report.add((*path, "map", "reduce"), message, f"Write ${{{{ {step.map.reduce} }}}}.")
+    if step.set is not None and not step.set:
+        report.add((*path, "set"), "set sets nothing.", "Write NAME: VALUE under it.")
     if step.switch is not None:
-        for at, case in enumerate(step.switch):
-            if case.case is UNSET and at < len(step.switch) - 1:
-                message = "a branch without case is always taken, and others stand behind it."
-                report.add((*path, "switch", at), message, "Put it last.")
+        _check_switch(step.switch, (*path, "switch"), report)
+
+
+def _check_switch(cases: list[Case], path: Path, report: Report) -> None:
+    if not cases:
+        report.add(path, "the switch has no cases.", "Add at least one: - {case: ..., then: [...]}.")
+    names: set[str] = set()
+    for at, case in enumerate(cases):
+        if case.case is UNSET and at < len(cases) - 1:
+            message = "a branch without case is always taken, and others stand behind it."
+            report.add((*path, at), message, "Put it last.")
+        name = case_name(case, at + 1)
+        if name in names:
+            place = (*path, at, "name") if case.name else (*path, at)
+            report.add(
+                place, f"two branches of the switch have the name {name}.", "Give each a name of its own."
+            )
+        names.add(name)

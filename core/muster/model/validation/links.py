@@ -53,9 +53,17 @@ def _check_needs(scope: Scope, report: Report) -> None:
     for path, step in scope.members:
         for number, needed in enumerate(step.needs):
             if needed not in own and not unnamed and not report.full:
-                remedy = meant(needed, own) or SourceNodeMissingError.remedy
-                message = f"the step {step.id} needs the step {needed}, which does not exist."
+                message, remedy = _unknown(step, needed, scope)
                 report.add((*path, "needs", number), message, remedy, SourceNodeMissingError)
+
+
+def _unknown(step: Step, needed: str, scope: Scope) -> tuple[str, str]:
+    """What is said of a need that is not in the step's block."""
+    if needed in scope.seen and scope.owner is not None:
+        message = f"the step {step.id} needs the step {needed}, which stands outside of its block."
+        return message, f"Let the step {scope.owner.id} need it, whose block this is."
+    message = f"the step {step.id} needs the step {needed}, which does not exist."
+    return message, meant(needed, scope.own) or SourceNodeMissingError.remedy
 
 
 def _check_cycles(scope: Scope, report: Report) -> None:

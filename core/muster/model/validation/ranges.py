@@ -58,6 +58,11 @@ def check_step(step: Step, path: Path, report: Report) -> None:
     elif not spliced(step):
         report.add((*path, "id"), f"step {int(path[-1]) + 1} has no id.", "Add id: a-name.")
     kinds.check(step, path, report)
+    for at, case in enumerate(step.switch or ()):
+        if case.name is not None:
+            _name("branch", case.name, (*path, "switch", at, "name"), report)
+    for name in step.set or ():
+        _value_name("variable", name, (*path, "set", name), report)
     if step.image is not None:
         _container(step, step.image, path, report)
     _waits(step, path, report)

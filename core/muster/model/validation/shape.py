@@ -231,7 +231,9 @@ def _place(path: Path, value: Mapping[str, Any], report: Report) -> str:
         named = value.get("id")
         if isinstance(named, str):
             return f"the step {named}"
-        return f"step {key + 1}" if path[:-1] == ("steps",) else f"step {key + 1} of {_leaf(path[:-1], report)}"
+        return (
+            f"step {key + 1}" if path[:-1] == ("steps",) else f"step {key + 1} of {_leaf(path[:-1], report)}"
+        )
     if isinstance(key, int) and around == "switch":
         return f"case {key + 1}"
     if around == "inputs" and (len(path) == 2 or path[0] == "workflows"):

@@ -1,8 +1,8 @@
 """What type an expression gives, where the types of all it refers to are known before anything runs.
 
 Types are not inferred from the source: the expression is evaluated on values of the declared types. That it fails
-there because of its types, and on each of the values, means that it always will; anything else (a missing key, an index,
-a division) depends on the values, and nothing is said about it.
+there because of its types, and on each of the values, means that it always will; anything else (a missing key, an
+index, a division) depends on the values, and nothing is said about it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def _never(expression: Expression, names: list[str]) -> ExpressionError:
     )
     message = f"the types in the expression {expression.source!r} do not go together: {' and '.join(said)}."
     return ExpressionError(
-        message if said else message.replace(": .", "."), remedy="CEL never converts: use int(), double() or string()."
+        message if said else message.replace(": .", "."),
+        remedy="CEL never converts: use int(), double() or string().",
     )
 
 

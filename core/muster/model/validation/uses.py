@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model import values
 from muster.model.conditions import formula
@@ -19,7 +20,6 @@ from muster.model.validation.formulas import conditions
 from muster.model.validation.tree import scopes
 from muster.model.validation.types import Declared, given
 from muster.model.workflow import Input, Step, Workflow
-from msgspec import UNSET
 
 _COMPARE: Final = "Compare it: value != null, size(text) > 0, count > 0."
 _LIST: Final = "Give a list, or a mapping; write ${{ }} around an expression."
@@ -68,17 +68,17 @@ def _uses(step: Step, workflow: Workflow) -> Iterator[tuple[Path, Any, _Use]]:
     inner = workflow.workflows.get(step.workflow or "")
     if inner is not None:
         for name, value in fields.pop("inputs", {}).items():
-            yield ("inputs", name), value, _input_use(inner, inner.inputs.get(name))
+            yield ("inputs", name), value, _input_use(inner, name, inner.inputs.get(name))
     yield (), fields, _ANY
 
 
-def _input_use(inner: Workflow, declared: Input | None) -> _Use:
+def _input_use(inner: Workflow, name: str, declared: Input | None) -> _Use:
     if declared is None or declared.type == "any":
         return _ANY
     takes = ("integer", "number") if declared.type == "number" else (declared.type,)
     nullable = ("null",) if not declared.required else ()
     remedy = f"The workflow {inner.name} takes {values.article(declared.type)}."
-    return _Use("the input", (*takes, *nullable), remedy)
+    return _Use(f"the input {name}", (*takes, *nullable), remedy)
 
 
 def _check(value: Any, path: Path, use: _Use, declared: Declared, report: Report) -> None:
