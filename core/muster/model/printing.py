@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
+from muster.model.terms import encoded
 from muster.model.workflow import Workflow
 
 WIDTH: Final = 110
@@ -42,10 +43,10 @@ def _text(dumper: yaml.SafeDumper, data: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def printed(workflow: Workflow) -> str:
+def to_yaml(workflow: Workflow) -> str:
     """The workflow as YAML. What has its default is left out."""
     return yaml.dump(
-        msgspec.to_builtins(workflow, enc_hook=str),
+        msgspec.to_builtins(workflow, enc_hook=encoded),
         Dumper=_Dumper,
         sort_keys=False,
         allow_unicode=True,

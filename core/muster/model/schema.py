@@ -36,10 +36,10 @@ def schema() -> dict[str, Any]:
 def _kinds() -> Iterator[dict[str, Any]]:
     """What a step can do, each with the keys that go with it: an editor offers those, and marks the others."""
     yield {"title": "image", "required": ["id", "image"]}
-    branches = {"title": "if, then and else", "required": ["id", "if"], "properties": _none("then", "else")}
+    branches: dict[str, Any] = {"title": "if, then and else", "required": ["id", "if"], "properties": _none("then", "else")}
     yield branches | {"anyOf": [{"required": ["then"]}, {"required": ["else"]}]}
     for action in ACTIONS[1:]:
-        kind = {"title": action, "required": ["id", action], "properties": _none(action)}
+        kind: dict[str, Any] = {"title": action, "required": ["id", action], "properties": _none(action)}
         if action in STRUCTURAL:
             kind |= {"required": [action], "dependentRequired": {"if": ["id"]}}
         yield kind

@@ -180,6 +180,13 @@ def written(value: Any) -> Any:
     return value
 
 
+def encoded(value: Any) -> str:
+    """A term's text, for msgspec where it comes upon what it does not know."""
+    if isinstance(value, Term):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from muster.model.terms import Term, steps
+
 ValueType = Literal["any", "string", "integer", "number", "boolean", "array", "object"]
 Duration = str | int | float
 Size = str | int
@@ -176,6 +178,11 @@ class Step(_Part, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     machine: str | MachineSelector | None = None
     resources: Resources = Resources()
+
+    @property
+    def output(self) -> Term:
+        """The outputs of this step in expressions of others: ``words.output.count``."""
+        return steps[self.id].outputs
 
 
 class Workflow(_Part, frozen=True, kw_only=True):

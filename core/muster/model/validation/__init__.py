@@ -14,6 +14,7 @@ from muster.model import values
 from muster.model.document import parse
 from muster.model.limits import DEFINITION_BYTES_MAX, FILE_NODES_MAX
 from muster.model.problems import Path, Position, Problem, Report
+from muster.model.terms import encoded
 from muster.model.validation import formulas, links, ranges, shape, uses
 from muster.model.workflow import Workflow
 
@@ -44,7 +45,7 @@ def from_object(data: Mapping[str, Any] | Workflow) -> Workflow:
 
 
 def _plain(data: Any) -> Any:
-    return msgspec.to_builtins(data) if isinstance(data, msgspec.Struct) else data
+    return msgspec.to_builtins(data, enc_hook=encoded) if isinstance(data, msgspec.Struct) else data
 
 
 def _examined(
