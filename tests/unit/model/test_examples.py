@@ -18,13 +18,17 @@ from muster.model.lowering import lower
 from muster.model.validation import formulas, load
 from muster.model.workflow import (
     Backoff,
+    Case,
+    ForEach,
     Input,
     MachineSelector,
+    Map,
     Output,
     Resources,
     Retry,
     Step,
     Timeouts,
+    WaitForInput,
     Workflow,
 )
 
@@ -32,7 +36,10 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 TEXTS = sorted((ROOT / "examples" / "text").glob("*.txt"))
 REFERENCE = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8")
-PARTS = (Backoff, Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow)
+PARTS = (
+    *(Backoff, Case, ForEach, Input, MachineSelector, Map, Output, Resources, Retry, Step, Timeouts, WaitForInput),
+    Workflow,
+)
 BLOCKS = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
 
 
