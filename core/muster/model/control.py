@@ -235,8 +235,8 @@ def _no_time(step: StepState, found: Any) -> InvalidArgumentError:
 
 
 def _waited(round_: Round, execution: ExecutionState, step: StepState) -> None:
-    if step.status != "waiting":
-        return
+    if step.status == "running":  # the leader that began it did not come to say what it waits for
+        write(round_, execution, step, _waits(round_, execution, step), _cause(step))
     if step.resumed_id is not None:
         outputs = step.answer if isinstance(step.answer, dict) else {"value": step.answer}
         write(round_, execution, step, _succeeded(outputs), step.resumed_id)
@@ -254,17 +254,15 @@ def _waited(round_: Round, execution: ExecutionState, step: StepState) -> None:
 
 def _call(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
     id_ = children.name(execution)
-    written = step.plan.step
-    inputs = {
-        name: _field(execution, step, f"inputs.{name}", value) for name, value in written.inputs.items()
-    }
-    queued = child_queued(execution, step, id_, inputs, round_)
+    queued = child_queued(execution, step, id_, _given(execution, step), round_)
     write(round_, execution, step, _started(execution, child=id_), cause)
-    round_.write(queued, f"{execution.id}:{execution.number}", execution=id_)
+    round_.write(queued, children.begun(execution, step), execution=id_)
 
 
 def _called(round_: Round, execution: ExecutionState, step: StepState) -> None:
-    if step.child_ended == "succeeded":
+    if not step.child_ended and step.child not in round_.state.executions:
+        _call_again(round_, execution, step)
+    elif step.child_ended == "succeeded":
         write(round_, execution, step, _succeeded(step.result or {}), _cause(step))
     elif step.child_ended == "failed" and step.error is not None:
         write(round_, execution, step, c.StepFailed(error=step.error), _cause(step))
@@ -275,6 +273,21 @@ def _called(round_: Round, execution: ExecutionState, step: StepState) -> None:
         if child is not None and child.ending != "cancelled":
             body = c.ExecutionEnding(outcome="cancelled", reason=execution.ending_reason, with_parent=True)
             round_.write(body, execution.left_because(step), execution=child.id)
+
+
+def _call_again(round_: Round, execution: ExecutionState, step: StepState) -> None:
+    """The leader that began it did not come to accept the child."""
+    if execution.stopping and execution.leaving(step):
+        _left(round_, execution, step)
+    else:
+        queued = child_queued(execution, step, step.child, _given(execution, step), round_)
+        round_.write(queued, children.begun(execution, step), execution=step.child)
+
+
+def _given(execution: ExecutionState, step: StepState) -> dict[str, Any]:
+    """The inputs of the child."""
+    written = step.plan.step.inputs
+    return {name: _field(execution, step, f"inputs.{name}", value) for name, value in written.items()}
 
 
 def _child_cancelled(round_: Round, execution: ExecutionState, step: StepState) -> None:
@@ -294,9 +307,11 @@ def _assign(round_: Round, execution: ExecutionState, step: StepState, cause: st
     body = _assigned(execution, step)
     write(round_, execution, step, _started(execution), cause)
     write(round_, execution, step, body, cause)
-    if step.plan.step.return_ is not UNSET and isinstance(body, c.StepSucceeded) and execution.ending is None:
-        ending = c.ExecutionEnding(outcome="succeeded", outputs=body.outputs)
-        round_.write(ending, step.ended_id or cause, execution=execution.id)
+
+
+def _assigned_again(round_: Round, execution: ExecutionState, step: StepState) -> None:
+    """The leader that began it wrote no outcome any more."""
+    write(round_, execution, step, _assigned(execution, step), _cause(step))
 
 
 def _assigned(execution: ExecutionState, step: StepState) -> Body:
@@ -343,4 +358,5 @@ _ADVANCE: Final[dict[str, Callable[[Round, ExecutionState, StepState], None]]] =
     "each": _repeated,
     "wait": _waited,
     "child": _called,
+    "assign": _assigned_again,
 }

@@ -96,12 +96,14 @@ def _due(round_: Round) -> None:
 
 
 def _execution(round_: Round, execution: ExecutionState, steps: list[StepState]) -> None:
-    if execution.status == "queued" and execution.ending is None:
+    if execution.status == "queued" and (execution.ending is None or execution.runs_at_end):
         started = changed(execution, "start")
         round_.write(c.ExecutionStarted(transition=started), execution.queued_id, execution=execution.id)
     waiting.resume(round_, execution)
+    touched = round_.state.touched
     for step in steps:
-        if execution.steps.get(step.path) is step:  # its frame may have closed meanwhile
+        # Its frame may have closed meanwhile. What was touched again has its turn later, as if it had not been before.
+        if execution.steps.get(step.path) is step and step.path not in touched.get(execution.id, ()):
             _step(round_, execution, step)
     _end(round_, execution)
 
@@ -113,6 +115,9 @@ def _end(round_: Round, execution: ExecutionState) -> None:
         step = execution.failed[0]
         body = c.ExecutionEnding(outcome="failed", error=step.error)
         round_.write(body, step.ended_id or cause, execution=execution.id)
+    elif execution.returning is not None:
+        returned = c.ExecutionEnding(outcome="succeeded", outputs=execution.returning.outputs)
+        round_.write(returned, execution.returning.ended_id or cause, execution=execution.id)
     elif execution.id not in state.executions or execution.id in state.touched:
         return
     elif execution.root.open == 0 and execution.ending is None and _ends_in_two(execution):
@@ -162,7 +167,7 @@ def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
     leaving = execution.leaving(step)
     if step.attempt is not None and _live(step):
         _attempt(round_, execution, step, step.attempt)
-    elif step.status == "pending" and step.ready and not (leaving or execution.failing):
+    elif step.status == "pending" and step.ready and not (leaving or execution.closing):
         _begin(round_, execution, step)
     elif step.started:
         control.advance(round_, execution, step)

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from muster.model import catalogue as c
 from muster.model import children, frames
 from muster.model.catalogue import AttemptRef
@@ -247,7 +249,9 @@ def _outcome(state: State, event: Event, status: str, data: Any) -> None:
     step.error = getattr(data, "error", None)
     step.outputs = getattr(data, "outputs", {})
     if step.plan.step.set is not None:
-        execution.variables |= step.outputs
+        execution.variables = execution.variables | step.outputs
+    if step.plan.step.return_ is not UNSET and status == "succeeded":
+        execution.returned = execution.returned or step
     frames.settle(state, execution, step, event)
 
 

@@ -2,8 +2,8 @@
 
 A frame is a block that is being run: the workflow's own, a branch that was chosen, one member of a list, what rescues a
 failed step, or what is run at the end. Its steps have paths that begin with its prefix. When the last of them has its
-outcome the frame closes: what came of it goes to the step it belongs to, and its steps are let go, so that a list of any
-length takes the room of what runs at once.
+outcome the frame closes: what came of it goes to the step it belongs to, and its steps are let go, so that a list of
+any length takes the room of what runs at once.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Frame(msgspec.Struct, kw_only=True):
         return self.role == "handler" or (self.around is not None and self.around.handler)
 
     @property
-    def leaving(self) -> bool:
-        """Whether it, or a frame around it, is ending."""
-        return self.ending or (self.around is not None and self.around.leaving)
+    def cut_short(self) -> bool:
+        """Whether a step of it was left before it came to an end of its own."""
+        return any(step.status == "cancelled" or step.reason == "ending" for step in self.steps.values())
 
     def find(self, id_: str) -> StepState | None:
         """The step of this id that is seen from here: in this frame, or in one around it."""
@@ -83,7 +83,9 @@ class StepState(msgspec.Struct, kw_only=True):
     """One step. ``status`` here is what was decided; the phase of a live attempt is its facts' business.
 
     ``unmet`` counts the needs that have no outcome yet, ``barred`` says that one of them did not end well; ``used`` the
-    retries by what they were charged to. ``result`` is what the block it chose gave, ``members`` what it repeats.
+    retries by what they were charged to. ``variables`` are those of the execution as they were when the step was ready:
+    whoever evaluates what it says, and however late, sees the same. ``result`` is what the block it chose gave,
+    ``members`` what it repeats.
     """
 
     plan: StepPlan
@@ -111,6 +113,7 @@ class StepState(msgspec.Struct, kw_only=True):
     members: Members | None = None
     token: str = ""
     resumed_id: str | None = None
+    variables: dict[str, Any] = {}
     answer: Any = None
     context: Any = None
     child: str = ""
@@ -161,6 +164,7 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     outputs: dict[str, Any] | None = None
     error: ErrorInfo | None = None
     asking: int = 0
+    returned: StepState | None = None
 
     @property
     def terminal(self) -> bool:
@@ -189,11 +193,38 @@ class ExecutionState(msgspec.Struct, kw_only=True):
         """Whether its end is to be decided because a step has failed."""
         return self.ending is None and bool(self.root.failed) and self.plan.workflow.on_failure != "continue"
 
+    @property
+    def runs_at_end(self) -> bool:
+        """Whether something is run however it ends."""
+        return self.plan.finish is not None or any(plan.step.always for plan in self.plan.steps.values())
+
+    @property
+    def returning(self) -> StepState | None:
+        """The step that returned, where the end is still to be decided for it."""
+        return self.returned if self.ending is None else None
+
+    @property
+    def closing(self) -> bool:
+        """Whether its end is to be decided before anything else begins."""
+        return self.failing or self.returning is not None
+
     def leaving(self, step: StepState) -> bool:
         """Whether the step must not start any more."""
-        if step.plan.step.always or step.frame.handler:
-            return False
-        return self.ending is not None or step.frame.leaving
+        return not step.plan.step.always and self.left(step.frame)
+
+    def left(self, frame: Frame) -> bool:
+        """Whether nothing starts in the frame any more.
+
+        It is ending, or what is around it is, up to a handler or to a step that is always run.
+        """
+        at: Frame | None = frame
+        while at is not None and at.role != "handler":
+            if at.ending:
+                return True
+            if at.parent is not None and at.parent.plan.step.always:
+                return False
+            at = at.around
+        return at is None and self.ending is not None
 
     def left_because(self, step: StepState) -> str:
         """The event for which the step must not start any more."""
@@ -211,7 +242,7 @@ class ExecutionState(msgspec.Struct, kw_only=True):
         found = {
             "inputs": self.inputs,
             "steps": {id_: _seen(other) for id_ in sources if (other := frame.find(id_)) is not None},
-            "vars": self.variables,
+            "vars": self.variables if step is None else step.variables,
             "execution": {"id": self.id, "workflow": self.plan.workflow.name},
         }
         return found | dict(_around(frame))

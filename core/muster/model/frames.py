@@ -49,7 +49,7 @@ def open_(state: State, execution: ExecutionState, frame: Frame, event: Event) -
 
 def ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
     """Everything the step needs has its outcome. A plain run is placed; about all else ``decide`` has to think."""
-    step.ready_at, step.ready_id = event.time, event.id
+    step.ready_at, step.ready_id, step.variables = event.time, event.id, execution.variables
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
     if plain and not execution.leaving(step):
         enqueue(state, execution, step)
@@ -139,15 +139,16 @@ def _closed(state: State, execution: ExecutionState, frame: Frame, step: StepSta
     """What came of the frame goes to the step it belongs to."""
     step.closed_id = event.id
     error = frame.failed[0].error if frame.failed else None
+    left = frame.cut_short and execution.left(frame)
     if step.members is None:
         step.running -= 1
         step.error = error
-        step.result = None if error is not None or frame.leaving else frame.result
+        step.result = None if error is not None or left else frame.result
     else:
         step.members.running -= 1
         if error is not None:
             step.members.failed[frame.member] = error
-        elif not frame.leaving:
+        elif not left:
             step.members.results[frame.member] = frame.result
         next_members(state, execution, step, event)
     state.touch(execution.id, step.path)

@@ -18,7 +18,7 @@ def wait(round_: Round, execution: ExecutionState, cause: str) -> None:
 
 def resume(round_: Round, execution: ExecutionState) -> None:
     """Say so where it moves again, before anything else is said of it."""
-    if execution.status == "awaiting_input" and any(_moves(step) for step in execution.steps.values()):
+    if execution.status == "awaiting_input" and (_moves(execution) or _succeeds(execution)):
         answered = (step.resumed_id for step in execution.steps.values() if not step.terminal)
         cause = next(filter(None, answered), execution.latest_id) or execution.queued_id
         round_.write(
@@ -27,14 +27,23 @@ def resume(round_: Round, execution: ExecutionState) -> None:
 
 
 def _still(execution: ExecutionState) -> bool:
-    return execution.asking > 0 and not any(_moves(step) for step in execution.steps.values())
+    return execution.asking > 0 and not _moves(execution)
+
+
+def _succeeds(execution: ExecutionState) -> bool:
+    """Whether it is about to succeed, which only what runs can."""
+    return execution.open == 0 and execution.ending in (None, "succeeded") and not execution.failing
 
 
 def _asks(step: StepState) -> bool:
     return step.status == "waiting" and step.reason == "input" and step.resumed_id is None
 
 
-def _moves(step: StepState) -> bool:
+def _moves(execution: ExecutionState) -> bool:
+    return any(_step_moves(step) for step in execution.steps.values())
+
+
+def _step_moves(step: StepState) -> bool:
     if step.status == "pending":
         return step.ready
     if step.status == "running":
