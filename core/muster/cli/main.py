@@ -34,6 +34,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "projections": ("", "Keep, rebuild and verify the views."),
     "replay": ("muster.cli.replay:replay", "Make recorded decisions again and compare."),
     "validate": ("muster.cli.validate:validate", "Check workflow files and name every problem."),
+    "explain": ("muster.cli.explain:explain", "Say in words what a workflow will run, where and in what order."),
+    "graph": ("muster.cli.graph:graph", "Draw a workflow as a Mermaid flowchart."),
+    "import": ("muster.cli.importing:import_", "Make a workflow of another system's file."),
+    "schema": ("muster.cli.schema:schema", "Print the JSON Schema of workflow files, for editors."),
     "doctor": ("muster.cli.doctor:doctor", "Check broker, engine, clock, view, schedulers and machines."),
 }
 """Where each command is and its one line of help; an empty place means that a plug-in brings it."""
