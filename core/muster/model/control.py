@@ -14,13 +14,14 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from muster.model import catalogue as c
-from muster.model import children, values
+from muster.model import children, expressions, values
 from muster.model.admission import child_queued
 from muster.model.body import Body
 from muster.model.clipping import clipped
 from muster.model.conditions import hold
 from muster.model.errors import (
     ErrorInfo,
+    ExpressionError,
     InvalidArgumentError,
     InvalidTypeError,
     MusterError,
@@ -28,7 +29,7 @@ from muster.model.errors import (
     StepTimeoutError,
 )
 from muster.model.execution import ExecutionState, Members, StepState
-from muster.model.limits import MEMBERS_MAX, VALUES_BYTES_MAX
+from muster.model.limits import MEMBERS_MAX, REDUCE_COST_MAX, VALUES_BYTES_MAX
 from muster.model.lowering import case_name, chooses_by_if, listed
 from muster.model.order import placed
 from muster.model.quantities import seconds
@@ -180,8 +181,15 @@ def _gathered(execution: ExecutionState, step: StepState, members: Members) -> d
     if loop is None or loop.reduce is None:
         return {"items": results}
     reduced, scope = _field(execution, step, "map.initial", loop.initial), execution.scope(step)
+    spent = 0
     for result in results:
         scope["item"] = {"result": reduced, "value": result}
+        spent += expressions.cost(loop.reduce, scope)
+        if spent > REDUCE_COST_MAX:
+            raise ExpressionError(
+                f"step {step.path}, map.reduce: it could take too long over {len(results)} results.",
+                remedy="Shorten it, or reduce the results in a step that runs a container.",
+            )
         reduced = placed(f"step {step.path}, map.reduce", loop.reduce, scope, step=step.path)
     return {"items": results, "result": reduced}
 

@@ -25,7 +25,7 @@ from muster.model.inputs import meant
 from muster.model.lowering import spliced
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
-from muster.model.validation.tree import Scope, block, members, scopes
+from muster.model.validation.tree import block, members, scopes
 from muster.model.workflow import Input, Step, Workflow
 
 _CONVERSIONS: Final = ("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
@@ -61,6 +61,8 @@ class _Known(msgspec.Struct):
     variables: frozenset[str]
     roots: frozenset[str]
     owners: Mapping[str, str]
+    children: Mapping[str, frozenset[str]]
+    unnamed: bool = False
 
 
 def check(workflow: Workflow, report: Report) -> None:
@@ -70,20 +72,24 @@ def check(workflow: Workflow, report: Report) -> None:
     variables = frozenset(name for step in steps for name in step.set or ())
     blocks = list(scopes(workflow))
     owners = {id_: block.owner.id for block in blocks if block.owner is not None for id_ in block.own}
-    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS, owners)
+    children = {
+        name: frozenset(inner.outputs) for name, inner in workflow.workflows.items() if not _returns(inner)
+    }
+    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS, owners, children)
     for scope in blocks:
         roots = _ALWAYS | {name for name in ("item", "error") if getattr(scope, name)}
-        known = msgspec.structs.replace(whole, steps=_seen(scope), roots=roots)
+        # A step whose id is missing, which is reported, may be what is meant anywhere.
+        unnamed = any(not step.id and not spliced(step) for _, step in scope.members)
+        known = msgspec.structs.replace(whole, steps=scope.seen, roots=roots, unnamed=unnamed)
         for path, step in scope.members:
             _check_step_of(step, path, known, report)
     seen = {step.id: step for _, step in block(workflow.steps, ())}
     _check_all(workflow.outputs, ("outputs",), msgspec.structs.replace(whole, steps=seen), report)
 
 
-def _seen(scope: Scope) -> Mapping[str, Step]:
-    """A step whose id is missing, which is reported, may be what is meant anywhere."""
-    unnamed = [step for _, step in scope.members if not step.id and not spliced(step)]
-    return dict(scope.seen) | ({"": unnamed[0]} if unnamed else {})
+def _returns(workflow: Workflow) -> bool:
+    """Whether a step of it may decide what its outputs are."""
+    return any(step.return_ is not UNSET for _, step in members(workflow))
 
 
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
@@ -178,7 +184,7 @@ def _check_step(reference: Reference, known: _Known) -> None:
         raise ExpressionError(message, remedy='Write steps.ID.outputs.NAME, or steps["ID"].outputs.NAME.')
     step = known.steps.get(name)
     if step is None:
-        if "" in known.steps:  # the id of some step is missing, which is reported; it may well be this one
+        if known.unnamed:
             return
         if (owner := known.owners.get(name)) is not None:
             message = (
@@ -195,7 +201,7 @@ def _check_step(reference: Reference, known: _Known) -> None:
             f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs and a status."
         )
         raise ValueMissingError(message, remedy=f"Write steps.{name}.outputs.NAME.")
-    given = outputs_of(step)
+    given = outputs_of(step) if step.workflow is None else known.children.get(step.workflow)
     if given is not None and len(reference.path) > 2 and reference.path[2] not in given:
         output = reference.path[2]
         message = (
@@ -310,7 +316,7 @@ def _without_strings(source: str) -> str:
 def _check_constant(source: str) -> None:
     """What refers to nothing gives the same every time: then its failure can be told now."""
     try:
-        evaluate(source, {}, list)
+        evaluate(source, {})
     except KeyError as error:
         raise ValueMissingError(
             f"the expression {source!r} asks for {error}, which does not exist."

@@ -90,7 +90,7 @@ def _tried(expression: Expression, names: list[str]) -> set[str]:
     for samples in _SAMPLES:
         scope = _scope(expression, [samples[name] for name in names])
         try:
-            found.add(values.type_name(evaluate(expression.source, scope, list)))
+            found.add(values.type_name(evaluate(expression.source, scope)))
         except KeyError:
             return set()
         except MusterError as error:
