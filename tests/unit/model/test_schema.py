@@ -52,7 +52,7 @@ def test_what_is_valid_fits_the_schema(text: str, validator: Validator):
 
 
 RUN = {"id": "r", "image": "b"}
-WRONG: dict[str, dict[str, Any]] = {
+WRONG: dict[str, Any] = {
     "an unknown key": {**RUN, "comand": "x"},
     "no id": {"image": "b"},
     "nothing to do": {"id": "x"},
@@ -69,13 +69,13 @@ WRONG: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_what_has_the_wrong_shape_does_not(case: str, validator: Validator):
     """And Muster refuses it too."""
-    whole = {"name": "w", "steps": [WRONG[case]]}
+    whole: Any = {"name": "w", "steps": [WRONG[case]]}
     assert not validator.is_valid(whole)
     with pytest.raises(WorkflowInvalidError):
         load(str(whole).encode(), name="w.yaml")
 
 
-RIGHT: dict[str, dict[str, Any]] = {
+RIGHT: dict[str, Any] = {
     "a chain without id": {"chain": [RUN, {"group": []}]},
     "a chain with a condition": {"id": "x", "if": ["true", True], "chain": [RUN]},
     "a branch": {"id": "x", "if": True, "then": [RUN], "else": []},
@@ -89,5 +89,5 @@ RIGHT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("case", RIGHT)
 def test_what_has_the_right_shape_does(case: str, validator: Validator):
     """Also what is rarely written."""
-    inner = {"name": "inner", "inputs": {"a": {}}, "steps": [RUN]}
+    inner: Any = {"name": "inner", "inputs": {"a": {}}, "steps": [RUN]}
     validator.validate({"name": "w", "steps": [RIGHT[case]], "workflows": {"inner": inner}})

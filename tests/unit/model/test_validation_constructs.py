@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from muster.model.errors import WorkflowInvalidError
-from muster.model.validation import load
+from muster.model.validation import load, validate
 
 STEPS = "name: w\nsteps:\n"
 
@@ -199,6 +201,20 @@ REFUSED = {
         + "  - {id: x, workflow: inner}\nworkflows:\n  inner:\n    name: inner\n    steps: [{id: a, image: b, comand: x}]\n",
         "w.yaml:7:31: the step a has no key comand. Did you mean command?",
     ),
+    "an output a child does not have": (
+        STEPS
+        + "  - {id: x, workflow: inner}\n  - {id: y, log: '${{ steps.x.outputs.z }}'}\n"
+        + "workflows:\n  inner:\n    name: inner\n    steps: [{id: a, image: b}]\n",
+        "w.yaml:4:13: the expression 'steps.x.outputs.z' asks for the output z, which the step x does not declare. Declare it under outputs of the workflow inner.",
+    ),
+    "an output of a sleep": (
+        STEPS + "  - {id: x, sleep: 1s}\n  - {id: y, log: '${{ steps.x.outputs.z }}'}\n",
+        "w.yaml:4:13: the expression 'steps.x.outputs.z' asks for the output z, which the step x does not declare. It gives no outputs.",
+    ),
+    "an output of a log": (
+        STEPS + "  - {id: x, log: hi}\n  - {id: y, log: '${{ steps.x.outputs.z }}'}\n",
+        "w.yaml:4:13: the expression 'steps.x.outputs.z' asks for the output z, which the step x does not declare. It gives message.",
+    ),
     "a schema that is none": (
         STEPS + "  - id: x\n    wait_for_input: {schema: {type: objekt}}\n",
         "w.yaml:4:22: the schema cannot be used: 'objekt' is not valid under any of the given schemas. Write a JSON Schema of draft 2020-12.",
@@ -344,3 +360,29 @@ def test_what_depends_on_values_is_not_refused(case: str):
     )
     text = f"name: w\ninputs: {inputs}\nsteps:\n  - {{id: x, log: '${{{{ {VALID[case]} }}}}'}}\n"
     assert load(text.encode(), name="w.yaml").steps
+
+
+def test_a_child_that_returns_may_give_anything():
+    """What a return step gives is known when it runs."""
+    text = (
+        f"{STEPS}  - {{id: x, workflow: inner}}\n  - {{id: y, log: '${{{{ steps.x.outputs.z }}}}'}}\n"
+        "workflows:\n  inner:\n    name: inner\n    steps: [{id: a, return: {z: 1}}]\n"
+    )
+    assert load(text.encode(), name="w.yaml").steps
+
+
+@pytest.mark.slow
+def test_thousands_of_blocks_are_checked_in_seconds():
+    """The check is linear in the number of blocks, also where steps look out of them."""
+    steps = [
+        {
+            "id": f"s{at}",
+            "if": "inputs.n > 1",
+            "then": [{"id": "a", "image": "b", "command": ["${{ inputs.n + 1 }}", "${{ steps.s0.status }}"]}],
+        }
+        for at in range(1, 4_000)
+    ]
+    whole = [{"id": "s0", "image": "b"}, *steps]
+    start = time.process_time()
+    assert validate({"name": "w", "inputs": {"n": {"type": "integer"}}, "steps": whole}) == []
+    assert time.process_time() - start < 15

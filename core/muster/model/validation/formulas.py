@@ -207,7 +207,15 @@ def _check_step(reference: Reference, known: _Known) -> None:
         message = (
             f"the expression {source!r} asks for the output {output}, which the step {name} does not declare."
         )
-        raise ValueMissingError(message, remedy=_meant(output, given, f"Declare it under outputs of {name}."))
+        raise ValueMissingError(message, remedy=_meant(output, given, _declare(step, given)))
+
+
+def _declare(step: Step, given: Collection[str]) -> str:
+    if step.image is not None:
+        return f"Declare it under outputs of {step.id}."
+    if step.workflow is not None:
+        return f"Declare it under outputs of the workflow {step.workflow}."
+    return f"It gives {', '.join(given)}." if given else "It gives no outputs."
 
 
 def outputs_of(step: Step) -> Collection[str] | None:

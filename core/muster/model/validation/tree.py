@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -20,37 +21,64 @@ class Scope(msgspec.Struct, frozen=True):
     """
 
     members: list[Placed]
+    own: Mapping[str, Step]
     around: Scope | None = None
     owner: Step | None = None
     item: bool = False
     error: bool = False
 
     @property
-    def own(self) -> Mapping[str, Step]:
-        """The block's steps by id, but for those without."""
-        return {step.id: step for _, step in self.members if step.id}
-
-    @property
     def seen(self) -> Mapping[str, Step]:
         """Every step that can be referred to: not the one whose block this is, which has no outputs yet."""
-        around = dict(self.around.seen) if self.around is not None else {}
-        if self.owner is not None:
-            around.pop(self.owner.id, None)
-        return around | dict(self.own)
+        return _Seen(self)
+
+
+class _Seen(Mapping[str, Step]):
+    """Looks outwards block by block: a copy of all that is around, for each of thousands of blocks, would take long."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __getitem__(self, name: str) -> Step:
+        at: Scope | None = self.scope
+        while at is not None:
+            if name in at.own:
+                return at.own[name]
+            if at.owner is not None and at.owner.id == name:
+                break
+            at = at.around
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        names: set[str] = set()
+        at: Scope | None = self.scope
+        while at is not None:
+            names |= at.own.keys()
+            at = at.around
+        return iter([name for name in sorted(names) if name in self])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def scope(members: Iterable[Placed], around: Scope | None = None, **fields: Any) -> Scope:
+    """The scope of these steps; ``own`` are those that have an id."""
+    listed = list(members)
+    return Scope(listed, {step.id: step for _, step in listed if step.id}, around, **fields)
 
 
 def scopes(workflow: Workflow) -> Iterator[Scope]:
     """Every block of the workflow, outer ones first."""
-    root = Scope(list(block(workflow.steps, ("steps",))))
+    root = scope(block(workflow.steps, ("steps",)))
     yield from _with_inner(root)
     if workflow.on_finish:
-        yield from _with_inner(Scope(list(block(workflow.on_finish, ("on_finish",))), root, error=True))
+        yield from _with_inner(scope(block(workflow.on_finish, ("on_finish",)), root, error=True))
 
 
 def members(workflow: Workflow) -> Iterator[Placed]:
     """Every step of the workflow, in any block."""
-    for scope in scopes(workflow):
-        yield from scope.members
+    for each in scopes(workflow):
+        yield from each.members
 
 
 def block(steps: list[Step], path: Path) -> Iterator[Placed]:
@@ -63,17 +91,17 @@ def block(steps: list[Step], path: Path) -> Iterator[Placed]:
                 yield from block(getattr(step, kind) or [], (*place, kind))
 
 
-def _with_inner(scope: Scope) -> Iterator[Scope]:
-    yield scope
-    for path, step in scope.members:
+def _with_inner(outer: Scope) -> Iterator[Scope]:
+    yield outer
+    for path, step in outer.members:
         for inner, steps in _inner(step):
             yield from _with_inner(
-                Scope(
-                    list(block(steps, (*path, *inner))),
-                    scope,
-                    step,
-                    item=scope.item or inner[0] in {"for_each", "map"},
-                    error=scope.error or inner == ("on_failure",),
+                scope(
+                    block(steps, (*path, *inner)),
+                    outer,
+                    owner=step,
+                    item=outer.item or inner[0] in {"for_each", "map"},
+                    error=outer.error or inner == ("on_failure",),
                 )
             )
 
