@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from muster.build.common import Common, Handling, Truth, condition, made
+from muster.build.handling import Common, Handling, Truth, condition, made
 from muster.model.terms import Term, written
 from muster.model.workflow import Case, ForEach, Map, Step, Workflow
 

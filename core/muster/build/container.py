@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
-from muster.build.common import Common, Text, made
+from muster.build.handling import Common, Text, made
 from muster.model.terms import Term, written
 from muster.model.workflow import (
     Duration,

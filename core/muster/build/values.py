@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Unpack
 
-from muster.build.common import Common, Text, made
+from muster.build.handling import Common, Text, made
 from muster.model.workflow import Duration, Step, WaitForInput
 
 

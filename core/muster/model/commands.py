@@ -38,7 +38,7 @@ class Cancel(Command, frozen=True, kw_only=True):
 
 
 class Resume(Command, frozen=True, kw_only=True):
-    """Give an execution the input that a step of it waits for: the step named, the one of the token, or the only one."""
+    """Give an execution the input that a step waits for: the step named, the one of the token, or the only one."""
 
     execution: str
     input: Any = None

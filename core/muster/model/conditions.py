@@ -24,7 +24,7 @@ def hold(conditions: Iterable[str | bool], scope: Mapping[str, Any], path: str) 
     return all(_holds(condition, scope, path) for condition in conditions)
 
 
-def _holds(condition: str | bool, scope: Mapping[str, Any], path: str) -> bool:
+def _holds(condition: str | bool, scope: Mapping[str, Any], path: str) -> bool:  # noqa: FBT001 - as formula
     found = placed(f"step {path}, if", formula(condition), scope, step=path)
     if not isinstance(found, bool):
         kind = values.type_name(found)

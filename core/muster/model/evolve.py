@@ -18,21 +18,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from msgspec import UNSET
-
 from muster.model import catalogue as c
-from muster.model import children, frames
+from muster.model import children, frames, steps
 from muster.model.catalogue import AttemptRef
 from muster.model.cluster import Attempt, Machine
-from muster.model.commands import AttemptResources
 from muster.model.envelope import Event
-from muster.model.execution import ExecutionState, Frame, Members, StepState
+from muster.model.execution import ExecutionState, Frame
 from muster.model.facts import AGENT_ENDS
 from muster.model.lowering import lower
 from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.state import CLEARED, State, accept_due, ending_due, waits_for
+from muster.model.state import CLEARED, State, ending_due
 
-INPUT: Final = "input"
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
 INTERVAL_MAX_S: Final = 3600.0
 IMAGES_KEPT: Final = 256  # per machine; only a preference in placement rests on it
@@ -155,124 +151,11 @@ def _archived(state: State, _: Event, __: c.LogArchived, ___: int) -> None:
     state.forgotten = True
 
 
-# ---- steps
-
-
-def _step(state: State, event: Event) -> tuple[ExecutionState, StepState] | None:
-    execution = state.executions.get(event.execution)
-    if execution is None or event.step is None:
-        return None
-    step = execution.steps.get(event.step)
-    return (execution, step) if step is not None else None
-
-
-def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> None:
-    found = _step(state, event)
-    machine = state.machines.get(data.machine)
-    if found is None or machine is None or event.attempt is None:
-        return
-    execution, step = found
-    ref = AttemptRef(execution.id, step.path, event.attempt)
-    resources = AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus)
-    step.attempt = Attempt(
-        ref=ref,
-        machine=data.machine,
-        resources=resources,
-        ordered_at=event.time,
-        ordered_in=data.session,
-    )
-    step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
-    state.queue.remove((execution.id, step.path))
-    machine.hold(step.attempt)
-    state.arm(accept_due(state, step.attempt), "accept", execution.id, step.path)
-    if not machine.online or data.session != machine.session:
-        state.touch(execution.id, step.path)
-
-
-def _step_started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
-    found = _step(state, event)
-    if found is None:
-        return
-    execution, step = found
-    execution.status, step.started, step.status = data.transition.after, True, "running"
-    if data.members is not None:
-        frames.repeat(state, execution, step, Members(items=data.members), event)
-    elif data.branch is not None:
-        frames.choose(state, execution, step, data.branch, event)
-    elif data.child is not None:
-        step.child = data.child
-
-
-def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
-    found = _step(state, event)
-    if found is None:
-        return
-    execution, step = found
-    step.status, step.due_at, step.reason, step.token = "waiting", data.due_at, data.reason, data.token
-    execution.asking += data.reason == INPUT
-    if step.plan.primitive == "run":
-        step.ready_at, step.ready_id = data.due_at, event.id
-        step.context = step.context if data.context is None else data.context
-    if data.due_at is not None:
-        state.arm(data.due_at, waits_for(step), execution.id, step.path)
-    state.touch(execution.id, "")
-
-
-def _resumed(state: State, event: Event, data: c.StepResumed, _: int) -> None:
-    found = _step(state, event)
-    if found is not None and found[1].status == "waiting" and found[1].resumed_id is None:
-        execution, step = found
-        step.resumed_id, step.answer = event.id, data.output
-        execution.asking -= 1
-        state.touch(execution.id, step.path)
-
-
-def _retrying(state: State, event: Event, data: c.StepRetrying, _: int) -> None:
-    found = _step(state, event)
-    if found is None:
-        return
-    execution, step = found
-    step.status, step.due_at = "waiting", data.due_at
-    step.ready_at, step.ready_id = data.due_at, event.id
-    step.error = data.error
-    step.used[data.budget] = data.used
-    state.arm(data.due_at, "retry", execution.id, step.path)
-
-
-def _outcome(state: State, event: Event, status: str, data: Any) -> None:
-    found = _step(state, event)
-    if found is None or found[1].terminal:
-        return
-    execution, step = found
-    execution.asking -= step.status == "waiting" and step.reason == INPUT and step.resumed_id is None
-    step.status, step.due_at, step.reason = status, None, getattr(data, "reason", "")
-    step.error = getattr(data, "error", None)
-    step.outputs = getattr(data, "outputs", {})
-    if step.plan.step.set is not None:
-        execution.variables = execution.variables | step.outputs
-    if step.plan.step.return_ is not UNSET and status == "succeeded":
-        execution.returned = execution.returned or step
-    frames.settle(state, execution, step, event)
-
-
-def _step_succeeded(state: State, event: Event, data: c.StepSucceeded, _: int) -> None:
-    _outcome(state, event, "succeeded", data)
-
-
-def _step_failed(state: State, event: Event, data: c.StepFailed, _: int) -> None:
-    _outcome(state, event, "failed", data)
-
-
-def _step_skipped(state: State, event: Event, data: c.StepSkipped, _: int) -> None:
-    _outcome(state, event, "skipped", data)
-
-
-def _step_cancelled(state: State, event: Event, data: c.StepCancelled, _: int) -> None:
-    _outcome(state, event, "cancelled", data)
+# ---- attempts that count no more
 
 
 def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
-    found = _step(state, event)
+    found = steps.find(state, event)
     if found is not None and found[1].attempts == event.attempt:
         _supersede(found[1].attempt, event)
     _supersede(_attempt(state, event, data.machine), event)
@@ -409,15 +292,7 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.ExecutionCancelled: _ended,
     c.ExecutionCleared: _cleared,
     c.LogArchived: _archived,
-    c.StepScheduled: _scheduled,
-    c.StepStarted: _step_started,
-    c.StepWaiting: _waiting,
-    c.StepResumed: _resumed,
-    c.StepRetrying: _retrying,
-    c.StepSucceeded: _step_succeeded,
-    c.StepFailed: _step_failed,
-    c.StepSkipped: _step_skipped,
-    c.StepCancelled: _step_cancelled,
+    **steps.FOLDS,
     c.AttemptSuperseded: _superseded,
     c.MachineOffline: _offline,
     c.MachineOnline: _online,

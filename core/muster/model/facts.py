@@ -150,7 +150,7 @@ class AttemptProgress(Body, frozen=True):
 
 @event("attempt.finished", "agent", "Execution Finished")
 class AttemptFinished(Body, frozen=True):
-    """The run phase ended well; ``seconds`` by phase. ``result``: what the container asked for instead of its outputs."""
+    """The run phase ended well; ``seconds`` by phase. ``result``: what the container asked for instead of outputs."""
 
     result: Result | None = None
     outputs: dict[str, Any] = {}

@@ -8,7 +8,7 @@
 | ``wait_for_input``, ``sleep``, ``sleep_until`` | ``wait`` |
 | ``workflow`` | ``child`` |
 | ``set``, ``get``, ``return``, ``error``, ``log`` | ``assign`` |
-| ``chain``, ``group``, ``parallel`` | needs between the steps in them; with an id also an ``assign`` that gathers outputs |
+| ``chain``, ``group``, ``parallel`` | needs between their steps; with an id also an ``assign`` that gathers outputs |
 | ``if`` on any other step | conditions of that step |
 | ``chain``, ``group``, ``parallel`` with ``if`` | ``choose`` with one block |
 | ``on_failure`` of a step, ``on_finish`` | blocks of their own |
@@ -99,7 +99,7 @@ def structure(step: Step) -> list[Step] | None:
 
 
 def lower_block(steps: Sequence[Step], name: str, prefix: str) -> tuple[Block, set[str]]:
-    """The block of ``steps``, whose paths begin with ``prefix``, and what is referred to in it that stands around it."""
+    """The block of ``steps``, whose paths begin with ``prefix``, and what it refers to that stands around it."""
     found = entries(steps)
     index = {id_: at for at, id_ in enumerate(found)}
     inner = {id_: _inner(entry.step, f"{prefix}{id_}/") for id_, entry in found.items()}

@@ -42,18 +42,18 @@ class RetryPlan(msgspec.Struct, frozen=True):
 
 
 Primitive = Literal["run", "choose", "each", "wait", "child", "assign"]
-"""``run`` a container; ``choose`` one of several blocks; run a block for ``each`` member of a list; ``wait`` for a time or
-for input; run a ``child`` execution; ``assign`` what expressions give, in the scheduler itself."""
+"""``run`` a container; ``choose`` one of several blocks; run a block for ``each`` member of a list; ``wait`` for a time
+or for input; run a ``child`` execution; ``assign`` what expressions give, in the scheduler itself."""
 
 
 class StepPlan(msgspec.Struct, frozen=True):
     """One step, ready to be decided about.
 
     ``path`` is its address in the definition. ``needs`` are the steps of its block that come first (explicit and
-    referenced), ``sources`` those whose outputs are referenced, also of blocks around it, ``dependents`` those that need
-    this one; each in definition order. ``gathers`` are the steps whose outputs become its own, where it stands for a
-    ``chain``, ``group`` or ``parallel``. ``blocks`` are what it chooses from or repeats, ``rescue`` what is run where it
-    failed.
+    referenced), ``sources`` those whose outputs are referenced, also of blocks around it, ``dependents`` those that
+    need this one; each in definition order. ``gathers`` are the steps whose outputs become its own, where it stands for
+    a ``chain``, ``group`` or ``parallel``. ``blocks`` are what it chooses from or repeats, ``rescue`` what is run where
+    it failed.
     """
 
     path: str

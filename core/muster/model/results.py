@@ -6,7 +6,8 @@
     {"$result": "failure", "reason": "no such user", "value": {"code": 4}}
 
 ``retry`` asks to be run again after a while, drawn between the two waits; when its own ``max_retries`` are used up the
-step fails. ``check_later`` asks for it without being counted: the next run finds ``context`` in the file $MUSTER_CONTEXT.
+step fails. ``check_later`` asks for it without being counted; the next run finds ``context`` in the file
+$MUSTER_CONTEXT.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def schema() -> dict[str, Any]:
 def _kinds() -> Iterator[dict[str, Any]]:
     """What a step can do, each with the keys that go with it: an editor offers those, and marks the others."""
     yield {"title": "image", "required": ["id", "image"]}
-    branches: dict[str, Any] = {"title": "if, then and else", "required": ["id", "if"], "properties": _none("then", "else")}
+    branches: dict[str, Any] = {"title": "if, then and else", "required": ["id", "if"]}
+    branches["properties"] = _none("then", "else")
     yield branches | {"anyOf": [{"required": ["then"]}, {"required": ["else"]}]}
     for action in ACTIONS[1:]:
         kind: dict[str, Any] = {"title": action, "required": ["id", action], "properties": _none(action)}

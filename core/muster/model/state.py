@@ -13,11 +13,11 @@ from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
 
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
-TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
+TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
 
 Timer = tuple[datetime, str, str, str]
-"""Due time, what (retry, wait, accept, placement, ending), execution, step. A placement timer belongs to no execution: it
-has the whole queue looked at."""
+"""Due time, what (retry, wait, accept, placement, ending), execution, step. A placement timer belongs to no execution:
+it has the whole queue looked at."""
 
 
 class State:
@@ -93,9 +93,14 @@ class State:
         """Have ``decide`` look again at ``due_at``."""
         self._armed += 1
         if self._armed % TIMERS_SWEPT == 0:
-            self.timers = [timer for timer in self.timers if timer[2] in self.executions or not timer[2]]
+            self.timers = [timer for timer in self.timers if self._known(timer[2], timer[3])]
             heapq.heapify(self.timers)
         heapq.heappush(self.timers, (due_at, what, execution, step))
+
+    def _known(self, execution: str, step: str) -> bool:
+        """Whether a timer is for anything that is still there."""
+        known = self.executions.get(execution)
+        return not execution or (known is not None and (not step or step in known.steps))
 
     def held(self, machine: str, ref: AttemptRef) -> Attempt | None:
         """The attempt, if ``machine`` holds it."""

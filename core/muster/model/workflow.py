@@ -132,10 +132,10 @@ class Case(_Part, frozen=True, kw_only=True):
 class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
-    ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to $MUSTER_OUTPUT
-    though it declares no outputs. ``if``: all must hold, or the step is skipped. ``always``:
-    it runs whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run
-    where this one has failed.
+    ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
+    $MUSTER_OUTPUT though it declares no outputs. ``if``: all must hold, or the step is skipped. ``always``: it runs
+    whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
+    this one has failed.
     """
 
     id: str = ""
