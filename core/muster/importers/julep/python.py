@@ -29,18 +29,20 @@ class UntranslatableError(ValueError):
 
 def translated(text: str, scope: Scope) -> str:
     """The CEL text of a Python expression. Raises UntranslatableError."""
-    return _Translator(scope).text(_parsed(text))
+    return _made(text, _Translator(scope).text)
 
 
 def condition(text: str, scope: Scope) -> str:
     """As translated, for a place where Python would take the value for true or false."""
-    return _Translator(scope).truth(_parsed(text))
+    return _made(text, _Translator(scope).truth)
 
 
-def _parsed(text: str) -> ast.expr:
+def _made(text: str, maker: Callable[[ast.expr], str]) -> str:
     try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return maker(ast.parse(text.strip(), mode="eval").body)
+    except (RecursionError, MemoryError):
+        raise UntranslatableError("it is nested too deep") from None
+    except SyntaxError:
         raise UntranslatableError("it is no Python expression") from None
 
 
