@@ -31,6 +31,7 @@ class Frame(msgspec.Struct, kw_only=True):
 
     ``role``: the ``body`` of the workflow or of a step; a ``handler`` goes on where the execution is ending, and its
     failure is nobody's. ``member`` is the number of the item in its list. ``ending``: nothing new starts in it.
+    ``inner`` are the frames in it.
     """
 
     prefix: str
@@ -46,6 +47,7 @@ class Frame(msgspec.Struct, kw_only=True):
     failed: list[StepState] = []
     ending: bool = False
     steps: dict[str, StepState] = {}
+    inner: dict[str, Frame] = {}
 
     @property
     def handler(self) -> bool:
@@ -120,6 +122,7 @@ class StepState(msgspec.Struct, kw_only=True):
     child_ended: str = ""
     child_reason: str = ""
     closed_id: str | None = None
+    counted: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -131,13 +134,27 @@ class StepState(msgspec.Struct, kw_only=True):
         """Whether everything it needs has its outcome."""
         return self.ready_at is not None
 
+    @property
+    def asks(self) -> bool:
+        """Whether it waits for somebody's input."""
+        return self.status == "waiting" and self.reason == "input" and self.resumed_id is None
+
+    @property
+    def moves(self) -> bool:
+        """Whether something will become of it without anybody's input; a block moves if a step in it does."""
+        if self.status == "pending":
+            return self.ready
+        if self.status == "running":
+            return self.plan.primitive not in ("choose", "each")
+        return not self.terminal and not self.asks
+
 
 class ExecutionState(msgspec.Struct, kw_only=True):
     """One run of a workflow.
 
     ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``
     the scheduler's events about this one. ``latest_id`` is the newest outcome of a step, or the ending, where that came
-    later. ``asking`` counts the steps that wait for input.
+    later. ``asking`` counts the steps that wait for input, ``moving`` those that go on by themselves.
     """
 
     id: str
@@ -164,6 +181,7 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     outputs: dict[str, Any] | None = None
     error: ErrorInfo | None = None
     asking: int = 0
+    moving: int = 0
     returned: StepState | None = None
 
     @property
@@ -207,6 +225,12 @@ class ExecutionState(msgspec.Struct, kw_only=True):
     def closing(self) -> bool:
         """Whether its end is to be decided before anything else begins."""
         return self.failing or self.returning is not None
+
+    def count(self, step: StepState) -> None:
+        """Count the step among those that move, or not any more: its status has changed."""
+        moves = step.moves
+        self.moving += moves - step.counted
+        step.counted = moves
 
     def leaving(self, step: StepState) -> bool:
         """Whether the step must not start any more."""

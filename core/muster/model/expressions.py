@@ -202,7 +202,7 @@ def _evaluate(expression: Expression, scope: Mapping[str, Any]) -> Any:
 def narrowed(expression: Expression, scope: Mapping[str, Any]) -> dict[str, Any]:
     """The part of ``scope`` the expression names: CEL copies all it is given, and there may be 10,000 steps."""
     asked = _asked(expression.references)
-    return {root: _part(scope.get(root, {}), asked[root]) if root in asked else {} for root in ROOTS}
+    return {str(root): _part(scope.get(str(root), {}), inner) for root, inner in asked.items()}
 
 
 @lru_cache(maxsize=4_096)

@@ -30,6 +30,8 @@ def prepare(execution: ExecutionState, frame: Frame) -> None:
         )
         frame.steps[id_] = execution.steps[step.path] = step
     frame.open = len(frame.steps)
+    if frame.around is not None:
+        frame.around.inner[frame.prefix] = frame
 
 
 def begin(state: State, execution: ExecutionState, frame: Frame, event: Event) -> None:
@@ -50,6 +52,7 @@ def open_(state: State, execution: ExecutionState, frame: Frame, event: Event) -
 def ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
     """Everything the step needs has its outcome. A plain run is placed; about all else ``decide`` has to think."""
     step.ready_at, step.ready_id, step.variables = event.time, event.id, execution.variables
+    execution.count(step)
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
     if plain and not execution.leaving(step):
         enqueue(state, execution, step)
@@ -82,9 +85,7 @@ def _failed(state: State, execution: ExecutionState, step: StepState, event: Eve
     frame.failed.append(step)
     if frame is not execution.root and execution.plan.workflow.on_failure != "continue" and not frame.ending:
         frame.ending = True
-        for path in execution.steps:
-            if path.startswith(frame.prefix):
-                state.touch(execution.id, path)
+        _touch(state, execution, frame)
     if step.plan.rescue is not None:
         frame.open += 1
         rescue = Frame(
@@ -98,6 +99,14 @@ def _failed(state: State, execution: ExecutionState, step: StepState, event: Eve
         open_(state, execution, rescue, event)
 
 
+def _touch(state: State, execution: ExecutionState, frame: Frame) -> None:
+    """Have every step in the frame looked at, and in the frames in it."""
+    for step in frame.steps.values():
+        state.touch(execution.id, step.path)
+    for inner in frame.inner.values():
+        _touch(state, execution, inner)
+
+
 def close(state: State, execution: ExecutionState, frame: Frame, event: Event) -> None:
     """Every step of the frame has its outcome."""
     if frame is execution.root:
@@ -108,6 +117,8 @@ def close(state: State, execution: ExecutionState, frame: Frame, event: Event) -
         return
     for step in frame.steps.values():
         del execution.steps[step.path]
+    if frame.around is not None:
+        frame.around.inner.pop(frame.prefix, None)
     if frame.parent is not None:
         _closed(state, execution, frame, frame.parent, event)
     elif frame.around is not None:
