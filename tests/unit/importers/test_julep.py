@@ -5,16 +5,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from muster.importers import Imported, imported
 from muster.importers.julep.python import UntranslatableError, condition, template, translated
+from muster.model.commands import Resume
 from muster.model.document import parse
 from muster.model.errors import WorkflowInvalidError
 from muster.model.expressions import render
 from muster.model.printing import to_yaml
 from muster.model.validation import load, validate
 from muster.model.workflow import Step, Workflow
+from tests.fixtures.play import Play
 
 TASK = """
 name: Research Task
@@ -279,3 +282,26 @@ def test_text_with_expressions_in_it():
     assert render(template("n: {_.n}, {{ _.text }}.", SCOPE), VALUES) == "n: 3, abc."
     with pytest.raises(UntranslatableError):
         template("a { b", SCOPE)
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_a_task_that_was_carried_over_runs_to_its_end(answer: bool):
+    """Loops, branches, the child and the answer included, as decided without any broker."""
+    play = Play()
+    play.connect("m1", slots=100)
+    play.submit(msgspec.to_builtins(carried(TASK, image="i").workflow), topic="bees", urls=["u1", "", "u2"])
+    answered = False
+    for _ in range(100):
+        for ref in play.refs():
+            play.begin(ref)
+            play.finish(ref, result=f"by {ref.step}")
+        known = len(play.log)
+        play.round()
+        if len(play.log) == known and not answered:
+            answered = True
+            play.round(Resume(id="answer", execution="x1", input={"ok": answer}))
+        elif len(play.log) == known:
+            play.later(6_000.0)
+    (ended,) = (one.data for one in play.events("execution.succeeded") if one.execution == "x1")
+    assert ended.outputs == {"summary": {"text": "nothing"}, "all": ["by prompt-1-2", "by tool-1-2"]}
+    assert len(play.events("execution.queued")) == (2 if answer else 1)
