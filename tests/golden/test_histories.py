@@ -66,7 +66,8 @@ def less(said: Any, again: Any, place: str = "it") -> str:
             (one, other, f"{place}[{at}]") for at, (one, other) in enumerate(zip(said, again, strict=True))
         )
     else:
-        return "" if said == again and type(said) is type(again) else f"{place}: {said!r} became {again!r}"
+        same = said == again and isinstance(said, bool) == isinstance(again, bool)
+        return "" if same else f"{place}: {said!r} became {again!r}"
     return next((found for each in inside if (found := less(*each))), "")
 
 
