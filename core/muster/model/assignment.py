@@ -34,7 +34,8 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
     step = execution.steps[slot[1]]
     ref, cause = execution.ref(step), step.ready_id or execution.queued_id
     try:
-        order = start_order(execution, step, ref.attempt)
+        labels = machine.facts.labels if step.plan.labelled else {}
+        order = start_order(execution, step, ref.attempt, machine.name, labels)
     except MusterError as error:
         _fail(round_, execution, step, error.info(step=ref.step), cause)
         return False
@@ -46,6 +47,7 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
         cpus=resources.cpus,
         memory=resources.memory,
         gpus=resources.gpus,
+        labels=labels,
     )
     round_.write(
         body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name

@@ -25,6 +25,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     resources: AttemptResources
     ordered_at: datetime
     ordered_in: int
+    labels: dict[str, str] = {}
     # facts
     accepted: bool = False
     started_id: str | None = None

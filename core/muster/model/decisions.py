@@ -112,7 +112,10 @@ class ExecutionCancelled(Body, frozen=True):
 
 @event("step.scheduled", "scheduler")
 class StepScheduled(Body, frozen=True):
-    """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection."""
+    """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection.
+
+    ``labels`` are the machine's, where the step speaks of them: what it is told to run is the same whenever it is.
+    """
 
     machine: str
     session: int
@@ -120,6 +123,7 @@ class StepScheduled(Body, frozen=True):
     cpus: float = 0.0
     memory: int = 0
     gpus: int = 0
+    labels: dict[str, str] = {}
 
 
 @event("step.started", "scheduler")

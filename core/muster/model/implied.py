@@ -18,8 +18,13 @@ from muster.model.limits import ORDER_BYTES_MAX
 from muster.model.state import State
 
 
-def start_order(execution: ExecutionState, step: StepState, attempt: int) -> AttemptOrder:
-    """What the machine is told to run. Raises a MusterError where that cannot be said, or not in one message."""
+def start_order(
+    execution: ExecutionState, step: StepState, attempt: int, machine: str, labels: dict[str, str]
+) -> AttemptOrder:
+    """What the machine is told to run; ``labels`` are its own as they were when it was chosen.
+
+    Raises a MusterError where that cannot be said, or not in one message.
+    """
     order = plans.order(
         step.plan,
         execution=execution.id,
@@ -27,7 +32,7 @@ def start_order(execution: ExecutionState, step: StepState, attempt: int) -> Att
         context=step.context,
         attempt=attempt,
         workflow=execution.plan.workflow.name,
-        scope=execution.scope(step),
+        scope=execution.scope(step) | {"machine": {"name": machine, "labels": labels}},
     )
     if (size := len(msgspec.json.encode(order))) > ORDER_BYTES_MAX:
         raise InvalidArgumentError(
@@ -65,7 +70,7 @@ def implied(state: State, machine: Machine, before: datetime | None = None) -> I
             and (before is None or attempt.ordered_at < before)
             and step.attempt is attempt
         ):
-            found.starts.append(start_order(execution, step, ref.attempt))
+            found.starts.append(start_order(execution, step, ref.attempt, attempt.machine, attempt.labels))
     return found
 
 

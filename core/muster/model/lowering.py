@@ -228,6 +228,7 @@ def _step_plan(
         retry=plans.retries(step),
         machine=selector.name,
         labels=tuple(sorted(selector.labels.items())),
+        labelled=plans.speaks_of_labels(step),
         sources=tuple(sorted(sources)),
         primitive=primitive(step),
         conditions=() if chooses_by_if(step) else listed(step.if_),

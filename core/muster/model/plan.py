@@ -53,7 +53,7 @@ class StepPlan(msgspec.Struct, frozen=True):
     referenced), ``sources`` those whose outputs are referenced, also of blocks around it, ``dependents`` those that
     need this one; each in definition order. ``gathers`` are the steps whose outputs become its own, where it stands for
     a ``chain``, ``group`` or ``parallel``. ``blocks`` are what it chooses from or repeats, ``rescue`` what is run where
-    it failed.
+    it failed. ``labelled``: it speaks of the labels of the machine it runs on.
     """
 
     path: str
@@ -66,6 +66,7 @@ class StepPlan(msgspec.Struct, frozen=True):
     retry: RetryPlan
     machine: str | None
     labels: tuple[tuple[str, str], ...]
+    labelled: bool = False
     sources: tuple[str, ...] = ()
     primitive: Primitive = "run"
     conditions: tuple[str | bool, ...] = ()
@@ -174,6 +175,15 @@ def _referenced(value: Any) -> Iterator[str]:
         for reference in references(compile_template(text)):
             if reference.root == "steps" and reference.name is not None:
                 yield reference.name
+
+
+def speaks_of_labels(step: Step) -> bool:
+    """Whether what the container runs depends on more of its machine than the name."""
+    return any(
+        reference.root == "machine" and reference.name != "name"
+        for _, text in templates(templated(step))
+        for reference in references(compile_template(text))
+    )
 
 
 def selector(step: Step) -> MachineSelector:

@@ -42,6 +42,7 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
         resources=resources,
         ordered_at=event.time,
         ordered_in=data.session,
+        labels=data.labels,
     )
     step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
     execution.count(step)
