@@ -9,8 +9,9 @@ any length takes the room of what runs at once.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy, deepcopy
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from msgspec import UNSET
@@ -26,7 +27,36 @@ Order = tuple[int, ...]
 """The place of a step in its execution: it is what decisions are ordered by."""
 
 
-class Frame(msgspec.Struct, kw_only=True):
+NEVER_CHANGED: Final = frozenset(
+    {
+        "plan",
+        "block",
+        "item",
+        "items",
+        "error",
+        "inputs",
+        "outputs",
+        "result",
+        "variables",
+        "answer",
+        "context",
+    }
+)
+"""Fields that are set anew, and whose values stay as they are: copies share them."""
+
+
+class _Node(msgspec.Struct, kw_only=True):
+    """Steps and frames know each other: a copy must know itself before what it refers to is copied."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = memo[id(self)] = copy(self)
+        for name in self.__struct_fields__:
+            if name not in NEVER_CHANGED:
+                setattr(made, name, deepcopy(getattr(self, name), memo))
+        return made
+
+
+class Frame(_Node, kw_only=True):
     """A block that is being run. ``open`` counts what it waits for: its steps, and what rescues them.
 
     ``role``: the ``body`` of the workflow or of a step; a ``handler`` goes on where the execution is ending, and its
@@ -71,7 +101,7 @@ class Frame(msgspec.Struct, kw_only=True):
         return found if len(self.block.steps) != 1 else next(iter(found.values()), {})
 
 
-class Members(msgspec.Struct, kw_only=True):
+class Members(_Node, kw_only=True):
     """The members of a list that an ``each`` goes through, and how far it has come."""
 
     items: list[Any]
@@ -81,7 +111,7 @@ class Members(msgspec.Struct, kw_only=True):
     running: int = 0
 
 
-class StepState(msgspec.Struct, kw_only=True):
+class StepState(_Node, kw_only=True):
     """One step. ``status`` here is what was decided; the phase of a live attempt is its facts' business.
 
     ``unmet`` counts the needs that have no outcome yet, ``barred`` says that one of them did not end well; ``used`` the
@@ -149,7 +179,7 @@ class StepState(msgspec.Struct, kw_only=True):
         return not self.terminal and not self.asks
 
 
-class ExecutionState(msgspec.Struct, kw_only=True):
+class ExecutionState(_Node, kw_only=True):
     """One run of a workflow.
 
     ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.model.decide import decide
+from muster.model.envelope import encode
 from muster.model.names import SCHEDULER
 from muster.model.replay import replay
 from muster.model.transitions import BY_TYPE, TERMINAL
@@ -185,3 +188,23 @@ def test_progress_never_goes_back(definition: dict[str, Any], seed: int) -> None
                 assert ranks.get(was, 2) < 2 or step.status == was
                 before[key] = step.status
             assert 0 <= execution.open <= len(execution.steps) + 1
+
+
+@often
+@given(workflows(), SEEDS)
+def test_a_copy_of_the_state_goes_its_own_way(definition: dict[str, Any], seed: int) -> None:
+    """What is decided on a copy comes out as it does on the state, and changes nothing there."""
+    chance = random.Random(seed)
+    play = Play(POLICY)
+    elect(play, "s0")
+    play.submit(definition)
+    for _ in range(30):
+        act(play, chance)
+    before, copied = picture(play.state), deepcopy(play.state)
+    assert picture(copied) == before
+    later = play.now + timedelta(seconds=30)
+    copied.revisit()
+    now = [encode(event) for event in decide(copied, later).events]
+    assert picture(play.state) == before
+    play.state.revisit()
+    assert now == [encode(event) for event in decide(play.state, later).events]
