@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "diff": ("muster.cli.diff:diff", "Show what changed in an execution between two points."),
     "logs": ("muster.cli.logs:logs", "Print what an execution's steps printed."),
     "cancel": ("muster.cli.cancel:cancel", "Cancel an execution."),
+    "resume": ("muster.cli.resume:resume", "Give a step the input it waits for."),
     "clear": ("muster.cli.clear:clear", "Erase finished executions from the log."),
     "events": ("muster.cli.events:events", "Print events of the log, or record an execution."),
     "log": ("muster.cli.log:log", "Verify the log and its archive; archive old executions."),

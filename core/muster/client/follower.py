@@ -349,6 +349,8 @@ def _ended(status: str, event: Event, **more: Any) -> Mapping[str, Any]:
 
 
 def _attempt_changes(step: StepView, event: Event) -> Mapping[str, Any]:
+    if step.status == "waiting":  # a fact of the attempt that failed comes late
+        return {}
     match event.data:
         case catalogue.AttemptAccepted():
             return {"status": "preparing"} if step.status == "scheduled" else {}
