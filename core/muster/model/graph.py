@@ -38,7 +38,7 @@ class _Chart:
 
     def lines(self, plan: Plan) -> Iterator[str]:
         yield "---"
-        yield f"title: {plan.workflow.name}"
+        yield f'title: "{plan.workflow.name}"'  # a name may be a word or a number to YAML
         yield "---"
         yield "flowchart TD"
         yield from self.block(plan.block, 1)

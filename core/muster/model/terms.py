@@ -62,7 +62,9 @@ class Term:
         return f"Term({self._source!r})"
 
     def __getattr__(self, name: str) -> Term:
-        if name.startswith("__"):
+        if name.startswith(
+            "_"
+        ):  # what Python and notebooks look for; an input of such a name is inputs["_name"]
             raise AttributeError(name)
         return self[name]
 

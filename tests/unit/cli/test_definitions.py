@@ -54,7 +54,7 @@ def test_explain_says_what_will_run(hello: Path):
 def test_graph_draws_mermaid(hello: Path):
     """As text, or in an object."""
     text = run("graph", hello).stdout
-    assert text.startswith("---\ntitle: hello\n---\nflowchart TD\n")
+    assert text.startswith('---\ntitle: "hello"\n---\nflowchart TD\n')
     assert json.loads(run("graph", hello, "--json").stdout)["mermaid"] == text
 
 

@@ -129,7 +129,7 @@ def test_the_picture_has_a_box_for_each_block_and_dashes_for_handlers():
     """
     assert mermaid(lower(load(text.encode(), name="w.yaml"))) == textwrap.dedent("""\
         ---
-        title: small
+        title: "small"
         ---
         flowchart TD
             s1["a<br/>b:1"]

@@ -90,7 +90,8 @@ def test_what_is_no_value_is_refused():
         inputs.a + float("nan")
     with pytest.raises(ExpressionError, match="1 places and is given 2 values"):
         cel("{}", 1, 2)
-    assert not hasattr(inputs, "__length_hint__")
+    assert not hasattr(inputs, "_repr_html_")
+    assert source(inputs["_x"]) == "inputs._x"
 
 
 VALUES = st.recursive(
