@@ -8,14 +8,17 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
 from jsonschema.protocols import Validator
 
 from muster.model.document import parse
 from muster.model.errors import WorkflowInvalidError
+from muster.model.printing import to_yaml
 from muster.model.schema import schema
-from muster.model.validation import load
+from muster.model.validation import from_object, load
 from muster.model.validation.kinds import ACTIONS
 from muster.model.workflow import Step
+from tests.fixtures.constructs import workflows
 
 ROOT = Path(__file__).resolve().parents[3]
 BLOCKS = re.findall(
@@ -91,3 +94,12 @@ def test_what_has_the_right_shape_does(case: str, validator: Validator):
     """Also what is rarely written."""
     inner: Any = {"name": "inner", "inputs": {"a": {}}, "steps": [RUN]}
     validator.validate({"name": "w", "steps": [RIGHT[case]], "workflows": {"inner": inner}})
+
+
+@settings(deadline=None)
+@given(workflows(8))
+def test_any_valid_workflow_fits_the_schema(definition: dict[str, Any]):
+    """As it is written, and as Muster writes it."""
+    found = jsonschema.Draft202012Validator(schema())
+    found.validate(definition)
+    found.validate(parse(to_yaml(from_object(definition)).encode(), name="w.yaml").data)
