@@ -47,6 +47,20 @@ def begin(round_: Round, execution: ExecutionState, step: StepState, cause: str)
         write(round_, execution, step, c.StepFailed(error=_info(error, step)), cause)
 
 
+def abandon(round_: Round, execution: ExecutionState, step: StepState, due_at: datetime) -> None:
+    """The time of its handler is over."""
+    body = c.StepCancelled(reason="the time for what is run at the end is over")
+    write(round_, execution, step, body, timer("ending", due_at))
+
+
+def cancel_child(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
+    """Have the child of the step end; the step ends when it has."""
+    child = round_.state.executions.get(step.child)
+    if child is not None and child.ending != "cancelled":
+        body = c.ExecutionEnding(outcome="cancelled", reason=execution.ending_reason, with_parent=True)
+        round_.write(body, cause, execution=child.id)
+
+
 def advance(round_: Round, execution: ExecutionState, step: StepState) -> None:
     """Give the step its outcome if it has come that far."""
     if not step.terminal and (advancing := _ADVANCE.get(step.plan.primitive)) is not None:
@@ -170,6 +184,8 @@ def _repeated(round_: Round, execution: ExecutionState, step: StepState) -> None
     elif len(members.results) < len(members.items):
         if execution.leaving(step):
             _left(round_, execution, step)
+        elif (due_at := execution.over(step, round_.now)) is not None:
+            abandon(round_, execution, step, due_at)
     else:
         write(round_, execution, step, _succeeded(_gathered(execution, step, members)), _cause(step))
 
@@ -277,10 +293,7 @@ def _called(round_: Round, execution: ExecutionState, step: StepState) -> None:
     elif step.child_ended == "cancelled":
         _child_cancelled(round_, execution, step)
     elif execution.stopping and execution.leaving(step):
-        child = round_.state.executions.get(step.child)
-        if child is not None and child.ending != "cancelled":
-            body = c.ExecutionEnding(outcome="cancelled", reason=execution.ending_reason, with_parent=True)
-            round_.write(body, execution.left_because(step), execution=child.id)
+        cancel_child(round_, execution, step, execution.left_because(step))
 
 
 def _call_again(round_: Round, execution: ExecutionState, step: StepState) -> None:

@@ -163,7 +163,9 @@ def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if step.terminal:
         return
     leaving = execution.leaving(step)
-    if step.attempt is not None and _live(step):
+    if (due_at := execution.over(step, round_.now)) is not None:
+        _abandon(round_, execution, step, due_at)
+    elif step.attempt is not None and _live(step):
         _attempt(round_, execution, step, step.attempt)
     elif step.status == "pending" and step.ready and not (leaving or execution.closing):
         _begin(round_, execution, step)
@@ -171,6 +173,20 @@ def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
         control.advance(round_, execution, step)
     if leaving:
         _leave(round_, execution, step)
+
+
+def _abandon(round_: Round, execution: ExecutionState, step: StepState, due_at: datetime) -> None:
+    """The time of the handler is over that the step belongs to; what has come by now still counts."""
+    if step.attempt is not None and _live(step):
+        _attempt(round_, execution, step, step.attempt)
+        if _live(step):
+            _give_up(round_, execution, step, step.attempt, due_at)
+    elif step.started and step.plan.primitive in {"choose", "each", "child"}:
+        control.advance(round_, execution, step)
+        control.cancel_child(round_, execution, step, timer("ending", due_at))
+        return
+    if not step.terminal:
+        control.abandon(round_, execution, step, due_at)
 
 
 def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
@@ -228,8 +244,6 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
         _lost(round_, execution, step, attempt, error, timer("accept", due_at))
     elif execution.stopping and execution.leaving(step):
         _stop(round_, execution, step, attempt)
-    elif step.frame.handler and execution.finish_due is not None and round_.now >= execution.finish_due:
-        _give_up(round_, execution, step, attempt, execution.finish_due)
 
 
 def _absence(machine: Machine) -> MusterError:

@@ -16,6 +16,7 @@ shuffles histories to hold us to it). Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from muster.model import catalogue as c
@@ -124,11 +125,13 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
         return
     execution.ending, execution.ending_id, execution.latest_id = data.outcome, event.id, event.id
     execution.ending_due = ending_due(state, execution, event.time)
+    execution.handlers_due = event.time + timedelta(seconds=state.policy.handler_timeout_s)
     execution.error, execution.ending_reason, execution.outputs = data.error, data.reason, data.outputs
     for path in execution.steps:
         state.touch(execution.id, path)
     state.touch(execution.id, "")
     state.arm(execution.ending_due, "ending", execution.id, "")
+    state.arm(execution.handlers_due, "ending", execution.id, "")
     frames.finish(state, execution, event)
 
 

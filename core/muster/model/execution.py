@@ -205,6 +205,7 @@ class ExecutionState(_Node, kw_only=True):
     status: str = "queued"
     ending: str | None = None
     ending_due: datetime | None = None
+    handlers_due: datetime | None = None
     ending_id: str | None = None
     ending_reason: str = ""
     latest_id: str | None = None
@@ -279,6 +280,16 @@ class ExecutionState(_Node, kw_only=True):
                 return False
             at = at.around
         return at is None and self.ending is not None
+
+    def over(self, step: StepState, now: datetime) -> datetime | None:
+        """When the time of the handler was over that the step belongs to, if it is."""
+        at: Frame | None = step.frame
+        due_at = None
+        while at is not None:
+            if at.role == "handler":
+                due_at = self.finish_due if at is self.finish else self.handlers_due
+            at = at.around
+        return due_at if due_at is not None and now >= due_at else None
 
     def left_because(self, step: StepState) -> str:
         """The event for which the step must not start any more."""

@@ -54,7 +54,7 @@ def ready(state: State, execution: ExecutionState, step: StepState, event: Event
     step.ready_at, step.ready_id, step.variables = event.time, event.id, execution.variables
     execution.count(step)
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
-    if plain and not execution.leaving(step):
+    if plain and not execution.leaving(step) and execution.over(step, event.time) is None:
         enqueue(state, execution, step)
     else:
         state.touch(execution.id, step.path)
@@ -194,6 +194,7 @@ def next_members(state: State, execution: ExecutionState, step: StepState, event
         and members.running < loop.max_parallel
         and not (members.failed and loop.on_failure == "drain")
         and not execution.leaving(step)
+        and execution.over(step, event.time) is None
     ):
         number = members.begun
         members.begun += 1

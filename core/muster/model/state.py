@@ -80,6 +80,8 @@ class State:
     def _rearm(self, execution: ExecutionState) -> None:
         if execution.ending_due is not None:
             self.arm(execution.ending_due, "ending", execution.id, "")
+        if execution.handlers_due is not None:
+            self.arm(execution.handlers_due, "ending", execution.id, "")
         if execution.finish_due is not None:
             self.arm(execution.finish_due, "ending", execution.id, "")
         for path, step in execution.steps.items():

@@ -223,3 +223,39 @@ def test_leaders_may_die_one_after_the_other():
             play = succeed(play.log[: decided[few - 1]] if len(decided) >= few else play.log, f"s{term + 1}")
         assert ends(play) == expected
         assert replay(play.log).differences == []
+
+
+HANDLERS = {
+    "input": [{"id": "h", "wait_for_input": {}}, run("b", needs=["h"])],
+    "sleep": [{"id": "h", "sleep": "5h"}],
+    "container": [run("h"), run("b", needs=["h"])],
+    "queue": [run("g", resources={"slots": 3}), run("h", resources={"slots": 4})],
+    "loop": [
+        {
+            "id": "h",
+            "for_each": {"in": [1, 2], "max_parallel": 1, "steps": [{"id": "a", "wait_for_input": {}}]},
+        }
+    ],
+    "child": [{"id": "h", "workflow": "inner", "inputs": {"x": 1}}],
+}
+
+
+@pytest.mark.parametrize("where", ["on_finish", "on_failure"])
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_that_takes_too_long_is_given_up(name: str, where: str):
+    """Whatever it waits for: the execution ends as it had to, and nothing of it stays."""
+    first: dict[str, Any] = {"id": "a", "error": "no"}
+    definition: dict[str, Any] = {"name": "w", "workflows": {"inner": INNER}, "steps": [first]}
+    (definition if where == "on_finish" else first)[where] = HANDLERS[name]
+    play = Play(POLICY)
+    elect(play, "s1")
+    play.connect("m1", slots=4)
+    play.submit(definition)
+    for ref in play.refs():
+        play.begin(ref)
+    for _ in range(20):
+        play.later(POLICY.handler_timeout_s / 4)
+        play.obey()
+    assert not play.state.executions
+    assert len(play.events("execution.failed")) == 1
+    assert replay(play.log).differences == []
