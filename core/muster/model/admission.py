@@ -109,9 +109,7 @@ def child_queued(
 ) -> c.ExecutionQueued:
     """What queues the child of a ``workflow`` step. Raises what a submit of the same would be refused with."""
     check_execution(id_)
-    parent = execution.plan.workflow
-    workflow = parent.workflows[step.plan.step.workflow or ""]
-    workflow = msgspec.structs.replace(workflow, workflows={**parent.workflows, **workflow.workflows})
+    workflow = execution.plan.workflow.workflows[step.plan.step.workflow or ""]
     _check_steps(round_, workflow)
     return c.ExecutionQueued(
         workflow=workflow,
