@@ -126,7 +126,7 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str]) -> None
         )
     console.print(steps)
     _more(console, len(view.steps) - len(chosen), "steps")
-    for text in abridged(why):
+    for text in abridged(why, ": "):
         console.print(Text(terminal.safe(text), style="yellow"))
     transitions = table("\nTransitions", "#", "at", "type", "from", "to", "step")
     told = [row for row in view.transitions if row.step is None or not crowded(view, row.step)]

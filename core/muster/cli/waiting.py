@@ -68,9 +68,9 @@ async def tell_questions(terminal: Terminal, watch: Watch, shown: Shown) -> None
             told |= {step.path for step in fresh}
 
 
-def abridged(found: dict[str, str]) -> list[str]:
+def abridged(found: dict[str, str], between: str = " waits: ") -> list[str]:
     """A line for each step that waits, and at most so many as a person reads."""
-    lines = [f"{path} waits: {sentence}" for path, sentence in found.items()]
+    lines = [f"{path}{between}{sentence}" for path, sentence in found.items()]
     more = len(lines) - LINES_MAX
     return lines if more <= 0 else [*lines[:LINES_MAX], f"… and {more} more steps wait"]
 
