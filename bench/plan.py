@@ -17,6 +17,7 @@ class Plan:
     submits: int = 50
     containers: int = 20
     containers_at_once: int = 20
+    events: int = 1_000_000
     patience_s: float = 20.0
     """How long a measurement waits for others on this machine to be quiet."""
 
@@ -25,5 +26,14 @@ class Plan:
         return not self.only or not self.only.isdisjoint(names)
 
 
-QUICK = Plan(fanout=100, chain=10, chains=1, submits=10, containers=3, containers_at_once=4, patience_s=0.0)
+QUICK = Plan(
+    fanout=100,
+    chain=10,
+    chains=1,
+    submits=10,
+    containers=3,
+    containers_at_once=4,
+    events=20_000,
+    patience_s=0.0,
+)
 """Shows that everything works, in seconds; the figures compare with nothing."""

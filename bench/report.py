@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 ALWAYS: Final = "_sync_always"
-UNITS: Final = {"per_s": "1/s", "ms": "ms", "mb": "MB", "ratio": "", "cpu_s": "s"}
+UNITS: Final = {"per_s": "1/s", "ms": "ms", "us": "µs", "mb": "MB", "ratio": "", "cpu_s": "s"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,9 @@ GOALS: Final = {
     "hop_ms_p50": Goal(4),
     "submit_to_result_ms_p50": Goal(5.5),
     "container_ratio_to_bare": Goal(1.05),
+    "rebuild_events_per_s": Goal(25_000, more_is_better=True),
+    "archive_rebuild_events_per_s": Goal(100_000, more_is_better=True),
+    "rebuild_reader_wait_ms": Goal(100),
 }
 
 

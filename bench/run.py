@@ -11,13 +11,17 @@ from typing import Final
 
 import containers
 import overhead
+import rebuild
 from plan import QUICK, Plan
 from report import ALWAYS, Figure, lines, table
 from stack import BenchError
 
 # Without a setting JetStream syncs every two minutes; with `always`, as in nats.conf, before it acknowledges.
 MODES: Final = {"": None, ALWAYS: "always"}
-NAMES: Final = [f"{name}{suffix}" for suffix in MODES for name in (*overhead.NAMES, *containers.NAMES)]
+NAMES: Final = [
+    *(f"{name}{suffix}" for suffix in MODES for name in (*overhead.NAMES, *containers.NAMES)),
+    *rebuild.NAMES,
+]
 
 
 def main() -> int:
@@ -44,6 +48,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--slots", metavar="N", type=int, default=Plan.slots, help="slots of the agent (%(default)s)"
     )
+    parser.add_argument(
+        "--events", metavar="N", type=int, help="events of the past that is rebuilt (1,000,000)"
+    )
     parser.add_argument("--quick", action="store_true", help="one small run: shows that it works, no figures")
     parser.add_argument("--detail", action="store_true", help="CPU and memory of each process as well")
     return parser.parse_args()
@@ -59,7 +66,7 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
         for suffix, sync in MODES.items():
             names = (name for name in asked if name.endswith(ALWAYS) == bool(suffix))
             plan = _plan(options, frozenset(name.removesuffix(suffix) for name in names))
-            for part in (overhead, containers):
+            for part in (overhead, containers, rebuild):
                 if plan.only.isdisjoint(part.NAMES) or (part is containers and obstacle):
                     continue
                 for name, value in part.measure(plan, sync).items():
@@ -71,7 +78,8 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
 
 
 def _plan(options: argparse.Namespace, only: frozenset[str]) -> Plan:
-    return replace(QUICK if options.quick else Plan(), only=only, slots=options.slots)
+    plan = QUICK if options.quick else Plan()
+    return replace(plan, only=only, slots=options.slots, events=options.events or plan.events)
 
 
 if __name__ == "__main__":

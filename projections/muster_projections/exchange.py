@@ -9,10 +9,11 @@ three names cannot be given to other files at once. So:
 4. The old log and index are removed, then the note.
 
 Killed before 3, the old view has all that belongs to it, and who has it open goes on. Killed after 3, the new file
-lies beside the old one's empty log: whoever opens the view next finds the note and does 4 first (``mend``). Steps 3 and
-4 are a few system calls under ``swapping``; readers wait for nothing else. Who has the old file open goes on reading
-that: its log and index are removed, not changed. The projector looks whether its file is still the view before it
-writes; and SQLite removes a log by name only where the file is still where it was opened.
+lies beside the old one's empty log: whoever opens the view next finds the note and does 4 first (``mend``). Steps 2 to
+4 are a few system calls under ``swapping``; readers wait for nothing else. (After a power cut nobody has the old index
+open, and SQLite makes it anew: the note need not reach the disk.) Who has the old file open goes on reading that: its
+log and index are removed, not changed. The projector looks whether its file is still the view before it writes; and
+SQLite removes a log by name only where the file is still where it was opened.
 """
 
 from __future__ import annotations
@@ -46,10 +47,9 @@ def exchange(shadow: Path, view: Path) -> None:
     if view.exists() and not _settle(view):
         _discard_beside(view)  # of a file that is damaged, or no view at all
     note = _note(view)
-    note.write_text(str(shadow.stat().st_ino))
-    sync(note)
     fault.halt("projections.exchange.before")
     with swapping(view, alone=True):
+        note.write_text(str(shadow.stat().st_ino))
         fault.halt("projections.rename.before")
         shadow.replace(view)
         fault.halt("projections.rename.after")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -103,10 +104,12 @@ class Shadow:
         """Fold what the log holds up to ``goal``."""
         if goal > self.store.sequence:
             reading = self._broker.history.read(self.store.sequence + 1, stop=goal)
-            async with aclosing(ahead(gathered(reading))) as batches:
-                async for batch in batches:
-                    self.events += await self._desk.run(self.store.write, batch)
-                    watch(Progress(self.events, self.store.sequence, max(goal, self.aim)))
+            with _unlittered():
+                async with aclosing(ahead(gathered(reading))) as batches:
+                    async for batch in batches:
+                        self.events += await self._desk.run(self.store.write, batch)
+                        watch(Progress(self.events, self.store.sequence, max(goal, self.aim)))
+                        gc.collect(0)
             # The last events of the log may be erased ones; the view reflects them all the same.
             await self._desk.run(self.store.move, goal)
 
@@ -175,6 +178,21 @@ class Shadow:
 def _position(connection: Any) -> tuple[int, str | None]:
     sequence, created = connection.execute("SELECT sequence, created FROM position").fetchone()
     return sequence, created
+
+
+@contextmanager
+def _unlittered() -> Iterator[None]:
+    """Garbage is looked for between batches only, and not while thousands of events are alive that are none.
+
+    Measured: a fifth of the CPU of a rebuild.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 async def gathered(batches: AsyncGenerator[list[Recorded], None]) -> AsyncGenerator[list[Recorded], None]:

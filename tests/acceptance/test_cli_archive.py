@@ -27,6 +27,13 @@ def ran(muster: Muster, name: str = "you") -> str:
     return execution
 
 
+def doctors_word(muster: Muster) -> dict[str, str]:
+    """What the doctor says of the archive."""
+    said = [json.loads(line) for line in muster("doctor", "--json", code=None).stdout.splitlines()]
+    [found] = [each for each in said if each["name"] == "archive"]
+    return found
+
+
 def moved(muster: Muster) -> None:
     """Return when the stream has let go what was archived."""
     deadline = time.monotonic() + 20
@@ -62,6 +69,8 @@ def test_everything_works_the_same_over_the_border(muster: Muster):
     assert report["ok"]
     assert report["objects"] >= 1
     assert report["findings"] == []
+    assert doctors_word(muster)["level"] == "OK"
+    assert "nats:muster_archive" in doctors_word(muster)["message"]
     again = ran(muster, "me")
     assert muster.json("show", again)["status"] == "succeeded"
 
@@ -152,6 +161,7 @@ def test_a_lost_object_is_named(muster: Muster):
     assert not report["ok"]
     assert any("archived to nats:muster_archive" in each["message"] for each in report["findings"])
     assert "WRONG" in muster("log", "verify", code=1).stdout
+    assert doctors_word(muster)["level"] == "FAIL"
     failed = muster("events", code=3).stderr
     assert "muster_archive" in failed
 

@@ -96,10 +96,29 @@ def test_the_program_of_the_readme_runs(muster: Muster):
     assert done.stdout == "Hello, you!\n"
 
 
+def test_the_test_of_the_readme_is_one(tmp_path: Path):
+    """What the README shows of a test of one's own passes on a recorded run."""
+    (tmp_path / "test_readme.py").write_text(PROGRAMS[1])
+    (tmp_path / "run.jsonl").write_bytes((ROOT / "examples/testing/tests/run.jsonl").read_bytes())
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        str(tmp_path),
+    ]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+
+
 def test_a_plain_nats_client_resumes_by_sequence(muster: Muster, tmp_path: Path):
     """The subscriber in the README gets every failed step once, also what happened while it was away."""
     program = tmp_path / "subscriber.py"
-    program.write_text(PROGRAMS[1].replace("nats://127.0.0.1:4222", muster.url))
+    program.write_text(PROGRAMS[-1].replace("nats://127.0.0.1:4222", muster.url))
     muster("run", "fails.yaml", code=1)
     first = listen(muster, program)
     muster("run", "fails.yaml", code=1)

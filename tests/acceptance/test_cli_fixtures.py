@@ -54,6 +54,44 @@ def test_what_is_not_there_cannot_be_recorded(muster: Muster):
     assert "There is no execution nobody" in muster("events", "nobody", "--json", code=2).stderr
 
 
+@pytest.mark.timeout(180)  # some fifteen commands, each a process of its own
+def test_executions_that_share_a_machine_are_recorded_apart(muster: Muster):
+    """Of runs that press each other for room, each has a recording that replays, with a redacted one beside it."""
+    muster.write("press.yaml", PRESS)
+    ids = [f"press-{number}" for number in range(3)]
+    runs = [muster.begin("run", "press.yaml", "-i", f"n={each[-1]}", "--id", each) for each in ids]
+    assert [run.end() for run in runs] == [0, 0, 0]
+    recorded = {}
+    for each in ids:
+        recorded[f"{each}.jsonl"] = muster("events", each, "--json").stdout
+        recorded[f"{each}-redacted.jsonl"] = muster("events", each, "--json", "--redact").stdout
+    for name, text in recorded.items():
+        muster.write(name, text)
+    found = muster.json_lines("replay", *recorded)
+    assert [(each["differences"], each["decisions"] > 10) for each in found] == [([], True)] * len(recorded)
+    assert all(
+        f'"{other}"' in recorded[f"{each}.jsonl"] for each, other in zip(ids, ids[1:] + ids, strict=False)
+    )
+
+    muster("clear", ids[0])
+    assert "1 other execution of that time may have been cleared" in muster("events", ids[1]).stderr
+
+
+PRESS = """\
+name: press
+inputs: {n: {type: integer}}
+steps:
+  - {id: a, image: i, command: sleep 2}
+  - {id: b, image: i, command: sleep 1, resources: {slots: 2}}
+  - id: c
+    image: i
+    command: "test -e $HOME/flag-$N || { touch $HOME/flag-$N; exit 1; }"
+    environment: {N: "${{ inputs.n }}"}
+    needs: [a]
+    retry: {max_attempts: 2, backoff: {initial: 200ms}}
+"""
+
+
 def test_a_redacted_recording_says_nothing_and_replays(muster: Muster, execution: str):
     """With --redact no value is left, and the decisions are made again from what stands for them."""
     plain = muster("events", execution, "--json").stdout

@@ -103,11 +103,41 @@ CHANGES: Final[dict[str, Change]] = {
         "state.policy = data.policy if state.term <= 1 and data.policy else state.policy",
         "decisions rest on the policy of who leads",
     ),
+    "policy-must-be-recorded": Change(
+        f"{MODEL}/evolve.py",
+        "state.policy = data.policy or state.policy",
+        "state.policy = data.policy  # type: ignore[assignment]",
+        "an early release did not record its policy",
+    ),
     "online-again-unnoticed": Change(
         f"{MODEL}/evolve.py",
         "machine.offline_session, machine.offline_id = 0, None",
         "machine.offline_id = None",
         "a machine that beats again is given steps again",
+    ),
+    "patience-from-the-beginning": Change(
+        f"{MODEL}/evolve.py",
+        "machine.offline_at = event.time",
+        "machine.offline_at = None",
+        "a machine that is named is waited for from when it went",
+    ),
+    "timers-are-forgotten": Change(
+        f"{MODEL}/state.py",
+        "            self._rearm(execution)\n",
+        "            pass\n",
+        "what was due under one leader is due under the next",
+    ),
+    "acceptance-is-forgotten": Change(
+        f"{MODEL}/state.py",
+        'self.arm(accept_due(self, step.attempt), "accept", execution.id, path)',
+        "pass",
+        "a start that nobody took up under one leader is lost under the next",
+    ),
+    "executions-in-any-order": Change(
+        f"{MODEL}/state.py",
+        "found.sort(key=lambda execution: execution.position)",
+        "found.sort(key=lambda execution: execution.id)",
+        "a round looks at executions in the order in which they were accepted",
     ),
     # ---- retry
     "one-try-too-many": Change(

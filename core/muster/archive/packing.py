@@ -116,12 +116,17 @@ def first_of(data: bytes, name: str) -> int:
 
 def lines(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
     """``(sequence, line)`` of each event, the line as it was on the wire. Raises ArchiveDamagedError."""
+    for part in texts(data, name):
+        for text in part:
+            yield numbered(text, name)
+
+
+def texts(data: bytes, name: str) -> Iterator[list[bytes]]:
+    """The lines as they stand in the object, some at a time. Raises ArchiveDamagedError."""
     rest = b""
     for part in _unpacked(data, name):
         *whole, rest = (rest + part).split(b"\n")
-        for text in whole:
-            if text:
-                yield numbered(text, name)
+        yield [text for text in whole if text]
     if rest:
         raise ArchiveDamagedError(
             f"The object of {name} in the archive ends in the middle of a line.", name=name
@@ -147,10 +152,9 @@ def _unpacked(data: bytes, name: str) -> Iterator[bytes]:
 
 def numbered(text: bytes, name: str) -> tuple[int, bytes]:
     """The place and the line on the wire of one line of an object. Raises ArchiveDamagedError."""
-    at = text.rfind(_NUMBERED)
-    digits = text[at + len(_NUMBERED) : -1]
-    if at > 0 and digits.isdigit() and text.endswith(b"}"):
-        return int(digits), text[:at] + b"}"
+    line, found, digits = text.rpartition(_NUMBERED)
+    if found and digits[:-1].isdigit() and digits[-1] == 125:  # a closing brace
+        return int(digits[:-1]), line + b"}"
     [recorded] = _parsed([text], name)
     return recorded.sequence, recorded.event.line or b""
 

@@ -10,6 +10,7 @@ import asyncio
 import heapq
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from itertools import islice
 from operator import attrgetter
 from typing import Final
 
@@ -39,10 +40,12 @@ class Choice:
 
     def decoded(self, sequence: int, line: bytes, name: str) -> Recorded | None:
         """The event of the line if it is wanted. Raises ArchiveDamagedError."""
+        if self._all:
+            return packing.recorded(sequence, line, name)
         if self._needles and not any(needle in line for needle in self._needles):
             return None
         recorded = packing.recorded(sequence, line, name)
-        return recorded if self._all or self.matches(names.event(recorded.event)) else None
+        return recorded if self.matches(names.event(recorded.event)) else None
 
 
 def _needle(subject: str) -> bytes:
@@ -60,22 +63,34 @@ class Run:
     def __init__(self, name: str, data: bytes, choice: Choice) -> None:
         self._name = name
         self._choice = choice
-        self._lines = packing.lines(data, name)
-        self._ahead = next(self._lines, None)
+        self._parts = packing.texts(data, name)
+        self._texts: list[bytes] = []
+        self._at = 0
+        self.next = self._look()
 
-    @property
-    def next(self) -> int | None:
+    def _look(self) -> int | None:
         """The sequence that comes next; None at the end."""
-        return self._ahead[0] if self._ahead else None
+        while self._at == len(self._texts):
+            texts = next(self._parts, None)
+            if texts is None:
+                return None
+            self._texts, self._at = texts, 0
+        return packing.numbered(self._texts[self._at], self._name)[0]
 
     def take(self, low: int, high: int, found: list[Recorded]) -> None:
         """Add what is wanted from ``low`` to ``high``, and go beyond it."""
-        ahead = self._ahead
-        while ahead is not None and ahead[0] <= high:
-            if ahead[0] >= low and (recorded := self._choice.decoded(*ahead, self._name)) is not None:
-                found.append(recorded)
-            ahead = next(self._lines, None)
-        self._ahead = ahead
+        numbered, decoded, name = packing.numbered, self._choice.decoded, self._name
+        while self.next is not None and self.next <= high:
+            beyond = None
+            for text in islice(self._texts, self._at, None):
+                sequence, line = numbered(text, name)
+                if sequence > high:
+                    beyond = sequence
+                    break
+                self._at += 1
+                if sequence >= low and (recorded := decoded(sequence, line, name)) is not None:
+                    found.append(recorded)
+            self.next = self._look() if beyond is None else beyond
 
 
 class Runs:

@@ -177,7 +177,12 @@ async def _of_muster(settings: Settings) -> list[Check]:
     broker = await connect(settings, name="muster-doctor")
     try:
         last = (await broker.log.position()).last
-        return [await view(settings, last), await scheduler(broker), *await machines(broker)]
+        return [
+            await view(settings, last),
+            await archive(broker),
+            await scheduler(broker),
+            *await machines(broker),
+        ]
     except BrokerError as error:
         return [Check(name="log", level="FAIL", message=error.message, remedy=error.advice)]
     finally:
@@ -205,6 +210,26 @@ async def view(settings: Settings, last: int) -> Check:
         level="WARN" if behind > BEHIND_WARN else "OK",
         message=f"{settings.view_path} is {behind} events behind",
         remedy="Run the projections: muster projections." if behind > BEHIND_WARN else "",
+    )
+
+
+async def archive(broker: Broker) -> Check:
+    """Whether the places that the log names can be reached from here; what they hold is for muster log verify."""
+    newest = await broker.log.last(subjects.ARCHIVED)
+    if newest is None:
+        return Check(name="archive", level="OK", message="nothing was archived yet")
+    try:
+        places = await broker.archive.places()
+        for objects in places:
+            await objects.get(["-"])
+    except BrokerError as error:
+        return Check(name="archive", level="FAIL", message=error.message, remedy=error.advice)
+    ago = duration(max((datetime.now(UTC) - newest.event.time).total_seconds(), 0))
+    where = " and ".join(objects.place for objects in places) or getattr(newest.event.data, "place", "")
+    return Check(
+        name="archive",
+        level="OK",
+        message=f"{len(broker.archive.manifest.after(0))} executions in {where}, the last moved {ago} ago",
     )
 
 

@@ -11,7 +11,7 @@ from muster.cli.reading import reading
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock
 from muster.client.client import Client
-from muster.client.recording import record
+from muster.client.recording import erased_beside, record
 from muster.client.timeline import detail, label
 from muster.model import fixture, subjects
 from muster.model.envelope import Event, Recorded, encode
@@ -42,8 +42,8 @@ KEY_LENGTH_MIN: Final = 16  # characters; a shorter key of a person's making is 
     "--redact-key",
     metavar="KEY",
     envvar="MUSTER_REDACT_KEY",
-    show_envvar=True,
-    help="Equal values have equal stand-ins in all that is redacted with this key; without one, in this fixture only.",
+    help="Equal values have equal stand-ins in all that is redacted with this key; without one, in this fixture only.  "
+    "[env: MUSTER_REDACT_KEY]",
 )
 def events(
     terminal: Terminal,
@@ -147,8 +147,17 @@ def _check_alone(execution: str, options: dict[str, Any]) -> None:
 
 async def _recorded(terminal: Terminal, execution: str) -> list[Recorded]:
     async with Client(settings=terminal.settings) as client:
+        history = client.broker.history
         with reading(terminal) as progress:
-            return await record(client.broker.history, execution, progress)
+            recorded = await record(history, execution, progress)
+        if erased := await erased_beside(history, recorded):
+            others = "1 other execution" if erased == 1 else f"{erased} other executions"
+            click.echo(
+                f"Mind: {others} of that time may have been cleared since. What room they held is not known any more: "
+                "a decision that waited for it may come out differently in a replay.",
+                err=True,
+            )
+        return recorded
 
 
 async def _check(client: Client, execution: str) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from muster.broker.interface import Broker
 
 ANSWER_LIMIT_S: Final = (
-    60.0  # between two words of the scheduler; it archives some hundred executions a second
+    60.0  # between two words of the scheduler, which come with every hundred executions
 )
 
 

@@ -10,8 +10,9 @@ from muster.cli import failures
 from muster.cli.replay import as_object, side_by_side
 from muster.cli.serving import Shutdown, connect
 from muster.clock import Clock
-from muster.model.shadow import Disagreement
-from muster.scheduler.shadow import Notice, Shadow, Standing
+from muster.model.shadow import Disagreement, key
+from muster.scheduler.report import Notice, Standing
+from muster.scheduler.shadow import Shadow
 
 if TYPE_CHECKING:
     from muster.cli.terminal import Terminal
@@ -116,9 +117,12 @@ def sentence(found: Disagreement) -> str:
         return f"this version fails{after}: {found.error}"
     if found.kind == "owed":
         return f"the leader {found.leader} has not decided {_about(now)}"
-    if then is None or now is None:
-        who = "only this version decides" if then is None else "only the leader decided"
-        return f"{who} {_about(now if then is None else then)}"
+    if then is None or found.key is not None:
+        return f"only this version decides {_about(now)}"
+    if now is None:
+        return f"only the leader decided {_about(then)}"
+    if key(then) != key(now):
+        return f"the leader decided {_about(then)} where this version decides {_about(now)}"
     return f"{_about(then)} comes out differently"
 
 

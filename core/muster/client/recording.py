@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 
 from muster.broker.interface import LogReader
 from muster.model import catalogue as c
 from muster.model import subjects
 from muster.model.envelope import Recorded
+from muster.model.erasure import spans
 from muster.model.errors import ExecutionNotFoundError
 from muster.model.names import check_execution
 from muster.model.recording import OTHERS, Recorder
@@ -37,6 +38,20 @@ async def record(log: LogReader, execution: str, progress: Progress | None = Non
     for recorded in own:
         recorder.add(recorded)
     return recorder.recording()
+
+
+async def erased_beside(log: LogReader, recording: Sequence[Recorded]) -> int:
+    """How many executions stood in the log while this one lived and were cleared since.
+
+    What room they held on machines is not known any more: a decision that waited for it may not be explained.
+    """
+    queued = next(r.sequence for r in recording if isinstance(r.event.data, c.ExecutionQueued))
+    last, found = recording[-1].sequence, 0
+    async with aclosing(log.read(queued, subjects=[subjects.CLEARED])) as batches:
+        async for batch in batches:
+            gone = (span for recorded in batch for span in spans(recorded))
+            found += sum(span.first <= last and span.last >= queued for span in gone)
+    return found
 
 
 async def _own(log: LogReader, execution: str) -> deque[Recorded]:

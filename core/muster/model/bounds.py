@@ -59,29 +59,29 @@ def check(source: str) -> None:
         _refuse(source, "could take too long, whatever the values are")
 
 
-def check_cost(source: str, scope: Mapping[str, Any]) -> int:
+def check_cost(source: str, scope: Mapping[str, Any], limit: int = EXPRESSION_COST_MAX) -> int:
     """What the expression can cost on these values, which are all that CEL is given.
 
-    Raises ExpressionError if it could take too long.
+    Raises ExpressionError if that is more than ``limit``.
     """
     try:
-        handed = measured(scope, EXPRESSION_COST_MAX // 2)
+        handed = measured(scope, limit // 2)
     except TooLargeError:
         _refuse(source, _SLOW)
     except IntegerError as error:
         _refuse(source, f"refers to {error.args[0]}, and CEL integers have 64 bits", "Pass it as a string.")
-    if (cost := _cost(source, handed, scope)) > EXPRESSION_COST_MAX:
+    if (cost := _cost(source, handed, scope, limit)) > limit:
         _refuse(source, _SLOW)
     return cost
 
 
-def _cost(source: str, handed: Extent, scope: Mapping[str, Any]) -> int:
+def _cost(source: str, handed: Extent, scope: Mapping[str, Any], limit: int) -> int:
     shape = measure(source)
     if shape.plain:
         # Each token is one operation at most, and a value is copied into the next: no need to look closer if that is
         # little, as it is for nearly all.
         most = _handed(handed) * (2 + shape.length) + shape.length**2 * (_PER_TOKEN + handed.touched)
-        if most <= EXPRESSION_COST_MAX:
+        if most <= limit:
             return most
     known: dict[tuple[str, Path], Extent] = {}
 

@@ -18,7 +18,7 @@ import msgspec
 
 from muster.model import tokens
 from muster.model.envelope import TYPE_PREFIX, Event, decode, encode
-from muster.model.errors import by_code
+from muster.model.errors import ExpressionError, by_code
 from muster.model.expressions import compile_template, templates
 from muster.model.facts import AGENT_ENDS
 from muster.model.order import split
@@ -297,6 +297,10 @@ def names(workflow: dict[str, Any]) -> Iterator[str]:
         for field in ("inputs", "outputs", "environment"):
             yield from step.get(field) or {}
     for _, text in templates(workflow):
-        for expression in compile_template(text).expressions:
+        try:
+            expressions = compile_template(text).expressions
+        except ExpressionError:  # a description may hold anything
+            continue
+        for expression in expressions:
             listed = tokens.listed(expression.source)
             yield from (token.text for at, token in enumerate(listed) if tokens.is_field(listed, at))

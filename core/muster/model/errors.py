@@ -22,11 +22,10 @@ attempt.
 
 from __future__ import annotations
 
-from muster.model.failing import ErrorInfo as ErrorInfo  # noqa: PLC0414 - everybody finds errors here
-from muster.model.failing import MusterError as MusterError  # noqa: PLC0414
-from muster.model.failing import by_code as by_code  # noqa: PLC0414
-from muster.model.failing import by_name as by_name  # noqa: PLC0414
-from muster.model.failing import from_info as from_info  # noqa: PLC0414
+from muster.model.error import ErrorInfo, MusterError, by_code, by_name, from_info
+
+__all__ = ["ErrorInfo", "MusterError", "by_code", "by_name", "from_info"]
+
 
 # ---- by Hyko's names
 

@@ -28,7 +28,7 @@ from muster.model.execution import ExecutionState, Frame
 from muster.model.facts import AGENT_ENDS
 from muster.model.lowering import lower
 from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.state import CLEARED, State, ending_due
+from muster.model.state import State, ending_due
 
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
 INTERVAL_MAX_S: Final = 3600.0
@@ -146,12 +146,7 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
 
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
     """The id stays taken: its attempts may still be heard of, and its event ids are used."""
-    state.remember(event.execution, CLEARED)
-
-
-def _archived(state: State, _: Event, __: c.LogArchived, ___: int) -> None:
-    """Whose id is not known here may be one of those that ended long ago."""
-    state.forgotten = True
+    state.erase(event.execution)
 
 
 # ---- attempts that count no more
@@ -294,7 +289,7 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.ExecutionFailed: _ended,
     c.ExecutionCancelled: _ended,
     c.ExecutionCleared: _cleared,
-    c.LogArchived: _archived,
+    c.LogArchived: State.forget,
     **steps.FOLDS,
     c.AttemptSuperseded: _superseded,
     c.MachineOffline: _offline,

@@ -20,6 +20,9 @@ from muster.model.catalogue import AttemptRef
 from muster.model.cluster import Attempt
 from muster.model.decisions import Parent
 from muster.model.errors import ErrorInfo
+from muster.model.expressions import Scope
+from muster.model.limits import EXPRESSION_COST_MAX, EXPRESSION_COST_SHARE_MIN, STEPS_COST_MAX
+from muster.model.lowering import each_of
 from muster.model.plan import Block, Plan, StepPlan
 from muster.model.transitions import STEP_TERMINAL, TERMINAL
 
@@ -78,6 +81,17 @@ class Frame(_Node, kw_only=True):
     ending: bool = False
     steps: dict[str, StepState] = {}
     inner: dict[str, Frame] = {}
+
+    @property
+    def beside(self) -> int:
+        """How many steps may begin at once with one of this block: all of it, in all members that may run at once."""
+        at: Frame | None = self
+        while at is not None and at.parent is not None:
+            if at.parent.members is not None:
+                loop = each_of(at.parent.plan.step)
+                return len(self.block.steps) * min(loop.max_parallel, len(at.parent.members.items))
+            at = at.around
+        return len(self.block.steps)
 
     @property
     def handler(self) -> bool:
@@ -300,17 +314,20 @@ class ExecutionState(_Node, kw_only=True):
             at = at.around
         return self.ending_id or self.queued_id
 
-    def scope(self, step: StepState | None = None) -> dict[str, Any]:
+    def scope(self, step: StepState | None = None) -> Scope:
         """What expressions of ``step`` (of the workflow's outputs, where None) can see."""
         frame = self.root if step is None else step.frame
         sources = self.root.steps if step is None else step.plan.sources
-        found = {
-            "inputs": self.inputs,
-            "steps": {id_: _seen(other) for id_ in sources if (other := frame.find(id_)) is not None},
-            "vars": self.variables if step is None else step.variables,
-            "execution": {"id": self.id, "workflow": self.plan.workflow.name},
-        }
-        return found | dict(_around(frame))
+        found = Scope(
+            inputs=self.inputs,
+            steps={id_: _seen(other) for id_ in sources if (other := frame.find(id_)) is not None},
+            vars=self.variables if step is None else step.variables,
+            execution={"id": self.id, "workflow": self.plan.workflow.name},
+        )
+        found.update(_around(frame))
+        if step is not None and (beside := frame.beside) * EXPRESSION_COST_MAX > STEPS_COST_MAX:
+            found.limit = max(STEPS_COST_MAX // beside, EXPRESSION_COST_SHARE_MIN)
+        return found
 
     def chosen(self, paths: set[str]) -> list[StepState]:
         """These steps, in the order of the definition."""

@@ -20,7 +20,7 @@ import msgspec
 from muster.model import bounds, tokens, values
 from muster.model.errors import ExpressionError, ValueMissingError
 from muster.model.evaluation import evaluate
-from muster.model.limits import EXPRESSION_BYTES_MAX
+from muster.model.limits import EXPRESSION_BYTES_MAX, EXPRESSION_COST_MAX
 
 ROOTS: Final = ("inputs", "steps", "vars", "execution", "item", "error", "machine")
 OPENING: Final = "${{"
@@ -56,6 +56,17 @@ class Expression(msgspec.Struct, frozen=True):
     start: int
     references: tuple[Reference, ...] = ()
     plain: bool = False
+
+
+class Scope(dict[str, Any]):
+    """What expressions see, and how much evaluating one of them may cost."""
+
+    limit: int = EXPRESSION_COST_MAX
+
+
+def limit_of(scope: Mapping[str, Any]) -> int:
+    """How much evaluating an expression may cost there."""
+    return scope.limit if isinstance(scope, Scope) else EXPRESSION_COST_MAX
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -188,7 +199,7 @@ def _evaluate(expression: Expression, scope: Mapping[str, Any]) -> Any:
         return look_up(expression.references[0], scope)
     narrow = narrowed(expression, scope)
     try:
-        return evaluate(expression.source, narrow)
+        return evaluate(expression.source, narrow, limit_of(scope))
     except KeyError as error:
         # CEL only says which key; most often it is one of the references, and then the whole path can be named.
         for reference in expression.references:
@@ -230,7 +241,8 @@ def cost(text: str, scope: Mapping[str, Any]) -> int:
     """
     asked = [expression for expression in compile_template(text).expressions if not expression.plain]
     return _OVERHEAD + sum(
-        _OVERHEAD + bounds.check_cost(expression.source, narrowed(expression, scope)) for expression in asked
+        _OVERHEAD + bounds.check_cost(expression.source, narrowed(expression, scope), limit_of(scope))
+        for expression in asked
     )
 
 

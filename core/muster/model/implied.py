@@ -25,6 +25,8 @@ def start_order(
 
     Raises a MusterError where that cannot be said, or not in one message.
     """
+    scope = execution.scope(step)
+    scope["machine"] = {"name": machine, "labels": labels}
     order = plans.order(
         step.plan,
         execution=execution.id,
@@ -32,7 +34,7 @@ def start_order(
         context=step.context,
         attempt=attempt,
         workflow=execution.plan.workflow.name,
-        scope=execution.scope(step) | {"machine": {"name": machine, "labels": labels}},
+        scope=scope,
     )
     if (size := len(msgspec.json.encode(order))) > ORDER_BYTES_MAX:
         raise InvalidArgumentError(

@@ -46,6 +46,12 @@ EXPRESSION_NESTING_MAX: Final = 2  # at most one macro inside another
 EXPRESSION_COST_MAX: Final = (
     220_000  # 0.1 microseconds each, estimated rather too high: the scheduler does nothing else for so long
 )
+STEPS_COST_MAX: Final = (
+    20_000_000  # of an expression each in steps that may begin at once, about two seconds: they share it
+)
+EXPRESSION_COST_SHARE_MIN: Final = (
+    5_000  # what each may cost however many they are: ten times an ordinary condition
+)
 REDUCE_COST_MAX: Final = (
     20_000_000  # of all members together, about two seconds: some 10,000 members with an ordinary expression
 )

@@ -115,13 +115,34 @@ class State:
         self.touched.pop(execution.id, None)
         self.remember(execution.id, execution.digest)
 
+    def erase(self, execution: str) -> None:
+        """Let go of everything about an execution but its id: whoever folds the log later finds nothing else of it.
+
+        It may be open here where its end was erased before it was read. Room that a machine has not answered for is
+        given back; what may run there is stopped.
+        """
+        if (known := self.executions.get(execution)) is not None:
+            for path in known.steps:
+                self.queue.remove((execution, path))
+            self.end(known)
+        for machine in self.machines.values():
+            for ref in [ref for ref in machine.held if ref.execution == execution]:
+                machine.release(ref)
+                machine.strays[ref] = None
+                self.queue_stirred = True
+        self.remember(execution, CLEARED)
+
+    def forget(self, *_: object) -> None:
+        """From here on an id that is not known may be one of those that ended long ago."""
+        self.forgotten = True
+
     def remember(self, execution: str, digest: str) -> None:
         """Keep the id of an execution that has ended, and what it was asked for."""
         self.ended.pop(execution, None)
         self.ended[execution] = digest
         if len(self.ended) > self.policy.ended_kept:
             del self.ended[next(iter(self.ended))]
-            self.forgotten = True
+            self.forget()
 
 
 def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:

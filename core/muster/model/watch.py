@@ -30,8 +30,16 @@ class Watch:
 
     def __init__(self, listening_s: float) -> None:
         self.listening_s = listening_s
+        self._sound_s = listening_s
         self._heard: dict[str, _Heard] = {}
         self._met: dict[str, tuple[int, float]] = {}
+
+    def sound(self, clock_s: float) -> None:
+        """Something was heard, of whomever: the leader's own beats come back to it as all others do.
+
+        A connection can be mute without being broken. Silence counts only for as long as there is a sign of hearing.
+        """
+        self._sound_s = clock_s
 
     def restart(self, clock_s: float) -> None:
         """The listening was interrupted: no silence before now counts."""
@@ -39,6 +47,7 @@ class Watch:
 
     def hear(self, beat: Heartbeat, clock_s: float) -> None:
         """A beat came; one of a connection that was replaced says nothing about the present one."""
+        self.sound(clock_s)
         known = self._heard.get(beat.name)
         if known is not None and known.session > beat.session:
             return
@@ -53,7 +62,7 @@ class Watch:
         heard = self._heard.get(machine.name)
         if heard is not None and heard.session == machine.session:
             since = max(since, heard.heard_s)
-        return clock_s - since
+        return max(0.0, min(clock_s, self._sound_s) - since)
 
     def evidence(self, machine: Machine, clock_s: float) -> c.Evidence:
         """What there is to be said about the machine."""

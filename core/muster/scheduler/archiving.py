@@ -5,9 +5,9 @@ Theory of operation
 What is due is read from the log each time: the terminal events that are older than the limit (those of archived
 executions are gone from it). For each, in this order:
 
-1. its object is put: all its events, in one object under its name, written once;
+1. its object is put: all its events, in one object under its name, written once, and read back;
 2. ``log.archived`` names the objects of the batch by their hashes, under the fence of our election;
-3. only when that is acknowledged, the stream lets its events go, up to the last one that is in the object.
+3. only when that is seen in the log, the stream lets its events go, up to the last one that is in the object.
 
 A leader that dies, or is replaced, after any of these leaves something that the next one ends. An object that is there
 already is *adopted* if it holds the beginning of the execution's history, up to its end at least: what came later
@@ -23,12 +23,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from muster import fault
 from muster.archive import packing
@@ -48,7 +49,11 @@ log = logging.getLogger("muster.scheduler")
 
 DUE_MAX: Final = 10_000
 """Executions of one pass; what is left is for the next, which follows at once."""
+AT_ONCE: Final = 4
+"""Executions of a batch that are put, and erased, side by side."""
 ENDS: Final = frozenset({"execution.succeeded", "execution.failed", "execution.cancelled"})
+
+T = TypeVar("T")
 
 
 class Archiving:
@@ -172,22 +177,59 @@ class Archiving:
         newest = await self._broker.archive.manifest.newest()
         body = newest.event.data if newest else None
         told = {one.first: one for one in body.objects} if isinstance(body, c.LogArchived) else {}
-        moved: dict[str, c.Moved] = {}
-        for execution in self._movable(executions):
-            try:
-                if (one := await self._put(execution, told)) is not None:
-                    moved[execution] = one
-            except ArchiveDamagedError as error:
-                self._keep(execution, str(error))
+        movable = list(self._movable(executions))
+        put = await self._at_once(partial(self._put_or_keep, execution, told) for execution in movable)
+        moved = {execution: one for execution, one in zip(movable, put, strict=True) if one is not None}
+        moved = await self._checked(moved)
         fresh = [one for one in moved.values() if told.get(one.first) != one]
         await fault.point("scheduler.archive.tell")
         if fresh:
             await self._tell(fresh, cause, left)
-        for execution, one in moved.items():
-            await fault.point("scheduler.archive.erase")
-            await self._broker.log.erase(execution, one.last + 1)
+            await self._check_told(fresh)
+        await self._at_once(partial(self._erase, execution, one) for execution, one in moved.items())
         await fault.point("scheduler.archive.done")
         return len(fresh)
+
+    async def _erase(self, execution: str, moved: c.Moved) -> None:
+        await fault.point("scheduler.archive.erase")
+        await self._broker.log.erase(execution, moved.last + 1)
+
+    async def _at_once(self, works: Iterable[Callable[[], Coroutine[Any, Any, T]]]) -> list[T]:
+        """A few side by side: each is mostly waiting for the broker, and the rounds need it as well."""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+            async with room:
+                return await work()
+
+        tasks = [asyncio.create_task(one(work), name="archiving") for work in works]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _checked(self, moved: dict[str, c.Moved]) -> dict[str, c.Moved]:
+        """Those whose object, read back, is what the log will say that it is. No other may leave the stream."""
+        got = await self._broker.archive.home.get(list(moved))
+        kept: dict[str, c.Moved] = {}
+        for (execution, one), data in zip(moved.items(), got, strict=True):
+            if data is not None and sha256(data).hexdigest() == one.sha256:
+                kept[execution] = one
+            else:
+                self._keep(execution, "its object, read back, is not the one that was put")
+        return kept
+
+    async def _check_told(self, moved: Sequence[c.Moved]) -> None:
+        """Raise BrokerError unless the newest ``log.archived`` is ours.
+
+        The broker takes an event whose id it knows for one that it has, and acknowledges it.
+        """
+        newest = await self._broker.archive.manifest.newest()
+        body = newest.event.data if newest else None
+        if not isinstance(body, c.LogArchived) or body.objects != list(moved):
+            raise BrokerError("What was archived is not named by the log, so nothing of it is erased.")
 
     def _keep(self, execution: str, reason: str) -> None:
         """It stays in the log as it is, until this term ends or somebody asks."""
@@ -209,6 +251,13 @@ class Archiving:
         await self._proposals.write(body, cause)
 
     # ---- one execution
+
+    async def _put_or_keep(self, execution: str, told: dict[int, c.Moved]) -> c.Moved | None:
+        try:
+            return await self._put(execution, told)
+        except ArchiveDamagedError as error:
+            self._keep(execution, str(error))
+            return None
 
     async def _put(self, execution: str, told: dict[int, c.Moved]) -> c.Moved | None:
         """Have its object in the archive; what the manifest says, or will say, of it. None where it has to stay."""

@@ -139,9 +139,15 @@ class Reception:
         state = self._follower.state
         if execution in state.executions or execution in state.ended or not state.forgotten:
             return None
-        if await self._broker.log.last(subjects.cleared(execution)) is not None:
+        log_ = self._broker.log
+        marker, standing, archived = await asyncio.gather(
+            log_.last(subjects.cleared(execution)),
+            log_.last(subjects.queued(execution)),
+            self._archived(execution),
+        )
+        if marker is not None:
             return CLEARED
-        first = await self._broker.log.last(subjects.queued(execution)) or await self._archived(execution)
+        first = standing or archived
         return first.event.data.digest if first and isinstance(first.event.data, ExecutionQueued) else None
 
     async def _archived(self, execution: str) -> Recorded | None:

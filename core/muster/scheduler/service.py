@@ -107,6 +107,7 @@ class Scheduler:
     async def _hear(self) -> None:
         async for beat in self._broker.heartbeats.listen():
             if beat.name == SCHEDULER:
+                self._watch.sound(self._clock.seconds())
                 self._election.hear(beat)
             else:
                 self._watch.hear(beat, self._clock.seconds())

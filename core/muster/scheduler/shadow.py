@@ -18,9 +18,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Literal
-
-import msgspec
 
 from muster.broker.interface import Broker
 from muster.clock import Clock
@@ -35,37 +32,8 @@ from muster.scheduler.demand import Demand
 from muster.scheduler.erasures import Erasures
 from muster.scheduler.options import SchedulerOptions, ShadowOptions
 from muster.scheduler.pulse import Pulse
+from muster.scheduler.report import Kind, Notice, Standing
 from muster.scheduler.wakefulness import Wakefulness
-
-Kind = Literal["caught_up", "leads", "silent", "answers", "late", "again"]
-
-
-class Notice(msgspec.Struct, frozen=True, kw_only=True):
-    """Something worth saying that is no disagreement."""
-
-    kind: Kind
-    sequence: int
-    text: str
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the shadow is and what it found. ``doubtful`` rounds rest on what is gone from the log.
-
-    ``repeated`` rounds lack what was reported before; ``unanswered_s`` is how long no leader was heard.
-    """
-
-    version: str
-    leader: str
-    software: str
-    sequence: int
-    end: int
-    caught_up: bool
-    rounds: int
-    decisions: int
-    doubtful: int
-    disagreements: int
-    repeated: int
-    unanswered_s: float
 
 
 class Shadow:
@@ -104,8 +72,9 @@ class Shadow:
         self._lacking: dict[Key, float] = {}
         self._told: set[str] = set()
         self._torn_at = (0, 0)
+        self._weighing: list[tuple[Disagreement, bool]] = []
         self._led = 0
-        self._silent = False
+        self._silent = self._over = False
         self._unanswered_s = 0.0
         self._counted = (0, 0, 0)
         self._disagreements = self._repeated = 0
@@ -146,9 +115,17 @@ class Shadow:
             await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
             for task in (*beside, *over):
                 task.cancel()
-        if not self._broken.is_set() and self._broker.connected:
-            await self._weigh(self._comparison.look())
+        await self._conclude()
         return self.standing
+
+    async def _conclude(self) -> None:
+        """Weigh what was being weighed when the end came, and the newest round."""
+        self._over = True
+        left, self._weighing = self._weighing, []
+        for found, counted in left:
+            await self._weigh(found, counted=counted)
+        if not self._broken.is_set():
+            await self._weigh(self._comparison.look())
 
     async def _lasted(self) -> None:
         if self._lasts_s is None:
@@ -283,14 +260,19 @@ class Shadow:
             try:
                 return await self._erasures.look()
             except BrokerError:
+                if self._over:
+                    return self._erasures.found
                 await asyncio.sleep(self._options.tick_s)
 
     async def _weigh(self, found: Disagreement | None, *, counted: bool = False) -> None:
         """Report it, if it can be trusted. ``counted``: as a round that was compared."""
         if found is None:
             return
+        self._weighing.append((found, counted))
+        marks = await self._marks()
+        self._weighing.remove((found, counted))
         comparison, difference = self._comparison, found.difference
-        comparison.erased.add(await self._marks())
+        comparison.erased.add(marks)
         if comparison.erased.between(difference.basis.sequence + 1, difference.sequence):
             comparison.rounds -= counted
             comparison.doubtful += counted

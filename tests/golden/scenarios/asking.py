@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from muster.model.commands import Cancel, Clear, Command, Submit
@@ -46,6 +47,18 @@ async def cancel_while_running(stage: Stage) -> None:
     await stage.log.until("attempt.started")
     await stage.client.cancel("running-1", "enough")
     assert await stage.log.ended("running-1") == ["cancelled"]
+
+
+@scenario
+async def cancel_after_long(stage: Stage) -> None:
+    """Cancelled longer after its start than a start may go untaken: the attempt is stopped, and not lost."""
+    await stage.leader(policy={"accept_timeout_s": 0.5})
+    await stage.machine()
+    await stage.submit("long-1", step("it", LONG))
+    await stage.log.until("attempt.started")
+    await asyncio.sleep(1.0)  # beyond the timeout
+    await stage.client.cancel("long-1")
+    assert await stage.log.ended("long-1") == ["cancelled"]
 
 
 @scenario

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from muster.model.commands import Submit
 from tests.golden.scenario import prints, retry, scenario, step, writes
-from tests.golden.stage import Stage
+from tests.golden.stage import Stage, fresh
 
 NUMBER = {"n": {"type": "integer"}}
 
@@ -115,6 +116,21 @@ async def expression_among_siblings(stage: Stage) -> None:
         step("second", "echo ${{ 1 / steps.first.outputs.said }}"),
         step("third", needs=["first"]),
     )
+
+
+@scenario
+async def expression_beside_others(stage: Stage) -> None:
+    """In the round in which a step turns out not to be startable, the next in the queue is given its machine."""
+    leader = await stage.leader()
+    await stage.machine(slots=1)
+    leader.pause()
+    numbers = {"inputs": {"n": {"type": "integer"}}}
+    bad = {"name": "bad", "steps": [step("it", "echo ${{ 1 / inputs.n }}")]} | numbers
+    good = {"name": "good", "steps": [step("it")]}
+    await stage.send("submit", Submit(id=fresh(), execution="bad-1", workflow=bad, inputs={"n": 0}))
+    await stage.send("submit", Submit(id=fresh(), execution="good-1", workflow=good))
+    leader.unpause()
+    assert await stage.log.ended("bad-1", "good-1") == ["failed", "succeeded"]
 
 
 @scenario

@@ -123,6 +123,7 @@ async def places(stage: Stage) -> None:
         *(step(f"memory-{number}", "sleep 0.1", resources={"memory": "3Gi"}) for number in (1, 2, 3)),
         step("wide", resources={"slots": 8}),
         step("every-core", resources={"cpus": 4}),
+        step("every-byte", resources={"memory": "4Gi"}),
     ]
     assert await stage.run("places-1", *steps) == "succeeded"
 
@@ -157,6 +158,20 @@ async def two_executions(stage: Stage) -> None:
         last = step("last", needs=["s1", "s2", "s3"])
         await stage.submit(f"{name}-1", *steps, last)
     assert await stage.log.ended("blue-1", "green-1") == ["succeeded"] * 2
+
+
+@scenario
+async def two_end_at_once(stage: Stage) -> None:
+    """The leader learns of the ends of two executions at the same time: it decides in the order they were accepted."""
+    leader = await stage.leader()
+    await stage.machine()
+    await stage.submit("older-1", step("it", "sleep 0.6"))
+    await stage.submit("newer-1", step("it", "sleep 0.4"))
+    await stage.log.until("step.started", count=2)
+    leader.pause()
+    await stage.log.until("attempt.finished", count=2)
+    leader.unpause()
+    assert await stage.log.ended("older-1", "newer-1") == ["succeeded"] * 2
 
 
 @scenario

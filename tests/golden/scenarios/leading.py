@@ -84,6 +84,52 @@ async def leader_with_other_policy(stage: Stage) -> None:
 
 
 @scenario
+async def leader_changes_in_backoff(stage: Stage) -> None:
+    """A leader dies while a step waits for its next attempt: the next leader makes it when it is due."""
+    leader = await stage.leader()
+    await stage.machine()
+    waits = {"max_attempts": 2, "backoff": {"initial": "3s", "jitter": False}}
+    await stage.submit("backoff-1", prints("it", "test $MUSTER_ATTEMPT = 2 && echo on", retry=waits))
+    await stage.log.until("step.retrying")
+    leader.kill()
+    await stage.leader("second")
+    assert await stage.log.ended("backoff-1") == ["succeeded"]
+
+
+@scenario
+async def leader_changes_in_the_ending(stage: Stage) -> None:
+    """A leader dies while a machine does not stop what was cancelled: the next one gives up on it in time."""
+    policy = {"ending_timeout_s": 4.0}
+    leader = await stage.leader(policy=policy)
+    agent = await stage.machine(interval_s=30.0)
+    await stage.machine("m2")
+    await stage.submit("ending-1", step("it", "exec sleep 60", stop_grace_period="500ms"))
+    await stage.log.until("step.started")
+    agent.pause()
+    await stage.client.cancel("ending-1")
+    leader.kill()
+    await stage.leader("second", policy=policy)
+    assert await stage.run("between-1", step("it", machine="m2")) == "succeeded"
+    assert await stage.log.ended("ending-1") == ["cancelled"]
+
+
+@scenario
+async def leader_changes_untaken(stage: Stage) -> None:
+    """A leader dies while a machine does not take up a start: for the next one it is lost when its time is over."""
+    policy = {"accept_timeout_s": 4.0, "resend_after_s": 1.0}
+    leader = await stage.leader(policy=policy)
+    agent = await stage.machine("m1", interval_s=30.0)
+    agent.pause()
+    await stage.submit("untaken-1", step("it"))
+    await stage.log.until("step.scheduled")
+    leader.kill()
+    await stage.leader("second", policy=policy)
+    await stage.machine("m2", slots=8)
+    assert await stage.run("between-1", step("it", machine="m2")) == "succeeded"
+    assert await stage.log.ended("untaken-1") == ["succeeded"]
+
+
+@scenario
 async def broker_restarted(stage: Stage) -> None:
     """The broker is killed and comes back in the middle of everything: nothing is there twice and nobody is blamed."""
     await stage.leader()

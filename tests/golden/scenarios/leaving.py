@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muster.model.envelope import Recorded
+from tests.fixtures.processes import Program
 from tests.golden.scenario import derived, prints, scenario, step
 from tests.golden.stage import Stage
 
@@ -38,6 +39,19 @@ async def late_fact(stage: Stage) -> None:
     await stage.log.until("attempt.finished", "attempt.stopped", machine="m1")
     await stage.log.until("machine.online")
     assert await stage.run("again-1", step("it", machine="m1")) == "succeeded"
+
+
+@scenario
+async def machine_wakes(stage: Stage) -> None:
+    """A step waits for a machine that sleeps, and is given to it in the round in which that is found to be back."""
+    await stage.leader()
+    agent = await stage.machine()
+    agent.pause()
+    await stage.log.until("machine.offline")
+    await stage.submit("wakes-1", step("it", machine="m1"))
+    await stage.log.until("execution.started")
+    agent.unpause()
+    assert await stage.log.ended("wakes-1") == ["succeeded"]
 
 
 @scenario
@@ -81,9 +95,9 @@ async def agent_restarted_too_often(stage: Stage) -> None:
 
 @scenario
 async def no_trace(stage: Stage) -> None:
-    """An agent comes back without its disk, and lists nothing of what it had accepted: the attempt is superseded."""
+    """An agent comes back without its disk and lists nothing: what it had taken is superseded, and its slot is free."""
     await stage.leader()
-    agent = await stage.machine(interval_s=5.0)
+    agent = await stage.machine(interval_s=5.0, slots=1)
     await stage.submit("trace-1", prints("it", FIRST_HANGS))
     await stage.log.until("attempt.started")
     agent.kill()
@@ -112,6 +126,33 @@ async def named_machine_died(stage: Stage) -> None:
 
 
 @scenario
+async def named_machine_dies(stage: Stage) -> None:
+    """MachineOfflineError: a step waits for room on the machine it names, and that dies; patience counts from then."""
+    await (await stage.machine()).end()
+    await stage.log.until("machine.disconnected")
+    agent = await _full(stage)
+    agent.kill()
+    assert await stage.log.ended("holds-1", "waits-1") == ["failed"] * 2
+
+
+@scenario
+async def named_machine_leaves(stage: Stage) -> None:
+    """NotConnectedError: a step waits for room on the machine it names, and that says goodbye."""
+    agent = await _full(stage)
+    await agent.end()
+    assert await stage.log.ended("holds-1", "waits-1") == ["failed"] * 2
+
+
+async def _full(stage: Stage) -> Program:
+    await stage.leader(policy={"placement_timeout_s": 1.0, "lost_max": 0})
+    agent = await stage.machine(slots=1)
+    await stage.submit("holds-1", step("it", LONG))
+    await stage.log.until("attempt.started")
+    await stage.submit("waits-1", step("it", machine="m1"))
+    return agent
+
+
+@scenario
 async def everybody_left(stage: Stage) -> None:
     """NotConnectedError: every machine that could hold the step said goodbye, and none came back in time."""
     await stage.leader(policy={"offline_timeout_s": 1.0})
@@ -127,8 +168,12 @@ async def impossible_place(stage: Stage) -> None:
     """PlacementError: no machine there is could ever hold the step."""
     await stage.leader()
     await stage.machine()
-    assert await stage.run("impossible-1", step("it", resources={"cpus": 64})) == "failed"
+    asked = {"slots": 99, "cpus": 64, "memory": "1Ti", "gpus": 2}
+    for name, number in asked.items():
+        assert await stage.run(f"{name}-1", step("it", resources={name: number})) == "failed"
     assert await stage.run("label-1", step("it", machine={"labels": {"disk": "fast"}})) == "failed"
+    wide = step("it", machine="m1", resources={"cpus": 64})
+    assert await stage.run("named-1", wide) == "failed"
 
 
 @scenario
@@ -178,7 +223,7 @@ async def name_taken_over(stage: Stage) -> None:
 @scenario
 async def not_taken_up(stage: Stage) -> None:
     """A machine that counts as there and takes up nothing: after a time the attempt goes elsewhere."""
-    await stage.leader(policy={"accept_timeout_s": 1.0, "resend_after_s": 0.4})
+    await stage.leader(policy={"accept_timeout_s": 2.0, "resend_after_s": 0.8})
     deaf = await stage.machine("m1", interval_s=30.0)
     deaf.pause()
     await stage.submit("untaken-1", prints("it", 'echo "$MUSTER_ATTEMPT"'))

@@ -7,7 +7,7 @@ from typing import Any
 
 from muster.fixtures import load
 from muster.model.catalogue import AttemptFailed
-from muster.model.envelope import Event, Recorded, encode
+from muster.model.envelope import Event, Recorded, decode, encode
 from muster.model.errors import PlacementError
 from muster.model.names import SCHEDULER
 from muster.model.recording import record
@@ -92,6 +92,15 @@ def _newer(line: bytes, kind: str, version: int, n: int | None) -> bytes:
     for name in ("n", "basis", "cause"):
         event.pop(name, None)
     return json.dumps(event | ({"n": n} if n is not None else {})).encode()
+
+
+@derived("hello")
+def from_an_early_release(log: list[Recorded]) -> list[Recorded]:
+    """A leader that did not record its policy: what it decided rests on the default."""
+    first, *rest = log
+    event: dict[str, Any] = json.loads(encode(first.event))
+    del event["data"]["policy"]
+    return [Recorded(first.sequence, decode(json.dumps(event, separators=(",", ":")).encode())), *rest]
 
 
 @derived("two-executions")

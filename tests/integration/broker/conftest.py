@@ -4,14 +4,7 @@ import pytest
 import pytest_asyncio
 
 from tests.fixtures.broker import BrokerCluster
-from tests.fixtures.site import MemorySite, NatsSite
-
-KINDS = [
-    "memory",
-    "memory-replicated",
-    pytest.param("nats", marks=pytest.mark.broker),
-    pytest.param("nats-replicated", marks=[pytest.mark.broker, pytest.mark.slow]),
-]
+from tests.fixtures.site import KINDS, MemorySite, NatsSite
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import pytest
 
 from muster.archive.packing import pack
 from muster.broker.interface import Broker
-from muster.broker.memory import MemoryBroker
 from muster.broker.nats import NatsBroker
 from muster.broker.nats.objects import BUCKET
 from muster.model import subjects
@@ -19,7 +18,11 @@ from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError
 from tests.fixtures.histories import History as Story
 from tests.fixtures.histories import history
 from tests.fixtures.moving import about, everything, move, put, tell
-from tests.fixtures.site import NatsSite, Site, decision, fact, take
+from tests.fixtures.site import KINDS, NatsSite, Site, decision, fact, take
+
+ON_NATS = pytest.mark.parametrize(
+    "site", [kind for kind in KINDS if not isinstance(kind, str)], indirect=True
+)
 
 
 async def stories(broker: Broker, executions: int = 6, seed: int = 7) -> Story:
@@ -219,6 +222,14 @@ async def test_an_object_is_written_once(site: Site):
     assert await objects.get(["x1", "x2"]) == [b"first", None]
 
 
+async def test_many_put_at_once_into_a_place_that_is_new(site: Site):
+    """Whoever comes first makes the place; those beside it wait for that."""
+    brokers = [await site.connect() for _ in range(3)]
+    puts = [each.archive.home.put(f"x{n}", b"data") for n in range(8) for each in brokers]
+    assert (await asyncio.gather(*puts)).count(True) == 8
+    assert await brokers[0].archive.home.get([f"x{n}" for n in range(8)]) == [b"data"] * 8
+
+
 async def test_an_object_is_deleted_for_good(site: Site):
     """What is deleted is neither there nor listed, may be deleted again, and leaves the others alone."""
     broker = await site.connect()
@@ -242,11 +253,10 @@ async def test_a_large_object(site: Site):
     assert await broker.archive.home.get(["large"]) == [data]
 
 
+@ON_NATS
 async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
     """The chunks a dead leader left, and no more, are taken over by whoever puts the object again."""
     broker = await site.connect()
-    if isinstance(broker, MemoryBroker):
-        pytest.skip("memory puts at once")
     objects: Any = broker.archive.home
     data = bytes(range(256)) * 12_000
     real, published = objects._publish, 0
@@ -270,11 +280,12 @@ async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
     assert await objects.get(["large"]) == [None]
 
 
+@ON_NATS
 async def test_any_tool_of_nats_reads_the_bucket(site: Site):
     """The bucket is an object store as NATS defines it: its own client lists and reads what is there."""
     broker = await site.connect()
-    if not isinstance(site, NatsSite) or not isinstance(broker, NatsBroker):
-        pytest.skip("no NATS here")
+    assert isinstance(site, NatsSite)
+    assert isinstance(broker, NatsBroker)
     data, large = b"some bytes", bytes(range(256)) * 12_000
     await broker.archive.home.put("x1", data)
     await broker.archive.home.put("x2", large)

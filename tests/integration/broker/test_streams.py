@@ -158,7 +158,7 @@ async def test_a_broker_without_jetstream(tmp_path: Path):
             with pytest.raises(BrokerError, match="JetStream is not enabled"):
                 await broker.log.position()
             [outcome] = await broker.log.append([decision("d")])
-            assert "JetStream" in outcome.reason # an Unknown
+            assert "JetStream" in outcome.reason  # an Unknown
             assert time.monotonic() - began < 1
         finally:
             await broker.close()

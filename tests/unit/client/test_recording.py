@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.client.recording import record
+from muster.client.recording import erased_beside, record
 from muster.model import catalogue as c
 from muster.model import recording
 from muster.model.errors import ExecutionNotFoundError, NameInvalidError
 from tests.fixtures.histories import History, history
+from tests.fixtures.moving import move
 
 
 async def logged(log: History) -> MemoryBroker:
@@ -29,6 +30,20 @@ async def test_the_log_of_a_broker_gives_the_same_recording():
     assert len(executions) > 4
     for execution in executions:
         assert await record(broker.history, execution) == recording.record(log, execution)
+
+
+async def test_what_has_moved_into_the_archive_is_recorded_the_same():
+    """An execution that was archived, or that took its room beside one that was, has the recording it had before."""
+    broker = await logged(history(11, executions=10, mishaps=0.4))
+    log = [recorded async for batch in broker.history.read() for recorded in batch]
+    cleared = {recorded.event.execution for recorded in log if recorded.event.kind == "execution.cleared"}
+    executions = [r.event.execution for r in log if r.event.kind == "execution.queued"]
+    kept = [execution for execution in executions if execution not in cleared]
+    before = {execution: await record(broker.history, execution) for execution in kept}
+    assert len(kept) > 4
+    await move(broker, *kept[: len(kept) // 2])
+    assert len([r async for batch in broker.log.read() for r in batch]) < len(log)
+    assert {execution: await record(broker.history, execution) for execution in kept} == before
 
 
 async def test_whoever_waits_hears_how_far_it_is():
@@ -54,3 +69,25 @@ async def test_what_is_not_there_cannot_be_recorded():
     await broker.log.append([log.decide(c.ExecutionCleared(), "x2").event])
     with pytest.raises(ExecutionNotFoundError, match="x2 was cleared"):
         await record(broker.history, "x2")
+
+
+async def test_what_was_cleared_beside_it_is_counted():
+    """Executions of the same time that were cleared since are counted, and none that were gone before or came after."""
+    log = History()
+    log.connect("m1")
+    for execution in ("before", "beside", "x1"):
+        log.queue(execution)
+        if execution == "before":
+            log.decide(c.ExecutionCleared(sequences=[(2, 2)]), "before")
+    log.move(c.ExecutionStarted, "beside", "start")
+    log.move(c.ExecutionStarted, "x1", "start")
+    log.queue("after")
+    log.decide(c.ExecutionCleared(sequences=[(4, 4), (6, 6)]), "beside")
+    log.decide(c.ExecutionCleared(sequences=[(8, 8)]), "after")
+    broker = await logged(log)
+    found = await record(broker.history, "x1")
+    assert [r.event.kind for r in found if r.event.execution == "x1"] == [
+        "execution.queued",
+        "execution.started",
+    ]
+    assert await erased_beside(broker.history, found) == 1

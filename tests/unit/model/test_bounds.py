@@ -14,8 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.model import bounds
+from muster.model.admission import admit
+from muster.model.commands import Submit
+from muster.model.decide import decide
 from muster.model.errors import ExpressionError, MusterError
 from muster.model.expressions import render
+from muster.model.round import Round
 from tests.fixtures.play import Play
 
 LIMIT_S = 0.05
@@ -244,3 +248,32 @@ def test_a_reduce_that_would_take_long_all_together_is_refused():
     (ended,), seconds = reduced(2_000, "${{ (inputs.all.all(x, x >= 0) ? 1 : 0) + item.result }}")
     assert "could take too long over 2000 results" in ended.error.message
     assert seconds < 20
+
+
+def conditions(steps: int, condition: str, value: Any) -> tuple[Play, float]:
+    """A workflow of so many steps with this condition, and how long it took to look at them."""
+    play = Play()
+    play.connect("m1", slots=10)
+    each = [{"id": f"s{at}", "log": "x", "if": condition} for at in range(steps)]
+    definition = {"name": "w", "inputs": {"v": {}}, "on_failure": "continue", "steps": each}
+    command = Submit(id="c", execution="x", workflow=definition, inputs={"v": value})
+    round_ = Round(play.state, play.now)
+    admit(round_, "submit", command, None)
+    start = time.process_time()
+    decide(play.state, play.now, round_)
+    seconds = time.process_time() - start
+    play.settle(round_)
+    return play, seconds
+
+
+@pytest.mark.slow
+def test_steps_that_begin_at_once_share_what_their_conditions_may_cost():
+    """What one may cost in a small workflow, each of thousands may not; what is ordinary, each may."""
+    play, _ = conditions(50, "inputs.v.all(x, x >= 0)", list(range(2_000)))
+    assert len(play.events("step.succeeded")) == 50
+    play, seconds = conditions(3_000, "inputs.v.all(x, x >= 0)", list(range(2_000)))
+    assert len(play.events("step.failed")) == 3_000
+    assert "too long on values of this size" in play.events("step.failed")[0].data.error.message
+    assert seconds < 20
+    play, _ = conditions(3_000, "inputs.v + 1 > 0 && !(inputs.v in [7, 8, 9])", 1)
+    assert len(play.events("step.succeeded")) == 3_000

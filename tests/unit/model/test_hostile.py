@@ -107,6 +107,26 @@ def test_a_beat_of_an_older_connection_takes_nothing_from_the_present_one():
         assert round_.events == []
 
 
+@pytest.mark.parametrize(("hears", "verdict"), [(True, ["machine.offline"]), (False, [])])
+def test_who_hears_nobody_blames_nobody(hears: bool, verdict: list[str]):
+    """A connection that is mute and not broken brings nothing, not even the leader's own beats."""
+    play = Play()
+    play.connect("m1")
+    watch = Watch(0.0)
+    beat = Heartbeat(
+        name="m1", sequence=1, session=play.state.machines["m1"].session, interval_s=3.0, time=START
+    )
+    watch.hear(beat, 0.0)
+    found: list[str] = []
+    for second in range(1, 30):
+        if hears:
+            watch.sound(float(second))
+        round_ = Round(play.state, play.now)
+        judge(round_, watch, float(second))
+        found += [event.kind for event in round_.events]
+    assert found == verdict
+
+
 # ---- ids that were cleared
 
 

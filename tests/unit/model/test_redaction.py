@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.model import catalogue as c
-from muster.model import confidential, fixture
+from muster.model import fixture
 from muster.model.body import AttemptRef
 from muster.model.commands import Cancel, Submit
 from muster.model.envelope import Event, Recorded, decode, encode
 from muster.model.errors import ExecutionError, FunctionExecutionError, ImagePullError, InvalidArgumentError
 from muster.model.facts import AGENT_ENDS
 from muster.model.policy import Policy
-from muster.model.pseudonyms import Pseudonyms
 from muster.model.recording import record
 from muster.model.redaction import Redacted, redact
 from muster.model.replay import replay
@@ -301,18 +300,6 @@ def test_what_this_release_does_not_know_counts_as_a_value():
     assert [recorded.event.kind for recorded in found][1:] == ["machine.dreamt", "unreadable.event"]
 
 
-def test_every_field_of_the_catalogue_is_decided_about():
-    """Of each kind that ships it is said whether a field stays; a new field makes somebody think."""
-    ours = {kind: body for kind, body in c.CATALOGUE.items() if not body.__module__.startswith("tests")}
-    assert set(ours) == confidential.KINDS
-    values = {"inputs", "outputs", "output", "metadata", "message", "place"}
-    for kind, body in ours.items():
-        fields = set(body.__struct_fields__)
-        structure = confidential.STRUCTURE.get(kind, frozenset())
-        assert structure <= fields, kind
-        assert fields - structure - set(confidential.TREATED) <= values, kind
-
-
 @settings(max_examples=80, deadline=None)
 @given(st.lists(workflows(), min_size=1, max_size=3), st.integers(0, 2**32))
 def test_whatever_happened_replays_redacted(definitions: list[dict[str, Any]], seed: int) -> None:
@@ -349,30 +336,19 @@ def test_a_long_error_is_cut_as_it_would_be():
     assert max(abs(then - now) for then, now in zip(*lengths, strict=True)) < 200
 
 
-@pytest.mark.parametrize(
-    ("code", "message", "stays"),
-    [
-        ("execution", "The command ended with exit code 3.", True),
-        ("execution", "The command ended with exit code 3. It said S3cret.", False),
-        ("step_timeout", "The run phase took longer than its timeout of 1.5 s.", True),
-        ("attempt_lost", "the agent on m1 did not take it up", True),
-        (
-            "retriable",
-            "all 2 attempts failed in the run phase; the last one: The command ended with exit code 3.",
-            True,
-        ),
-        ("function_execution", "boom", False),
-        ("image_pull", "The image S3cret could not be pulled: no.", False),
-    ],
-)
-def test_the_engines_own_sentences_stay(code: str, message: str, stays: bool):
-    """What the engine says by itself, without a value in it, can still be read; all else is replaced."""
-    made = confidential.Confidential(Pseudonyms(KEY)).error({"code": code, "message": message})
-    assert (made["message"] == message) is stays
-    assert made["code"] == code
-
-
 def test_keeping_what_is_not_there_is_refused():
     """A misspelt name would be redacted in silence: it is refused, and the names there are are told."""
     with pytest.raises(InvalidArgumentError, match=r"no inputs.tokn to keep.*inputs.token"):
         redact(ended(telling()), KEY, ["inputs.tokn"])
+
+
+def test_what_only_looks_like_an_expression_is_text():
+    """A description may hold an opening without an end: it is a value like any other."""
+    definition = confided({"all": "${{ steps.a.outputs.y }}"})
+    definition["description"] = "S3cret, and how to write ${{ in it"
+    play = Play()
+    play.connect("m1")
+    play.round(Submit(id="c", execution="x1", workflow=definition, inputs={"deep": {"known": 1}, "count": 2}))
+    found = redact(record(play.log, "x1"), KEY)
+    assert b"S3cret" not in text(found.records)
+    assert replay(found.records).differences == []

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fixtures.controlled import answer, ends, go, outcome, outputs, played, step
+from tests.fixtures.controlled import ASK, answer, ends, go, outcome, outputs, played, step
 
 pytestmark = pytest.mark.usefixtures("sound")
-
-ASK = {
-    "id": "ask",
-    "wait_for_input": {"prompt": "Publish?", "schema": {"type": "object", "required": ["ok"]}},
-}
 
 
 def test_an_execution_waits_for_input_and_goes_on_with_it():

@@ -9,7 +9,7 @@ from muster.model import catalogue as c
 from muster.model.decisions import Parent
 from muster.model.errors import ExecutionError
 from muster_projections.documentation import EXAMPLES, page, schema
-from muster_projections.registry import chosen
+from muster_projections.registry import DEFAULTS
 from tests.fixtures.histories import history
 from tests.fixtures.views import ask, fold, rows
 
@@ -18,7 +18,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "view.md"
 
 def test_the_page_is_up_to_date():
     """If this fails: python -m muster_projections.documentation > docs/view.md."""
-    assert PAGE.read_text(encoding="utf-8") == page(chosen())
+    assert PAGE.read_text(encoding="utf-8") == page(DEFAULTS)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_no_example_is_missing():
 
 def test_the_schema_is_the_file_s(view):
     """What is documented is what is there: tables, columns and their order by name."""
-    documented = {each["table"]: {column["name"] for column in each["columns"]} for each in schema(chosen())}
+    documented = {each["table"]: {column["name"] for column in each["columns"]} for each in schema(DEFAULTS)}
     found = {
         each["name"]: set(rows(view, each["name"])[0])
         if rows(view, each["name"])

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from muster import fault
 from muster_projections import canonical, exchange
 from muster_projections.claim import swapping
 from muster_projections.exchange import discard
@@ -108,6 +109,22 @@ def test_a_damaged_view_is_replaced(views, tmp_path):
     exchange.exchange(shadow, damaged)
     with View.open(damaged) as view:
         assert view.sequence > 30
+
+
+def test_a_reader_who_opens_in_the_middle_ends_nobody_s_exchange(views, monkeypatch):
+    """Somebody opens the view just before and just after: what an exchange under way left lying is not his to mend."""
+    view, shadow = views
+    seen = []
+
+    def look(point: str) -> None:
+        if "exchange" in point:
+            with View.open(view) as reader:
+                seen.append(reader.sequence)
+
+    monkeypatch.setattr(fault, "halt", look)
+    exchange.exchange(shadow, view)
+    assert seen == [30, history(7).sequence]
+    assert not view.with_name("view.db.exchange").exists()
 
 
 @pytest.mark.parametrize("renamed", [False, True], ids=["before the rename", "after it"])

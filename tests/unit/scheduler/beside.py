@@ -11,7 +11,8 @@ from muster.broker.memory import MemoryBroker
 from muster.clock import Clock
 from muster.model.shadow import Disagreement
 from muster.scheduler.options import ShadowOptions
-from muster.scheduler.shadow import Notice, Shadow, Standing
+from muster.scheduler.report import Notice, Standing
+from muster.scheduler.shadow import Shadow
 from tests.unit.scheduler.site import Site, within
 
 QUICK = ShadowOptions(

@@ -265,6 +265,40 @@ async def test_an_object_that_is_another_is_left_alone(site: Site, caplog: pytes
     assert "is not its history" in caplog.text
 
 
+async def test_a_place_that_keeps_something_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An object is read back before anything leaves the log: a place that loses a byte is not believed."""
+    leader = await site.scheduler("a", **ASKED)
+    await site.agent()
+    async with within(10):
+        execution = await ran(site)
+        real = leader.archive.home.put
+
+        async def careless(name: str, data: bytes) -> bool:
+            return await real(name, data[:-1])
+
+        monkeypatch.setattr(leader.archive.home, "put", careless)
+        [answer] = await asked(site)
+    assert answer.event.data.objects == []
+    assert len(await site.history(execution)) > 10
+    assert "read back" in caplog.text
+
+
+async def test_an_acknowledgement_that_is_none(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Where the broker takes the log.archived for an event that it has, nothing leaves the log."""
+    await site.scheduler("a", **ASKED)
+    await site.agent()
+    async with within(20):
+        execution = await ran(site)
+        before = await site.history(execution)
+        site.store._ids["-:1"] = 1
+        await site.send("archive", Archive(id=uuid7(), older_than_s=0.0))
+        refused = await site.until("command.refused", "-")
+        assert "nothing of it is erased" in refused.event.data.error.message
+    assert await site.history(execution) == before
+
+
 async def test_an_archive_that_cannot_be_reached(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked for, it is refused with the reason; so is a submit of an id that may be there; the leader leads on."""
     policy = msgspec.structs.replace(QUICK["policy"], ended_kept=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 from muster.broker.memory import MemoryBroker
 from muster.identity import uuid7
-from muster.model.commands import Clear
+from muster.model.commands import Archive, Clear
 from tests.fixtures.play import diamond
 from tests.unit.scheduler.beside import Beside, beside
 from tests.unit.scheduler.site import Site, within
@@ -63,6 +63,31 @@ async def test_an_execution_that_is_cleared_while_it_is_read_is_read_again(site:
     assert standing.disagreements == 0
     assert found.of("decided") + found.of("owed") == []
     await broker.close()
+
+
+async def test_archiving_and_clearing_go_on_beside_it(site: Site) -> None:
+    """What moves away or is erased beside a shadow changes nothing for it, nor for one that comes after."""
+    await site.scheduler("a")
+    for name in ("m1", "m2"):
+        await site.agent(name, slots=1)
+    async with beside(site) as shadow:
+        for number in range(4):
+            executions = [await site.submit(diamond()) for _ in range(3)]
+            for execution in executions:
+                await site.until("execution.succeeded", execution)
+            await site.send("clear", Clear(id=uuid7(), execution=executions[0]))
+            await site.until("execution.cleared", executions[0])
+            await site.submit(diamond())
+            await site.send("archive", Archive(id=uuid7(), older_than_s=0.0))
+            await site.until("log.archived", count=number + 1)
+        await shadow.reads(site)
+        standing = await shadow.end()
+    assert standing.disagreements == 0
+    assert standing.doubtful == 0
+    assert shadow.of("again") == []
+    async with beside(site, lasts_s=0.1) as after:
+        standing = await after.task
+    assert standing.disagreements == 0
 
 
 class Halting:

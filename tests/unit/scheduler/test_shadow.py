@@ -103,6 +103,31 @@ async def test_every_disagreement_of_the_past_is_reported(
     assert {each.difference.then.execution for each in shadow.of("decided")} == {*executions}
 
 
+async def test_what_was_found_is_told_though_the_broker_is_gone(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disagreement that was found and not told yet when the end came, with the broker away, is told at the end."""
+    plant(monkeypatch, other_reason)
+    await site.scheduler("a")
+    await site.agent()
+    async with beside(site) as shadow:
+        look = shadow.shadow._erasures.look
+
+        async def breaks() -> Any:
+            shadow.broker.disconnect()
+            return await look()
+
+        shadow.shadow._erasures.look = breaks  # type: ignore[method-assign]
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+        while shadow.broker.connected:
+            await asyncio.sleep(0)
+        assert shadow.of("decided") == []
+        standing = await shadow.end()
+    assert standing.disagreements == 1
+    assert [each.difference.then.execution for each in shadow.of("decided")] == [execution]
+
+
 def forgets(kind: type[c.Body]) -> Callable[..., Any]:
     """Never writes events of this kind, nor what follows from them in the round."""
 

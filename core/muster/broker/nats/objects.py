@@ -41,6 +41,11 @@ CHUNK_BYTES: Final = 1 << 20
 AT_ONCE: Final = 32
 """Questions under way at once."""
 WRONG_LAST: Final = 10071
+IN_FLIGHT: Final = 10164
+"""On a replicated stream: another message on the subject is on its way, and what becomes of it is not known yet."""
+TRIES: Final = 20
+PAUSE_S: Final = 0.1
+"""It is asked so often, with this pause: until a bucket that was just made answers, or what is in flight has landed."""
 
 
 class Info(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -66,6 +71,7 @@ class NatsObjects:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._told_to = 0
+        self._made = False
 
     # ---- putting
 
@@ -110,12 +116,18 @@ class NatsObjects:
         headers = {"Nats-Expected-Last-Subject-Sequence": str(after)}
         if rollup:
             headers["Nats-Rollup"] = "sub"
-        got = await self._connection.request(subject, payload, headers=headers)
-        answer: dict[str, Any] = msgspec.json.decode(got.payload)
-        if (error := answer.get("error")) is None:
-            return int(answer["seq"])
-        if error.get("err_code") == WRONG_LAST:
-            return None
+        error: dict[str, Any] = {}
+        for _ in range(TRIES):
+            got = await self._ask(subject, payload, headers)
+            answer: dict[str, Any] = msgspec.json.decode(got.payload)
+            if "error" not in answer:
+                return int(answer["seq"])
+            error = answer["error"]
+            if error.get("err_code") == WRONG_LAST:
+                return None
+            if error.get("err_code") != IN_FLIGHT:
+                break
+            await asyncio.sleep(PAUSE_S)
         raise BrokerError(
             f"The broker refused to store an object of the archive: {error.get('description', error)}.",
             remedy="Give the broker room (max_file_store); until then executions stay in the log.",
@@ -134,6 +146,7 @@ class NatsObjects:
             "allow_direct": True,
         }
         await api.call(self._connection, f"STREAM.CREATE.{STREAM}", config)
+        self._made = True
 
     # ---- getting
 
@@ -166,24 +179,29 @@ class NatsObjects:
         got = await self._ask(f"$JS.API.DIRECT.GET.{STREAM}.{subject}")
         if not got.status:
             return got.payload
+        if not self._connection.nc._server_info.get("cluster"):
+            return None
         try:
             found = await api.last(self._connection, STREAM, subject)
         except BrokerError as error:
             raise self._missing(error) from error
         return None if found is None else found.payload
 
-    async def _ask(self, subject: str) -> Answer:
-        try:
-            return await self._connection.request(subject, b"")
-        except BrokerError as error:
-            # Nobody answers for a bucket that is not there; the leader of the others says so in words.
-            if not error.data.get("no_responders"):
-                raise
+    async def _ask(self, subject: str, payload: bytes = b"", headers: dict[str, str] | None = None) -> Answer:
+        """Ask the bucket. Nobody answers for a bucket that is not there, nor for one that was made this moment."""
+        for last_time in (*(False for _ in range(TRIES)), True):
+            try:
+                return await self._connection.request(subject, payload, headers=headers)
+            except BrokerError as error:
+                if last_time or not error.data.get("no_responders"):
+                    raise
             try:
                 await api.call(self._connection, f"STREAM.INFO.{STREAM}")
             except BrokerError as told:
-                raise self._missing(told) from told
-            raise
+                if not self._made:  # in a cluster not every server knows at once of one that was
+                    raise self._missing(told) from told
+            await asyncio.sleep(PAUSE_S)
+        raise AssertionError("unreachable")
 
     def _missing(self, error: BrokerError) -> BrokerError:
         if not api.refused_with(error, api.STREAM_NOT_FOUND):

@@ -124,21 +124,21 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def check(self, steps: Collection[str], machines: Collection[str], what: str) -> None:
-        """Raise InvalidArgumentError where a step or machine is named that ``what`` does not know."""
+        """Raise InvalidArgumentError where a step or machine is named that is not in ``what``."""
         for pattern in self.steps:
             if not any(fnmatchcase(step, pattern) for step in steps):
-                self._refuse(("steps", pattern), f"{what} has no step {pattern}.", pattern, steps)
+                self._refuse(("steps", pattern), f"there is no step {pattern} in {what}.", pattern, steps)
         for pattern, change in self.machines.items():
             known = any(fnmatchcase(machine, pattern) for machine in machines)
             place, like = ("machines", pattern), change.get("like")
             if like is not None and like not in machines:
-                self._refuse((*place, "like"), f"{what} has no machine {like}.", like, machines)
+                self._refuse((*place, "like"), f"there is no machine {like} in {what}.", like, machines)
             if like is not None and known:
-                message = f"{what} has a machine {pattern}: one more needs another name."
+                message = f"there is a machine {pattern} in {what}: one more needs another name."
                 self._refuse((*place, "like"), message, "", machines)
             if like is None and not known:
                 more = " To add it, say which one it is like: MACHINE."
-                self._refuse(place, f"{what} has no machine {pattern}.", pattern, machines, more)
+                self._refuse(place, f"there is no machine {pattern} in {what}.", pattern, machines, more)
 
     def _refuse(
         self, path: Path, message: str, name: str, known: Collection[str], more: str = ""
@@ -154,9 +154,7 @@ def load(text: bytes, *, name: str) -> Changes:
     try:
         document = parse(text, name=name)
     except WorkflowInvalidError as error:
-        empty = "is empty" in error.message
-        problems = [msgspec.structs.replace(one, remedy=_EMPTY) if empty else one for one in error.problems]
-        _refuse(problems)
+        _refuse([_of_policy(problem) for problem in error.problems])
     report = _report(document)
     file = shape.fitted(_File, document.data, report)
     if file is not None:
@@ -168,6 +166,13 @@ def load(text: bytes, *, name: str) -> Changes:
         report.add((), "the file changes nothing.", _EMPTY)
         _refuse(report.problems)
     return Changes(**data, document=document)
+
+
+def _of_policy(problem: Problem) -> Problem:
+    """What is wrong with the text, in words for this kind of file."""
+    empty = problem.message == "the file is empty."
+    remedy = _EMPTY if empty else problem.remedy.replace("workflow", "policy")
+    return msgspec.structs.replace(problem, remedy=remedy)
 
 
 def _check(file: _File, report: Report) -> None:

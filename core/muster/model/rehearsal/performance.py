@@ -58,10 +58,15 @@ class Performance:
                 self._by_step[ref.execution, ref.step].append(course)
                 self._alike[self._kind(ref)].append(course)
 
-    def stop_s(self, ref: AttemptRef) -> float:
-        """How long the attempt takes to stop when it is asked to."""
+    def stops_at(self, ref: AttemptRef, machine: str, asked_at: datetime) -> datetime:
+        """When the attempt has stopped if asked to at ``asked_at``: as recorded, where it was being asked just then."""
         own = self._script.courses.get(ref)
-        return own.stop_s if own is not None and own.stop_s is not None else STOP_S
+        if own is None or own.asked_at is None:
+            return _at(asked_at, STOP_S)
+        stopped_at = _at(own.asked_at, own.stop_s)
+        if own.machine == machine and own.asked_at <= asked_at <= stopped_at:
+            return stopped_at
+        return _at(asked_at, own.stop_s)
 
     def lines(self, ref: AttemptRef, machine: str, start: datetime) -> list[Line]:
         """All that will be said of the attempt, in order, if its order reaches ``machine`` at ``start``."""

@@ -21,7 +21,9 @@ from muster.model.evolve import evolve
 from muster.model.foreign import hold
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.rehearsal.hearing import PROMPT, SKEW_TOLD, Hearing, Moment
-from muster.model.rehearsal.script import LOST_REASONS, Course, Cue, Script, Silence
+from muster.model.rehearsal.leadership import Gap
+from muster.model.rehearsal.script import LOST_REASONS, Course, Cue, Script
+from muster.model.rehearsal.silences import Silence
 from muster.model.state import State
 
 AFTER_END_S: Final = (
@@ -71,6 +73,7 @@ class _Reading:
         self._open: dict[str, Silence] = {}
         self._last_heard: dict[str, datetime] = {}
         self._connected: dict[str, datetime] = {}
+        self._round: list[Event] = []
         moments = [self._hearing.moment(recorded).heard for recorded in records]
         self.script = Script(begins=min(moments), ends=max(moments), machines=self._state.machines)
 
@@ -116,8 +119,7 @@ class _Reading:
         match event.data:
             case c.LeaderElected(policy=policy):
                 self.script.policy = self.script.policy or policy
-                self.script.leaders += 1
-                self._cue(at, recorded)
+                self._elected(recorded, at)
             case c.ExecutionQueued():
                 self.script.known[event.execution] = event.data
                 self._cue(at, recorded)
@@ -136,6 +138,17 @@ class _Reading:
                 self._scheduled(recorded, event.data, at)
             case c.AttemptSuperseded():
                 self._superseded(recorded, at)
+        if event.basis is not None and not self._foreign(event):
+            new = not self._round or self._round[-1].basis != event.basis
+            self._round = [event] if new else [*self._round, event]
+
+    def _elected(self, recorded: Recorded, at: datetime) -> None:
+        if self._round and self._round[-1].time < at:
+            self.script.gaps.append(Gap(self._round[-1].time, at, len(self._round)))
+        self._cue(at, recorded)
+        for name, machine in self._state.machines.items():
+            if machine.online:
+                self._returns(name, at)
 
     def _scheduled(self, recorded: Recorded, data: c.StepScheduled, at: datetime) -> None:
         event = recorded.event
@@ -262,20 +275,21 @@ class _Reading:
 
     def _end(self, draft: _Draft, base_at: datetime) -> dict[str, Any]:
         """The fields of a course that say how it ended."""
-        asked_s = None
+        asked: dict[str, Any] = {}
+        unstopped: dict[str, Any] = {}
         if draft.asked_at is not None:
             until = draft.end[0].heard if draft.end is not None else self.script.ends
-            heard_at = min(self._arrives(draft, draft.asked_at), until)
-            asked_s = max(0.0, (until - heard_at).total_seconds())
-        unstopped = {"stop_s": None if asked_s is None else asked_s + AFTER_END_S}
+            asked_at = min(self._arrives(draft, draft.asked_at), until)
+            asked = {"asked_at": asked_at, "stop_s": (until - asked_at).total_seconds()}
+            unstopped = asked | {"stop_s": asked["stop_s"] + AFTER_END_S}
         if draft.end is None:
             return unstopped
         moment, body = draft.end
         lost = isinstance(body, c.AttemptFailed) and body.reason in LOST_REASONS
         if isinstance(body, c.AttemptFinished | c.AttemptFailed) and not lost:
             return {"end": body, "end_s": self._offset(draft, moment, base_at)} | unstopped
-        if isinstance(body, c.AttemptStopped) and asked_s is not None:
-            return {"stop_s": asked_s}
+        if isinstance(body, c.AttemptStopped) and asked:
+            return asked
         return {"accident": body, "accident_at": moment.heard}
 
     def _arrives(self, draft: _Draft, at: datetime) -> datetime:

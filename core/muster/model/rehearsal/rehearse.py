@@ -7,21 +7,26 @@ not, that is said.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 
+from muster.model import catalogue as c
 from muster.model.envelope import Recorded
 from muster.model.errors import FixtureInvalidError
 from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.rehearsal.assumptions import Assumption, Assumptions
 from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.leadership import Leadership
 from muster.model.rehearsal.performance import Assume, Performance
 from muster.model.rehearsal.reading import read
 from muster.model.rehearsal.results import Change, ExecutionResult, changes, drift_s, results, span_s
 from muster.model.rehearsal.script import Script
 from muster.model.rehearsal.stage import ROUNDS_MAX, Stage
+
+_WITHOUT_EFFECT: Final = ("resend_after_s", "ended_kept", "steps_max")
 
 
 class Rehearsed(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,8 +70,11 @@ def rehearse(
     *,
     name: str = "the record",
     rounds_max: int = ROUNDS_MAX,
+    strict: bool = True,
 ) -> Rehearsal:
     """Play the records under ``rules``; ``name`` is what errors call them.
+
+    Where not ``strict``, rules may name steps and machines that the records do not hold (see ``check``).
 
     Raises FixtureInvalidError where they hold no execution, InvalidArgumentError where the rules name what they do not
     hold.
@@ -76,10 +84,13 @@ def rehearse(
         raise FixtureInvalidError(
             f"{name}: the fixture holds no execution.", remedy="Record one from its beginning."
         )
-    rules.check(script.steps(), script.machines, name)
+    if strict:
+        rules.check(script.steps(), script.machines, name)
     performance = Performance(script, assume)
-    unchanged, changed = Stage(script, performance, Changes()), Stage(script, performance, rules)
+    leadership = Leadership(script.gaps)
+    unchanged = Stage(script, performance, Changes(), leadership)
     unchanged.play(rounds_max)
+    changed = Stage(script, performance, rules, Leadership(unled=leadership.unled))
     changed.play(rounds_max)
     recorded = results(each.event for each in records if each.event.writer == SCHEDULER)
     then, now = results(unchanged.events), results(changed.events)
@@ -99,11 +110,27 @@ def rehearse(
     ]
     return Rehearsal(
         executions=executions,
-        assumed=[*Assumptions(_general(script, rules, open_)).all(), *changed.assumed.all()],
+        assumed=[
+            *Assumptions(_general(script, rules, open_, leadership.missing_s)).all(),
+            *changed.assumed.all(),
+        ],
         drift_s=max(drift_s(one.recorded, one.unchanged) for one in executions),
         then_s=span_s(then),
         now_s=span_s(now),
     )
+
+
+def check(records: Iterable[Recorded], rules: Changes, name: str) -> None:
+    """As ``rehearse`` does, of several records together: each name in the rules has to be in one of them."""
+    steps: set[str] = set()
+    machines: set[str] = set()
+    for recorded in records:
+        data = recorded.event.data
+        if isinstance(data, c.ExecutionQueued):
+            steps |= {step.id for step in data.workflow.steps}
+        elif isinstance(data, c.MachineConnected):
+            machines.add(recorded.event.writer)
+    rules.check(steps, machines, name)
 
 
 def _blank(result: ExecutionResult) -> ExecutionResult:
@@ -122,20 +149,24 @@ def _deviations(recorded: ExecutionResult, played: ExecutionResult) -> list[Chan
 # ---- what is assumed of every play
 
 
-def _general(script: Script, rules: Changes, open_: int) -> Iterator[str]:
+def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> Iterator[str]:
     yield "what people asked for, and machines that came, went or fell silent, come at their recorded times"
     yield "the scheduler reacts at once; what held it up is part of how long attempts took"
     if script.policy is None:
         yield "the record does not say under which policy it was made: the defaults"
-    if script.leaders > 1:
-        yield f"one scheduler leads all the time (the record has {script.leaders} elections)"
+    if script.gaps:
+        yield f"nobody led for {missing_s:.3g} s, as recorded; all the rest of the time a scheduler leads"
     if script.foreign:
-        yield f"{script.foreign} attempts of executions that the record does not hold take room as recorded"
+        yield f"attempts of executions that the record does not hold ({script.foreign}) take room as recorded"
     if open_:
-        yield f"{open_} executions had not ended when the record ends; how they go on is assumed"
+        yield f"how those go on that had not ended when the record ends ({open_}) is assumed"
     for machine, by in sorted(script.skews.items()):
         ahead = by.total_seconds()
         yield f"the clock of {machine} was {'ahead' if ahead > 0 else 'behind'} by {abs(ahead):.1f} s"
+    for name in _WITHOUT_EFFECT:
+        if name in rules.policy:
+            yield f"{name} makes no difference here: what is sent arrives, and what was accepted stays accepted"
+    yield from _silent(script, rules)
     yield from _heartbeats(script, rules)
     yield from _room(script, rules)
 
@@ -155,7 +186,13 @@ def _heartbeats(script: Script, rules: Changes) -> Iterator[str]:
             )
             count = sum(restarted == name for restarted, _ in script.restarts)
             if count:
-                yield f"{name} was back in less than {now_s:g} s each of the {count} times its agent connected anew"
+                yield f"{name} was away for less than {now_s:g} s whenever its agent connected anew ({count} times)"
+
+
+def _silent(script: Script, rules: Changes) -> Iterator[str]:
+    for name, silences in sorted(script.silences.items()):
+        if silences[-1].ended_at is None and not rules.absent(name):
+            yield f"{name} is silent when the record ends, and stays so"
 
 
 def _room(script: Script, rules: Changes) -> Iterator[str]:

@@ -14,6 +14,8 @@ from muster.model.body import AttemptRef, Body
 from muster.model.cluster import Machine
 from muster.model.envelope import Recorded
 from muster.model.policy import Policy
+from muster.model.rehearsal.leadership import Gap
+from muster.model.rehearsal.silences import Silence
 from muster.model.workflow import Step
 
 LOST_REASONS: Final = ("no_capacity", "lost")  # failures that are the machine's, not the attempt's
@@ -32,38 +34,14 @@ class Cue(msgspec.Struct, frozen=True, kw_only=True):
     held: frozenset[AttemptRef] = frozenset()
 
 
-class Silence(msgspec.Struct, kw_only=True):
-    """A machine's beats failed to come until a verdict fell, ``patience_s`` after the last one.
-
-    Nothing was heard of it from ``since`` to ``flows_at``; ``ended_at`` is when it beat again (then ``online_at`` too),
-    connected anew or said goodbye. None where the record ends before.
-    """
-
-    machine: str
-    sequence: int
-    verdict_at: datetime
-    patience_s: float
-    policy: Policy
-    evidence: c.Evidence
-    since: datetime
-    connected_at: datetime
-    flows_at: datetime | None = None
-    online_at: datetime | None = None
-    ended_at: datetime | None = None
-
-    def covers(self, moment: datetime) -> bool:
-        """Whether what the machine said then was not heard at once."""
-        return self.since < moment and (self.flows_at is None or moment < self.flows_at)
-
-
 class Course(msgspec.Struct, frozen=True, kw_only=True):
     """How an attempt went. Offsets count in seconds from ``base_at``, when the order could first reach its machine.
     ``sequences`` are the places of its facts and of its end in the record.
 
     ``end`` is there where the attempt itself came to an end, well or not. ``accident`` is an end that its machine or
     agent made of it, at ``accident_at``. Otherwise it was cut: it went on to ``known_until`` at least, and ``cut_by``
-    says what came between. ``stop_s`` is how long it took to stop when asked to, or how long it did not at least.
-    ``ignored``: its machine answered but did not take it up.
+    says what came between. ``asked_at`` is when it was asked to stop, ``stop_s`` how long that took, or how long it
+    did not at least. ``ignored``: its machine answered but did not take it up.
     """
 
     ref: AttemptRef
@@ -78,7 +56,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
     accident_at: datetime | None = None
     known_until: datetime
     cut_by: str = ""
-    stop_s: float | None = None
+    asked_at: datetime | None = None
+    stop_s: float = 0.0
     ignored: bool = False
 
     @property
@@ -95,7 +74,7 @@ class Script(msgspec.Struct, kw_only=True):
     begins: datetime
     ends: datetime
     policy: Policy | None = None
-    leaders: int = 0
+    gaps: list[Gap] = []
     cues: list[Cue] = []
     silences: dict[str, list[Silence]] = {}
     courses: dict[AttemptRef, Course] = {}

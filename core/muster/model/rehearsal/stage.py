@@ -8,8 +8,9 @@ an answer. Rules:
 1. A machine that is silent neither hears nor is heard: what falls into its silence is moved to its end.
 2. A verdict falls when the patience of now is over, unless the silence is over before.
 3. When an agent connects anew, it answers for the attempts that it answered for then. For one that did not run there
-   then, what became of the others is taken; where there were none, it is lost.
+   then, what became of the others is taken; where there were none, it goes on unless the machine was started anew.
 4. Attempts of executions that are not in the record hold room as they did, whatever is decided now.
+5. Nobody decides while nobody led (``leadership``).
 
 Nothing goes on for ever: attempts are bounded by the rules, and rounds by ``ROUNDS_MAX``.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -34,13 +35,20 @@ from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.rehearsal.assumptions import Assumptions
 from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.leadership import Leadership
 from muster.model.rehearsal.performance import LATEST, Line, Performance
-from muster.model.rehearsal.script import Cue, Script, Silence
+from muster.model.rehearsal.script import Cue, Script
+from muster.model.rehearsal.silences import Verdict, heard_at, verdicts
 from muster.model.round import Round
 from muster.model.state import State
 
 ROUNDS_MAX: Final = 1_000_000  # some minutes of work; a script that needs more does not end by itself
 
+# After these some attempts may have to stop.
+_STOPPING: Final = (c.AttemptSuperseded, c.ExecutionEnding, c.MachineOnline)
+_BEYOND: Final = (
+    "beyond the end of the record nobody asks for anything, and no machine comes, goes or falls silent"
+)
 _ASKS: Final = (c.ExecutionQueued, c.ExecutionEnding)  # what people asked for
 
 Happening = Callable[[Round], None]
@@ -49,17 +57,22 @@ Happening = Callable[[Round], None]
 class Stage:
     """One play of a script. ``events`` are what the scheduler wrote, in order."""
 
-    def __init__(self, script: Script, performance: Performance, changes: Changes) -> None:
+    def __init__(
+        self, script: Script, performance: Performance, changes: Changes, leadership: Leadership
+    ) -> None:
         self.events: list[Event] = []
         self.assumed = Assumptions()
         self.rounds = 0
-        self.finished = True
+        self._leadership = leadership
         self._script = script
         self._performance = performance
         self._changes = changes
         self._state = State(changes.limits(script.policy or Policy()))
         self._agenda: list[tuple[datetime, int, int, Happening]] = []
         self._number = 0
+        self._arrived = False
+        self._beyond = False
+        self._decided_at: datetime | None = None
         self._foreign: set[AttemptRef] = set()
         self._unheard: dict[AttemptRef, int] = {}
         self._asked: set[tuple[str, AttemptRef]] = set()
@@ -74,7 +87,6 @@ class Stage:
             if now is None:
                 return
             if self.rounds >= rounds_max:
-                self.finished = False
                 self.assumed.note(
                     f"the play was ended after {rounds_max} rounds; what is open then stays open"
                 )
@@ -88,10 +100,14 @@ class Stage:
             self._enter(cue)
         for name, like in self._changes.more().items():
             self._besides(name, like)
-        for name, silences in self._script.silences.items():
-            if not self._changes.absent(name):
-                for silence in silences:
-                    self._judge(silence)
+        for silences in self._script.silences.values():
+            for verdict in verdicts(silences, self._changes):
+                self._judge(verdict)
+
+    def _judge(self, verdict: Verdict) -> None:
+        self._plan(verdict.at, lambda round_: self._verdict(round_, verdict), verdict.sequence)
+        if verdict.online_at is not None:
+            self._plan(verdict.online_at, lambda round_: self._online(round_, verdict))
 
     def _plan(self, at: datetime, happening: Happening, sequence: int = LATEST) -> None:
         self._number += 1
@@ -100,19 +116,37 @@ class Stage:
     def _next(self) -> datetime | None:
         times = [self._agenda[0][0]] if self._agenda else []
         due = next_due(self._state)
-        return min([*times, due] if due is not None else times, default=None)
+        if due is not None:
+            times.append(self._leadership.led_at(due, self._decided_at))
+        return min(times, default=None)
 
     def _round(self, now: datetime) -> None:
         self.rounds += 1
+        if now > self._script.ends and not self._beyond:
+            self._beyond = True
+            self.assumed.note(_BEYOND)
         round_ = Round(self._state, now)
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[3](round_)
-        decide(self._state, now, round_)
-        self.events += round_.events
+        if self._leadership.led_at(now, self._decided_at) > now:
+            return
+        self._decided_at = now
+        written = self._leadership.cut(round_)
+        if written is None:
+            decide(self._state, now, round_)
+        for event in written or ():
+            evolve(self._state, event)
+        self.events += [*round_.events, *(written or ())]
+        if not self._leadership.dies(now):
+            self._send(round_, now)
+
+    def _send(self, round_: Round, now: datetime) -> None:
         for name, orders in round_.starts.items():
             for order in orders:
                 self._start(order.ref, name, now)
-        self._stops(now)
+        if self._arrived or any(isinstance(event.data, _STOPPING) for event in round_.events):
+            self._arrived = False
+            self._stops(now)
 
     # ---- the script
 
@@ -129,7 +163,9 @@ class Stage:
 
     def _besides(self, name: str, like: str) -> None:
         """A machine more, from when the one that it is like comes first."""
-        cue = next(cue for cue in self._script.cues if _connects(cue, like))
+        cue = next((cue for cue in self._script.cues if _connects(cue, like)), None)
+        if cue is None:
+            return
         data = msgspec.structs.replace(cue.recorded.event.data, attempts=[])
         event = msgspec.structs.replace(
             cue.recorded.event, id=f"{name}/besides", writer=name, machine=name, line=None, data=data
@@ -143,6 +179,8 @@ class Stage:
             case c.LeaderElected(policy=policy):
                 data = msgspec.structs.replace(event.data, policy=self._changes.limits(policy or Policy()))
                 evolve(self._state, msgspec.structs.replace(event, data=data), sequence)
+                for name in self._state.machines:
+                    self._return(name, round_.now)
             case c.ExecutionQueued(workflow=workflow):
                 data_ = msgspec.structs.replace(event.data, workflow=self._changes.workflow(workflow))
                 self._write(round_, event, data_)
@@ -187,7 +225,8 @@ class Stage:
     def _kept(self, cue: Cue, machine: Machine, data: c.MachineConnected) -> list[AttemptRef]:
         """The attempts it still answers for, of those that it holds now."""
         listed = set(data.attempts)
-        others = bool(cue.held) and cue.held <= listed
+        running = data.facts.boot_id == machine.facts.boot_id != ""
+        others = cue.held <= listed if cue.held else running
         found = []
         for ref, attempt in machine.held.items():
             known = ref in cue.held
@@ -202,7 +241,8 @@ class Stage:
         return found
 
     def _return(self, name: str, now: datetime) -> None:
-        """It hears again the starts that it has not taken up."""
+        """It hears again the starts that it has not taken up, and whom to stop."""
+        self._arrived = True
         machine = self._state.machines[name]
         for ref, attempt in list(machine.held.items()):
             if not attempt.accepted and not attempt.superseded and ref not in self._foreign:
@@ -210,42 +250,29 @@ class Stage:
                 if course is None or course.machine != name or course.base_at <= now:
                     self._start(ref, name, now)
 
-    def _judge(self, silence: Silence) -> None:
-        """Plan the verdict under the patience of now, and the end of it."""
-        name = silence.machine
-        interval_s = self._changes.interval_s(name, silence.evidence.interval_s)
-        limits = self._changes.limits(silence.policy)
-        patience_s = interval_s * limits.beats_missed_max + limits.beat_slack_s
-        falls = silence.verdict_at + timedelta(seconds=patience_s - silence.patience_s)
-        at = max(falls, silence.connected_at)
-        if silence.ended_at is not None and silence.ended_at <= at:
-            return
-        evidence = msgspec.structs.replace(
-            silence.evidence, interval_s=interval_s, missed=int(patience_s / interval_s)
-        )
-        self._plan(at, lambda round_: self._verdict(round_, name, evidence), silence.sequence)
-        if silence.online_at is not None:
-            self._plan(silence.online_at, lambda round_: self._online(round_, name, evidence))
-
-    def _verdict(self, round_: Round, name: str, evidence: c.Evidence) -> None:
-        machine = self._state.machines.get(name)
-        if machine is not None and machine.online and machine.session == evidence.session:
+    def _verdict(self, round_: Round, verdict: Verdict) -> None:
+        machine = self._state.machines.get(verdict.machine)
+        if (led_at := self._leadership.led_at(round_.now)) > round_.now:
+            self._plan(led_at, lambda round_: self._verdict(round_, verdict))
+        elif machine is not None and machine.online and machine.session == verdict.evidence.session:
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
-            round_.write(c.MachineOffline(evidence=evidence), cause, machine=name)
+            round_.write(c.MachineOffline(evidence=verdict.evidence), cause, machine=machine.name)
 
-    def _online(self, round_: Round, name: str, evidence: c.Evidence) -> None:
-        machine = self._state.machines.get(name)
-        if machine is not None and machine.status == "offline" and machine.session == evidence.session:
+    def _online(self, round_: Round, verdict: Verdict) -> None:
+        machine = self._state.machines.get(verdict.machine)
+        if (led_at := self._leadership.led_at(round_.now)) > round_.now:
+            self._plan(led_at, lambda round_: self._online(round_, verdict))
+        elif (
+            machine is not None
+            and machine.status == "offline"
+            and machine.session == verdict.evidence.session
+        ):
             cause = f"timer:heartbeat:{round_.now.isoformat()}"
-            round_.write(c.MachineOnline(evidence=evidence), cause, machine=name)
-            self._return(name, round_.now)
+            round_.write(c.MachineOnline(evidence=verdict.evidence), cause, machine=machine.name)
+            self._return(machine.name, round_.now)
 
     def _heard(self, name: str, at: datetime) -> datetime | None:
-        """When something that the machine says (or is told) at ``at`` arrives; None where never."""
-        for silence in self._script.silences.get(name, ()):
-            if silence.covers(at):
-                return silence.flows_at
-        return at
+        return heard_at(self._script.silences.get(name, ()), at)
 
     # ---- attempts
 
@@ -312,7 +339,7 @@ class Stage:
         if arrives is None:
             return
         self._asked.add((name, ref))
-        at = self._heard(name, arrives + timedelta(seconds=self._performance.stop_s(ref)))
+        at = self._heard(name, self._performance.stops_at(ref, name, arrives))
         if at is not None:
             self._plan(at, lambda round_: self._stopped(round_.now, ref, name))
 

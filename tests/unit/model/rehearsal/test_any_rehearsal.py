@@ -13,6 +13,7 @@ from muster.model.rehearsal.changes import Changes
 from muster.model.rehearsal.rehearse import rehearse
 from tests.fixtures.clocked import ClockedPlay
 from tests.unit.model.test_properties import _act, _settle, workflows
+from tests.unit.model.test_replay import lead
 
 
 def perform(definitions: list[dict[str, Any]], seed: int) -> ClockedPlay:
@@ -38,6 +39,27 @@ def test_unchanged_rules_give_what_is_recorded(definitions: list[dict[str, Any]]
     assert [execution.deviations for execution in found.executions] == [[]] * len(definitions)
     assert found.drift_s < 0.01
     assert found.same
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
+def test_a_log_of_several_leaders_comes_out_again(definitions: list[dict[str, Any]], seed: int) -> None:
+    """Where leaders died between rounds and in the middle of one, nobody decides until the next was elected."""
+    play, chance = ClockedPlay(Policy(offline_timeout_s=60.0)), random.Random(seed)
+    for term in range(1, 4):
+        for number, definition in enumerate(definitions):
+            play.submit(definition, f"x{term}-{number}")
+        for _ in range(40):
+            _act(play, chance)
+        play = ClockedPlay.following(
+            lead(play, chance.randrange(max(1, len(play.log) - 8), len(play.log) + 1), "s")
+        )
+        play.round()
+    for _ in range(200):
+        if play.state.executions:
+            _settle(play)
+    found = rehearse(play.log, Changes())
+    assert [execution.deviations for execution in found.executions if execution.deviations] == []
 
 
 RULES = (

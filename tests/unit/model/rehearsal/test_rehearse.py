@@ -204,6 +204,8 @@ def test_more_patience_with_a_machine_that_never_returns_only_waits_longer() -> 
     """The verdict falls when the new patience ends, and the step goes on elsewhere from then."""
     found = rehearse(silent(judged=True, back=False).log, Changes(policy={"beats_missed_max": 6}))
     execution = only(found)
+    assert "m1 is silent when the record ends, and stays so" in texts(found)
+    assert "beyond the end of the record nobody asks for anything" in texts(found)
     assert execution.unchanged.makespan_s is not None
     assert execution.changed.retries == {"lost": 1}
     assert execution.changed.makespan_s == pytest.approx(execution.unchanged.makespan_s + 9, abs=0.01)
@@ -222,6 +224,29 @@ def test_slower_beats_need_more_patience() -> None:
     execution = only(found)
     assert execution.unchanged.makespan_s is not None
     assert execution.changed.makespan_s == pytest.approx(execution.unchanged.makespan_s + 6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("boots", "machines"), [(("1", "1"), ["m1", "m2"]), (("1", "2"), ["m1", "m2", "m2"])]
+)
+def test_an_agent_that_connects_anew_keeps_what_it_runs(boots: tuple[str, str], machines: list[str]) -> None:
+    """An attempt that was not there then goes on where the machine was not started anew, and is lost where it was."""
+    play = ClockedPlay()
+    play.connect("m1")
+    play.submit(workflow({"id": "a"}))
+    play.begin(A1)
+    play.connect("m2", boot_id=boots[0])
+    play.later(14)
+    play.connect("m2", boot_id=boots[1])
+    play.later(3)
+    play.verdict("m1")
+    play.begin(A2)
+    play.later(10)
+    play.finish(A2)
+    found = rehearse(play.log, Changes(policy={"beats_missed_max": 1}))
+    assert only(found).unchanged.steps["a"].machines == ["m1", "m2"]
+    assert only(found).changed.steps["a"].machines == machines
+    assert f"and did not then, {'goes on' if boots[0] == boots[1] else 'is lost'}" in texts(found)
 
 
 def test_fewer_losses_allowed_end_the_step() -> None:
@@ -267,7 +292,7 @@ def test_others_hold_their_room() -> None:
     log = [one for one in play.log if one.event.execution != "x0" or one.event.kind in kept]
     found = rehearse(log, Changes(policy={"lost_max": 1}))
     assert only(found).changed.steps["a"].begins_s == pytest.approx(30, abs=0.1)
-    assert "1 attempts of executions that the record does not hold" in texts(found)
+    assert "attempts of executions that the record does not hold (1)" in texts(found)
     roomier = only(rehearse(log, Changes(machines={"m1": {"slots": 2}})))
     assert roomier.changed.steps["a"].begins_s == pytest.approx(0, abs=0.1)
 
@@ -281,7 +306,7 @@ def test_a_record_that_ends_early_is_played_to_the_end() -> None:
     assert execution.recorded.outcome is None
     assert execution.unchanged.outcome == "failed"
     assert found.faithful
-    assert "1 executions had not ended when the record ends" in texts(found)
+    assert "had not ended when the record ends (1)" in texts(found)
 
 
 def test_a_clock_that_goes_wrong_is_put_right() -> None:
@@ -309,9 +334,9 @@ def test_a_play_that_does_not_end_is_ended() -> None:
 @pytest.mark.parametrize(
     ("rules", "said"),
     [
-        (Changes(steps={"aa": {}}), "run.jsonl has no step aa"),
-        (Changes(machines={"m2": {"slots": 2}}), "run.jsonl has no machine m2"),
-        (Changes(machines={"m2": {"like": "m3"}}), "run.jsonl has no machine m3"),
+        (Changes(steps={"aa": {}}), "there is no step aa in run.jsonl"),
+        (Changes(machines={"m2": {"slots": 2}}), "there is no machine m2 in run.jsonl"),
+        (Changes(machines={"m2": {"like": "m3"}}), "there is no machine m3 in run.jsonl"),
         (Changes(machines={"m1": {"like": "m1"}}), "one more needs another name"),
     ],
 )

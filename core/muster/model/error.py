@@ -1,4 +1,4 @@
-"""What every error is: a sentence, a stable code, data, what to do, and where it belongs."""
+"""What every error has in common: its message, its code, what to do, and how it travels in the log."""
 
 from __future__ import annotations
 
