@@ -93,8 +93,8 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "ready-in-an-ending-execution": Change(
         f"{MODEL}/frames.py",
-        "if plain and not execution.leaving(step):",
-        "if plain:",
+        "if plain and not execution.leaving(step)",
+        "if plain",
         "a success while an execution drains makes nothing ready",
     ),
     "policy-of-the-first-leader": Change(
@@ -138,6 +138,49 @@ CHANGES: Final[dict[str, Change]] = {
         "found.sort(key=lambda execution: execution.position)",
         "found.sort(key=lambda execution: execution.id)",
         "a round looks at executions in the order in which they were accepted",
+    ),
+    # ---- control steps
+    "an-item-too-many": Change(
+        f"{MODEL}/frames.py",
+        "and members.running < loop.max_parallel",
+        "and members.running <= loop.max_parallel",
+        "no more items run at once than were asked for",
+    ),
+    "items-go-on-after-a-failure": Change(
+        f"{MODEL}/frames.py",
+        'and not (members.failed and loop.on_failure == "drain")',
+        "",
+        "after an item has failed no other begins",
+    ),
+    "skipped-by-its-condition-bars": Change(
+        f"{MODEL}/frames.py",
+        'NOT_WELL: Final = frozenset({"upstream", "ending"})',
+        'NOT_WELL: Final = frozenset({"upstream", "ending", "condition"})',
+        "a step that its condition skipped counts as done",
+    ),
+    "answered-twice": Change(
+        f"{MODEL}/steps.py",
+        "execution.asking -= 1",
+        "execution.asking -= 0",
+        "an execution that has its answer does not wait for it any more",
+    ),
+    "asked-for-ever": Change(
+        f"{MODEL}/retry.py",
+        "if spent < result.max_retries:",
+        "if spent <= result.max_retries:",
+        "a container is run again as often as it allowed, and no more",
+    ),
+    "context-is-forgotten": Change(
+        f"{MODEL}/steps.py",
+        "step.context = step.context if data.context is None else data.context",
+        "step.context = None",
+        "what a container wants remembered is given to its next run",
+    ),
+    "a-child-outlives-its-parent": Change(
+        f"{MODEL}/control.py",
+        'if child is not None and child.ending != "cancelled":',
+        "if child is None:",
+        "a cancel travels down to the child",
     ),
     # ---- retry
     "one-try-too-many": Change(

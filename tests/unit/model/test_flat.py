@@ -85,7 +85,7 @@ def test_a_step_that_waits_for_input_does_not_slow_the_others():
     (execution,) = play.state.executions.values()
     looked = 0
 
-    class Counted(dict):  # type: ignore[type-arg]
+    class Counted(dict):
         def values(self) -> Any:
             nonlocal looked
             looked += 1
