@@ -158,23 +158,17 @@ CHANGES: Final[dict[str, Change]] = {
         'NOT_WELL: Final = frozenset({"upstream", "ending", "condition"})',
         "a step that its condition skipped counts as done",
     ),
-    "answered-twice": Change(
-        f"{MODEL}/steps.py",
-        "execution.asking -= 1",
-        "execution.asking -= 0",
-        "an execution that has its answer does not wait for it any more",
+    "another-token": Change(
+        f"{MODEL}/control.py",
+        'about = f"{execution.id}/{step.path}/{execution.number}".encode()',
+        'about = f"{execution.id}/{step.path}".encode()',
+        "a token comes out again, so that a new leader finds the answer to what the old one asked",
     ),
     "asked-for-ever": Change(
         f"{MODEL}/retry.py",
         "if spent < result.max_retries:",
         "if spent <= result.max_retries:",
         "a container is run again as often as it allowed, and no more",
-    ),
-    "context-is-forgotten": Change(
-        f"{MODEL}/steps.py",
-        "step.context = step.context if data.context is None else data.context",
-        "step.context = None",
-        "what a container wants remembered is given to its next run",
     ),
     "a-child-outlives-its-parent": Change(
         f"{MODEL}/control.py",
