@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from muster.model import outputs
+from muster.model import outputs, results
 from muster.model.catalogue import (
     AttemptFailed,
     AttemptFinished,
@@ -30,6 +30,7 @@ from muster.model.errors import (
     OutputError,
     StepTimeoutError,
 )
+from muster.model.results import Result
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
@@ -227,11 +228,19 @@ class Attempt:
                 exit_code=exited.exit_code,
                 tail=self.lines.tail,
             )
+        if (result := results.read(exited.document)) is not None:
+            return self._said(result, exited)
         return AttemptFinished(
             outputs=self._outputs(exited) if self.order.outputs else {},
             exit_code=exited.exit_code,
             seconds=self._seconds,
         )
+
+    def _said(self, result: Result, exited: Exit) -> AttemptFinished:
+        if result.kind == "failure":
+            text = result.reason or "The step says that it failed."
+            raise ExecutionError(text, value=result.value, exit_code=exited.exit_code, retriable=False)
+        return AttemptFinished(result=result, exit_code=exited.exit_code, seconds=self._seconds)
 
     def _outputs(self, exited: Exit) -> dict[str, Any]:
         limit = self._options.output_bytes

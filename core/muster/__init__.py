@@ -15,6 +15,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from muster.build import (
+        call,
+        case,
+        chain,
+        default,
+        fail,
+        for_each,
+        get,
+        group,
+        if_,
+        log,
+        map_each,
+        parallel,
+        return_,
+        set_,
+        sleep,
+        sleep_until,
+        step,
+        switch,
+        wait_for_input,
+        workflow,
+    )
     from muster.client.client import Client
     from muster.client.definition import serialize, workflow_of
     from muster.client.follower import ExecutionView, StepView, TransitionView
@@ -22,27 +44,36 @@ if TYPE_CHECKING:
     from muster.client.sync import SyncClient
     from muster.model.envelope import Event, Recorded
     from muster.model.errors import ErrorInfo, MusterError
+    from muster.model.printing import to_yaml
+    from muster.model.terms import Term, cel, error, execution, inputs, item, machine, steps, variables
     from muster.model.workflow import (
         Backoff,
+        Case,
+        ForEach,
         Input,
         MachineSelector,
+        Map,
         Output,
         Resources,
         Retry,
         Step,
         Timeouts,
+        WaitForInput,
         Workflow,
     )
     from muster.settings import Settings
 
 __all__ = [
     "Backoff",
+    "Case",
     "Client",
     "ErrorInfo",
     "Event",
     "ExecutionView",
+    "ForEach",
     "Input",
     "MachineSelector",
+    "Map",
     "MusterError",
     "Output",
     "Recorded",
@@ -53,14 +84,49 @@ __all__ = [
     "Step",
     "StepView",
     "SyncClient",
+    "Term",
     "Timeouts",
     "TransitionView",
+    "WaitForInput",
     "Workflow",
+    "call",
+    "case",
+    "cel",
+    "chain",
+    "default",
+    "error",
+    "execution",
+    "fail",
+    "for_each",
+    "get",
+    "group",
+    "if_",
+    "inputs",
+    "item",
+    "log",
+    "machine",
+    "map_each",
+    "parallel",
+    "return_",
     "serialize",
+    "set_",
+    "sleep",
+    "sleep_until",
+    "step",
+    "steps",
+    "switch",
+    "to_yaml",
+    "variables",
+    "wait_for_input",
+    "workflow",
     "workflow_of",
 ]
 
 _HOMES = {
+    "muster.build": {
+        "call", "case", "chain", "default", "fail", "for_each", "get", "group", "if_", "log", "map_each", "parallel",
+        "return_", "set_", "sleep", "sleep_until", "step", "switch", "wait_for_input", "workflow",
+    },
     "muster.client.client": {"Client"},
     "muster.client.definition": {"serialize", "workflow_of"},
     "muster.client.follower": {"ExecutionView", "StepView", "TransitionView"},
@@ -68,8 +134,13 @@ _HOMES = {
     "muster.client.sync": {"SyncClient"},
     "muster.model.envelope": {"Event", "Recorded"},
     "muster.model.errors": {"ErrorInfo", "MusterError"},
+    "muster.model.printing": {"to_yaml"},
+    "muster.model.terms": {
+        "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
+    },
     "muster.model.workflow": {
-        "Backoff", "Input", "MachineSelector", "Output", "Resources", "Retry", "Step", "Timeouts", "Workflow",
+        "Backoff", "Case", "ForEach", "Input", "MachineSelector", "Map", "Output", "Resources", "Retry", "Step",
+        "Timeouts", "WaitForInput", "Workflow",
     },
     "muster.settings": {"Settings"},
 }  # fmt: skip

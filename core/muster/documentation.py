@@ -1,6 +1,6 @@
 """The pages of docs/ that say what the code says: written from it, and checked against it by a test.
 
-python -m muster.documentation        write docs/{cli,errors,events,limits,states}.md
+python -m muster.documentation        write docs/{cli,errors,events,limits,states}.md and docs/workflow.schema.json
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import msgspec
 
 from muster.model import catalogue, errors, transitions
 from muster.model.policy import Policy
+from muster.model.schema import schema
 from muster.scheduler.options import SchedulerOptions, ShadowOptions
 from muster.settings import Settings
 
@@ -41,7 +42,13 @@ def pages() -> dict[str, str]:
         "limits.md": limits,
         "states.md": states,
     }
-    return {name: MARK + "\n" + "\n".join(maker()).rstrip() + "\n" for name, maker in makers.items()}
+    written = {name: MARK + "\n" + "\n".join(maker()).rstrip() + "\n" for name, maker in makers.items()}
+    return written | {"workflow.schema.json": workflow_schema()}
+
+
+def workflow_schema() -> str:
+    """The JSON Schema of workflow files, for editors."""
+    return msgspec.json.format(msgspec.json.encode(schema()), indent=2).decode() + "\n"
 
 
 def write(folder: Path) -> list[str]:

@@ -43,9 +43,22 @@ ORDER BY a.started_at""",
     (
         "How far is each execution that has not ended?",
         """SELECT e.id, e.workflow, e.status, count(s.ended_at) AS ended, e.steps
-FROM executions AS e LEFT JOIN steps AS s ON s.execution = e.id
+FROM executions AS e LEFT JOIN steps AS s ON s.execution = e.id AND s.position IS NOT NULL
 WHERE e.ended_at IS NULL
 GROUP BY e.id""",
+    ),
+    (
+        "What waits for input, and what does it ask?",
+        """SELECT execution, step, prompt, due_at FROM steps WHERE status = 'waiting' AND reason = 'input'""",
+    ),
+    (
+        "Which items of a loop failed?",
+        """SELECT execution, loop, item, step, error ->> 'message' AS message
+FROM steps WHERE loop IS NOT NULL AND status = 'failed' ORDER BY execution, loop, item""",
+    ),
+    (
+        "Which executions were run by others?",
+        """SELECT parent, parent_step, id, workflow, status FROM executions WHERE parent IS NOT NULL""",
     ),
     (
         "How long do the steps of a workflow take?",

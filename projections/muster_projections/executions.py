@@ -13,6 +13,7 @@ from muster.model.catalogue import (
     ExecutionWaiting,
 )
 from muster.model.envelope import Recorded
+from muster.model.lowering import lower
 from muster_projections.projection import (
     Change,
     Column,
@@ -53,7 +54,13 @@ TABLE: Final = Table(
         Column(name="metadata", type="JSON", doc="The metadata it was submitted with."),
         Column(name="digest", type="TEXT", doc="The digest of its definition."),
         Column(name="rerun_of", type="TEXT", doc="The execution it repeats."),
-        Column(name="steps", type="INTEGER", doc="How many steps its definition has."),
+        Column(name="parent", type="TEXT", doc="The execution that runs it, if another one does."),
+        Column(name="parent_step", type="TEXT", doc="The step of that execution."),
+        Column(
+            name="steps",
+            type="INTEGER",
+            doc="How many steps its workflow has; what loops, branches and handlers run is not counted.",
+        ),
         Column(name="transitions", type="INTEGER", doc="How many transitions it has made."),
         Column(name="created_at", type="TEXT", doc="When it was accepted.", first=True),
         Column(name="started_at", type="TEXT", doc="When the scheduler began to work on it.", first=True),
@@ -92,7 +99,9 @@ def _queued(recorded: Recorded) -> list[Change]:
             "metadata": text(data.metadata),
             "digest": data.digest or None,
             "rerun_of": data.rerun_of,
-            "steps": len(data.workflow.steps),
+            "parent": None if data.parent is None else data.parent.execution,
+            "parent_step": None if data.parent is None else data.parent.step,
+            "steps": len(lower(data.workflow).steps),
             "created_at": moment(recorded.event.time),
         },
     )
@@ -163,7 +172,7 @@ def _cleared(recorded: Recorded) -> list[Change]:
 
 EXECUTIONS: Final = Projection.of(
     name="executions",
-    version=1,
+    version=2,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

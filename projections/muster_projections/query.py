@@ -27,8 +27,10 @@ AMBIGUOUS_MAX: Final = 5  # of the ids that begin alike, this many are named
 _TERMINAL: Final = ", ".join(f"'{status}'" for status in sorted(STEP_TERMINAL))
 _EXECUTIONS: Final = f"""
 SELECT e.*,
-  (SELECT count(*) FROM steps s WHERE s.execution = e.id AND s.status IN ({_TERMINAL})) AS steps_ended,
-  (SELECT count(*) FROM steps s WHERE s.execution = e.id AND s.status = 'failed') AS steps_failed
+  (SELECT count(*) FROM steps s WHERE s.execution = e.id AND s.position IS NOT NULL AND s.status IN ({_TERMINAL}))
+    AS steps_ended,
+  (SELECT count(*) FROM steps s WHERE s.execution = e.id AND s.position IS NOT NULL AND s.status = 'failed')
+    AS steps_failed
 FROM executions e
 """  # noqa: S608  # the statuses are constants
 _STEPS: Final = """
@@ -39,7 +41,7 @@ SELECT s.*, a.status AS attempt_status, a.phase, a.progress,
        ELSE s.status END AS status
 FROM steps s LEFT JOIN attempts a ON a.execution = s.execution AND a.step = s.step AND a.attempt = s.attempt
 WHERE s.execution = ?
-ORDER BY s.position IS NULL, s.position, s.step
+ORDER BY s.position IS NULL, s.position, s.loop, s.item, s.step
 """
 _JSON: Final = frozenset(
     column.name

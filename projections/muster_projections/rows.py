@@ -30,6 +30,8 @@ class Execution(Row, frozen=True, kw_only=True):
     metadata: dict[str, Any]
     digest: str | None
     rerun_of: str | None
+    parent: str | None
+    parent_step: str | None
     steps: int
     steps_ended: int
     steps_failed: int
@@ -69,6 +71,8 @@ class Step(Row, frozen=True, kw_only=True):
     execution: str
     step: str
     position: int | None
+    loop: str | None
+    item: int | None
     status: str
     image: str | None
     attempt: int | None
@@ -83,6 +87,11 @@ class Step(Row, frozen=True, kw_only=True):
     error_code: str | None
     error: ErrorInfo | None
     reason: str | None
+    message: str | None
+    prompt: str | None
+    branch: str | None
+    items: int | None
+    child: str | None
     due_at: datetime | None
     retries: dict[str, Any] | None
     sequence: int

@@ -16,6 +16,8 @@ from muster.model.catalogue import (
     StepWaiting,
 )
 from muster.model.envelope import Recorded
+from muster.model.lowering import lower
+from muster.model.outline import member
 from muster_projections.projection import (
     Change,
     Column,
@@ -35,13 +37,21 @@ TABLE: Final = Table(
     columns=(
         Column(name="execution", type="TEXT", doc="The execution."),
         Column(name="step", type="TEXT", doc="The step's address."),
-        Column(name="position", type="INTEGER", doc="Its place in the definition, from 0."),
+        Column(
+            name="position",
+            type="INTEGER",
+            doc="Its place in the workflow, from 0; null where a loop, a branch or a handler runs it.",
+        ),
+        Column(name="loop", type="TEXT", doc="The loop that runs it for one of its items."),
+        Column(name="item", type="INTEGER", doc="The number of that item, from 0."),
         Column(
             name="status",
             type="TEXT",
             doc="pending, scheduled, running, waiting, succeeded, failed, skipped or cancelled.",
         ),
-        Column(name="image", type="TEXT", doc="The image as the definition names it."),
+        Column(
+            name="image", type="TEXT", doc="The image as the definition names it, for steps of the workflow."
+        ),
         Column(name="attempt", type="INTEGER", doc="The number of the last attempt scheduled."),
         Column(name="machine", type="TEXT", doc="The machine of that attempt."),
         Column(name="scheduled_at", type="TEXT", doc="When it was first given to a machine.", first=True),
@@ -50,7 +60,17 @@ TABLE: Final = Table(
         Column(name="outputs", type="JSON", doc="Its outputs by name, once it succeeded."),
         Column(name="error_code", type="TEXT", doc="The stable code of the last error."),
         Column(name="error", type="JSON", doc="The last error; null once it succeeded."),
-        Column(name="reason", type="TEXT", doc="Why it waits, was skipped or was cancelled."),
+        Column(
+            name="reason",
+            type="TEXT",
+            doc="Why it waits (input, timer, check_later, retry), was skipped (condition, upstream, ending, asked) "
+            "or was cancelled.",
+        ),
+        Column(name="message", type="TEXT", doc="What its container said about that."),
+        Column(name="prompt", type="TEXT", doc="What it asks, or asked, of whoever gives it its input."),
+        Column(name="branch", type="TEXT", doc="The branch that was chosen, if it chooses."),
+        Column(name="items", type="INTEGER", doc="How many items it goes through, if it is a loop."),
+        Column(name="child", type="TEXT", doc="The execution it runs, if it runs another workflow."),
         Column(name="due_at", type="TEXT", doc="When the wait ends by itself."),
         Column(
             name="retries",
@@ -66,6 +86,8 @@ TABLE: Final = Table(
 def _set(recorded: Recorded, columns: dict[str, Value]) -> list[Change]:
     event = recorded.event
     columns["sequence"] = recorded.sequence
+    if (of := member(event.step or "")) is not None:
+        columns["loop"], columns["item"] = of
     return [Upsert(TABLE.name, (event.execution, event.step), columns)]
 
 
@@ -76,10 +98,10 @@ def _queued(recorded: Recorded) -> list[Change]:
     return [
         Upsert(
             TABLE.name,
-            (execution, step.id),
-            {"position": position, "status": "pending", "image": step.image, "sequence": sequence},
+            (execution, path),
+            {"position": plan.index, "status": "pending", "image": plan.step.image, "sequence": sequence},
         )
-        for position, step in enumerate(data.workflow.steps)
+        for path, plan in lower(data.workflow).steps.items()
     ]
 
 
@@ -95,6 +117,7 @@ def _scheduled(recorded: Recorded) -> list[Change]:
             "machine": data.machine,
             "scheduled_at": moment(event.time),
             "reason": None,
+            "message": None,
             "due_at": None,
         },
     )
@@ -103,14 +126,24 @@ def _scheduled(recorded: Recorded) -> list[Change]:
 def _started(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepStarted)
-    return _set(recorded, {"status": "running", "started_at": moment(recorded.event.time)})
+    columns: dict[str, Value] = {"status": "running", "started_at": moment(recorded.event.time)}
+    if data.members is not None:
+        columns["items"] = len(data.members)
+    if data.branch is not None:
+        columns["branch"] = data.branch or None
+    if data.child is not None:
+        columns["child"] = data.child
+    return _set(recorded, columns)
 
 
 def _waiting(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepWaiting)
     due = None if data.due_at is None else moment(data.due_at)
-    return _set(recorded, {"status": "waiting", "reason": data.reason, "due_at": due})
+    said: dict[str, Value] = {"message": data.message or None}
+    if data.prompt:
+        said["prompt"] = data.prompt
+    return _set(recorded, said | {"status": "waiting", "reason": data.reason, "due_at": due})
 
 
 def _resumed(recorded: Recorded) -> list[Change]:
@@ -159,7 +192,7 @@ def _failed(recorded: Recorded) -> list[Change]:
 def _skipped(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepSkipped)
-    return _ended(recorded, "skipped", data.reason, {})
+    return _ended(recorded, "skipped", data.reason, {"message": data.message or None})
 
 
 def _cancelled(recorded: Recorded) -> list[Change]:
@@ -170,7 +203,7 @@ def _cancelled(recorded: Recorded) -> list[Change]:
 
 STEPS: Final = Projection.of(
     name="steps",
-    version=1,
+    version=2,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

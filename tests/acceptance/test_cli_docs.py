@@ -16,16 +16,15 @@ __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-EXAMPLES = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "client.md").read_text(encoding="utf-8"), re.DOTALL
-)
+PAGES = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("client.md", "python.md")]
+EXAMPLES = [code for page in PAGES for code in re.findall(r"```python\n(.*?)```", page, re.DOTALL)]
 
 
 @pytest.mark.parametrize(
     "code", EXAMPLES, ids=[f"example-{number}" for number in range(1, len(EXAMPLES) + 1)]
 )
 def test_the_examples_of_the_client_run(muster: Muster, code: str):
-    """Each program in docs/client.md runs to its end as it stands."""
+    """Each program in docs/client.md and docs/python.md runs to its end as it stands."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=False,

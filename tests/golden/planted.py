@@ -32,7 +32,7 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "retry-while-draining": Change(
         f"{MODEL}/decide.py",
-        "elif isinstance(next_, Final) or execution.ending is not None:",
+        "elif isinstance(next_, Final) or leaving:",
         "elif isinstance(next_, Final):",
         "nothing is tried again in an execution that is ending",
     ),
@@ -50,8 +50,8 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "last-error-wins": Change(
         f"{MODEL}/decide.py",
-        "step = execution.steps[execution.failed[0]]",
-        "step = execution.steps[execution.failed[-1]]",
+        "step = execution.failed[0]",
+        "step = execution.failed[-1]",
         "the error of an execution is that of the first step that failed",
     ),
     "started-every-attempt": Change(
@@ -67,7 +67,7 @@ CHANGES: Final[dict[str, Change]] = {
         "the end of an execution names the event that brought it about",
     ),
     "queue-keeps-going-after-failure": Change(
-        f"{MODEL}/decide.py",
+        f"{MODEL}/assignment.py",
         "if not _schedule(round_, slot, wanted, machine):",
         "if _schedule(round_, slot, wanted, machine):",
         "a step that cannot start ends its execution before others of it get a machine",
@@ -92,9 +92,9 @@ CHANGES: Final[dict[str, Change]] = {
         "an agent that stops what it runs gets nothing new before its goodbye",
     ),
     "ready-in-an-ending-execution": Change(
-        f"{MODEL}/evolve.py",
-        "if dependent.unmet == 0 and execution.ending is None:",
-        "if dependent.unmet == 0:",
+        f"{MODEL}/frames.py",
+        "if plain and not execution.leaving(step)",
+        "if plain",
         "a success while an execution drains makes nothing ready",
     ),
     "policy-of-the-first-leader": Change(
@@ -139,6 +139,43 @@ CHANGES: Final[dict[str, Change]] = {
         "found.sort(key=lambda execution: execution.id)",
         "a round looks at executions in the order in which they were accepted",
     ),
+    # ---- control steps
+    "an-item-too-many": Change(
+        f"{MODEL}/frames.py",
+        "and members.running < loop.max_parallel",
+        "and members.running <= loop.max_parallel",
+        "no more items run at once than were asked for",
+    ),
+    "items-go-on-after-a-failure": Change(
+        f"{MODEL}/frames.py",
+        'and not (members.failed and loop.on_failure == "drain")',
+        "",
+        "after an item has failed no other begins",
+    ),
+    "skipped-by-its-condition-bars": Change(
+        f"{MODEL}/frames.py",
+        'NOT_WELL: Final = frozenset({"upstream", "ending"})',
+        'NOT_WELL: Final = frozenset({"upstream", "ending", "condition"})',
+        "a step that its condition skipped counts as done",
+    ),
+    "another-token": Change(
+        f"{MODEL}/control.py",
+        'about = f"{execution.id}/{step.path}/{execution.number}".encode()',
+        'about = f"{execution.id}/{step.path}".encode()',
+        "a token comes out again, so that a new leader finds the answer to what the old one asked",
+    ),
+    "asked-for-ever": Change(
+        f"{MODEL}/retry.py",
+        "if spent < result.max_retries:",
+        "if spent <= result.max_retries:",
+        "a container is run again as often as it allowed, and no more",
+    ),
+    "a-child-outlives-its-parent": Change(
+        f"{MODEL}/control.py",
+        'if child is not None and child.ending != "cancelled":',
+        "if child is None:",
+        "a cancel travels down to the child",
+    ),
     # ---- retry
     "one-try-too-many": Change(
         f"{MODEL}/retry.py",
@@ -166,8 +203,8 @@ CHANGES: Final[dict[str, Change]] = {
     ),
     "other-jitter": Change(
         f"{MODEL}/retry.py",
-        "return whole * (0.5 + int.from_bytes(drawn) / 2**33)",
-        "return whole * (0.4 + int.from_bytes(drawn) / 2**33)",
+        "return whole * (0.5 + drawn(ref) / 2)",
+        "return whole * (0.4 + drawn(ref) / 2)",
         "jitter takes up to half off, and comes out again",
     ),
     "losses-without-end": Change(
@@ -222,8 +259,8 @@ CHANGES: Final[dict[str, Change]] = {
     # ---- what decisions say
     "needs-in-any-order": Change(
         f"{MODEL}/execution.py",
-        "key=lambda step: step.plan.index)",
-        "key=lambda step: -step.plan.index)",
+        "sorted(found, key=lambda step: step.order)",
+        "sorted(found, key=lambda step: step.order, reverse=True)",
         "steps are looked at in the order of the definition",
     ),
     "whole-expression-becomes-text": Change(

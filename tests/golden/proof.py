@@ -21,6 +21,7 @@ from muster.model import fixture
 from muster.model.envelope import Recorded, decode, encode
 from muster.model.errors import ErrorInfo, IllegalTransitionError
 from muster.model.evolve import evolve
+from muster.model.execution import ExecutionState
 from muster.model.names import SCHEDULER
 from muster.model.replay import Difference, replay
 from muster.model.state import State
@@ -138,7 +139,14 @@ class Folds:
         assert execution.transitions == len(view.transitions)
         decided = {path: step.status for path, step in execution.steps.items() if step.terminal}
         shown = {path: step.status for path, step in view.steps.items() if step.status in STEP_TERMINAL}
-        assert decided == shown
+        # What a frame held is let go when it closes; what it came to stays with whoever reads the log.
+        assert decided == {path: status for path, status in shown.items() if path in execution.steps}
+        assert all("/" in path for path in shown if path not in execution.steps)
+        assert execution.variables == view.variables
+        asking = {
+            path for path, step in execution.steps.items() if step.reason == "input" and not step.resumed_id
+        }
+        assert {step.path for step in view.asking} == {path for path in asking if path not in decided}
 
 
 def _sound(state: State) -> None:
@@ -151,11 +159,21 @@ def _sound(state: State) -> None:
         assert abs(machine.cpus_used - sum(each.cpus for each in held)) < 1e-6
     for execution in state.executions.values():
         assert execution.status not in TERMINAL
-        assert execution.open == sum(not step.terminal for step in execution.steps.values()) >= 0
+        _frames(execution)
         for path, step in execution.steps.items():
             queued = (execution.id, path) in state.queue
             assert not queued or step.status in {"pending", "waiting"}
-            assert step.status not in {"scheduled", "running"} or step.attempt is not None
+            runs = step.status == "scheduled" or (step.status == "running" and step.plan.primitive == "run")
+            assert not runs or step.attempt is not None
+
+
+def _frames(execution: ExecutionState) -> None:
+    """A frame waits for its steps, and for what rescues those that failed."""
+    frames = {id(step.frame): step.frame for step in execution.steps.values()}
+    rescues = [each for each in frames.values() if each.role == "handler" and each is not execution.finish]
+    for frame in frames.values():
+        rescued = sum(each.around is frame and each.open > 0 for each in rescues)
+        assert frame.open == rescued + sum(not step.terminal for step in frame.steps.values())
 
 
 def outcome(view: ExecutionView) -> dict[str, Any]:

@@ -39,7 +39,17 @@ _REPLACED = (
 )
 _TELLING = re.compile(rb"/(tmp|work|root|home|opt|srv|var|usr|etc)/")
 
-for _part in ("flow", "failing", "asking", "keeping", "leaving", "leading", "containers", "strange"):
+for _part in (
+    "flow",
+    "failing",
+    "asking",
+    "keeping",
+    "leaving",
+    "leading",
+    "containers",
+    "constructs",
+    "strange",
+):
     importlib.import_module(f"tests.golden.scenarios.{_part}")
 
 

@@ -13,15 +13,10 @@ from muster.model.transitions import STEP_TERMINAL, TABLE, TERMINAL
 from tests.golden.store import history, names
 
 FUNCTIONS = "functions in containers are not built yet"
-WAITING = "waiting for people and signals is not built yet"
 OPERATORS = "there is no command for it yet"
 CLIENT = "raised by who reads the log or asks for something, and never written into a log"
 
 UNWRITTEN_KINDS = {
-    "execution.waiting": WAITING,
-    "execution.resumed": WAITING,
-    "step.waiting": WAITING,
-    "step.resumed": WAITING,
     "function.loading": FUNCTIONS,
     "function.loaded": FUNCTIONS,
     "machine.draining": OPERATORS,
@@ -50,9 +45,7 @@ UNWRITTEN_ERRORS = {
 }
 """Codes of errors that no log holds, and why."""
 
-UNWRITTEN_TRANSITIONS = {"wait": WAITING, "resume": WAITING}
-
-BUDGETS = {"pull", "start", "run", "lost"}
+BUDGETS = {"pull", "start", "run", "lost", "asked"}
 REASONS = {"error", "timeout", "lost", "no_capacity"}
 
 
@@ -91,7 +84,7 @@ def test_every_error_has_a_history() -> None:
 def test_every_transition_and_every_outcome_has_a_history() -> None:
     """Each row of the table of transitions was taken, each end of an execution and of a step was reached."""
     taken = {data["transition"]["type"] for row in TABLE for data in of(row.kind)}
-    assert {row.type for row in TABLE} - taken == set(UNWRITTEN_TRANSITIONS)
+    assert {row.type for row in TABLE} - taken == set()
     for noun, ends in (("execution", TERMINAL), ("step", STEP_TERMINAL)):
         assert [end for end in ends if not list(of(f"{noun}.{end}"))] == []
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -24,6 +25,7 @@ from tests.golden.store import expectation, history, names
 NAMES = names()
 LINE_BYTES_MAX = 16_384  # a history is to be read by people too
 LEAST = 25
+MISSING = object()
 
 
 @cache
@@ -46,10 +48,27 @@ def test_a_history_comes_out_again(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in {*KEPT, "from-a-newer-release"}])
 def test_nothing_of_an_event_is_lost(name: str) -> None:
-    """What was read as an event and is written without the line it came in says all that the line says."""
+    """What was read as an event and is written without the line it came in says all that the line says.
+
+    It may say more: a policy or a definition has fields today that it did not have then.
+    """
     for each in recorded(name):
         again = encode(msgspec.structs.replace(each.event, line=None))
-        assert json.loads(again) == json.loads(encode(each.event))
+        assert less(json.loads(encode(each.event)), json.loads(again)) == ""
+
+
+def less(said: Any, again: Any, place: str = "it") -> str:
+    """The first place where ``again`` does not say what was ``said``, or the empty string."""
+    if isinstance(said, dict) and isinstance(again, dict):
+        inside = ((said[key], again.get(key, MISSING), f"{place}.{key}") for key in said)
+    elif isinstance(said, list) and isinstance(again, list) and len(said) == len(again):
+        inside = (
+            (one, other, f"{place}[{at}]") for at, (one, other) in enumerate(zip(said, again, strict=True))
+        )
+    else:
+        same = said == again and isinstance(said, bool) == isinstance(again, bool)
+        return "" if same else f"{place}: {said!r} became {again!r}"
+    return next((found for each in inside if (found := less(*each))), "")
 
 
 @pytest.mark.parametrize("name", NAMES)

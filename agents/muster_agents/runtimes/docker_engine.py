@@ -20,7 +20,7 @@ import requests.exceptions
 
 from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError, OutputError
-from muster_agents.runtimes.environment import INPUTS, OUTPUTS, document, variables, wants_file
+from muster_agents.runtimes.environment import OUTPUTS, documents, has_files, variables
 
 FOLDER: Final = "/muster"
 TIMEOUT_S: Final = 300
@@ -106,7 +106,7 @@ class Engine:
     ) -> str:
         """Create the container, with its files where it has any. Raises ContainerStartingError."""
         spec = order.container
-        with_files = bool(order.inputs) or wants_file(order)
+        with_files = has_files(order)
         with starting():
             created = self.api.create_container(
                 image,
@@ -148,7 +148,7 @@ class Engine:
 
     def fill(self, container: str, order: AttemptOrder) -> None:
         """Put the inputs, and a place for the outputs, into the container's volume, if it has one."""
-        if order.inputs or wants_file(order):
+        if has_files(order):
             with starting():
                 self.api.put_archive(container, FOLDER, _files(order))
 
@@ -231,9 +231,8 @@ def _files(order: AttemptOrder) -> bytes:
             folder = tarfile.TarInfo(name)
             folder.type, folder.mode = tarfile.DIRTYPE, mode
             tar.addfile(folder)
-        if order.inputs:
-            content = document(order)
-            file = tarfile.TarInfo(f"in/{INPUTS}")
+        for name, content in documents(order).items():
+            file = tarfile.TarInfo(f"in/{name}")
             file.size, file.mode = len(content), 0o644
             tar.addfile(file, io.BytesIO(content))
     return buffer.getvalue()

@@ -9,28 +9,40 @@ import msgspec
 from muster.model.commands import AttemptOrder
 
 INPUTS: Final = "inputs.json"
+CONTEXT: Final = "context.json"
 OUTPUTS: Final = "outputs.json"
 
 
 def variables(order: AttemptOrder, folder: str) -> dict[str, str]:
     """The step's own variables and Muster's; ``folder`` holds ``in`` and ``out``."""
-    return order.container.environment | {
-        "MUSTER_INPUT": f"{folder}/in/{INPUTS}",
-        "MUSTER_OUTPUT": f"{folder}/out/{OUTPUTS}",
-        "MUSTER_EXECUTION": order.execution,
-        "MUSTER_STEP": order.step,
-        "MUSTER_ATTEMPT": str(order.attempt),
-    }
+    context = {} if order.context is None else {"MUSTER_CONTEXT": f"{folder}/in/{CONTEXT}"}
+    return (
+        order.container.environment
+        | context
+        | {
+            "MUSTER_INPUT": f"{folder}/in/{INPUTS}",
+            "MUSTER_OUTPUT": f"{folder}/out/{OUTPUTS}",
+            "MUSTER_EXECUTION": order.execution,
+            "MUSTER_STEP": order.step,
+            "MUSTER_ATTEMPT": str(order.attempt),
+        }
+    )
 
 
-def document(order: AttemptOrder) -> bytes:
-    """What stands in $MUSTER_INPUT."""
-    return msgspec.json.encode(order.inputs)
+def documents(order: AttemptOrder) -> dict[str, bytes]:
+    """What the step finds in its folder ``in``, by file name."""
+    found = {INPUTS: order.inputs or None, CONTEXT: order.context}
+    return {name: msgspec.json.encode(value) for name, value in found.items() if value is not None}
 
 
 def wants_file(order: AttemptOrder) -> bool:
-    """Whether an output is taken from $MUSTER_OUTPUT."""
-    return any(output.source == "file" for output in order.outputs.values())
+    """Whether something is taken from $MUSTER_OUTPUT."""
+    return order.gives_result or any(output.source == "file" for output in order.outputs.values())
+
+
+def has_files(order: AttemptOrder) -> bool:
+    """Whether anything goes in or comes out as a file."""
+    return wants_file(order) or bool(documents(order))
 
 
 def wants_stdout(order: AttemptOrder) -> bool:

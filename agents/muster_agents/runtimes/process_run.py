@@ -20,10 +20,9 @@ from muster.model.catalogue import ContainerStarted, ContainerStarting
 from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError
 from muster_agents.runtimes.environment import (
-    INPUTS,
     OUTPUTS,
     Kept,
-    document,
+    documents,
     variables,
     wants_file,
     wants_stdout,
@@ -167,8 +166,8 @@ class ProcessRun:
         order, folder = self._order, self._folder
         for part in ("in", "out"):
             (folder / part).mkdir(parents=True, exist_ok=True)
-        if order.inputs:
-            (folder / "in" / INPUTS).write_bytes(document(order))
+        for name, content in documents(order).items():
+            (folder / "in" / name).write_bytes(content)
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment = inherited | variables(order, str(folder))
         place = folder / (order.container.working_dir or "")

@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from muster.cli.overview import overview
 from muster.cli.words import STATUS_STYLE, amount, doing, elapsed, harmless, sign
 from muster.client.follower import ExecutionView, StepView
 from muster.model.envelope import Recorded
@@ -83,12 +84,12 @@ def picture(view: ExecutionView, height: int = 40) -> ConsoleRenderable:
         f"  {finished}/{total} steps  {view.id}",
     )
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    steps = list(view.steps.values())
+    steps = overview(view)
     room = max(3, height - 4)
     for step in shown(steps, room):
         table.add_row(*_row(step, now))
-    if len(steps) > room:
-        table.add_row("", f"… and {len(steps) - room} more", "", "", "", "")
+    if len(view.steps) > (drawn := min(len(steps), room)):
+        table.add_row("", f"… and {len(view.steps) - drawn} more", "", "", "", "")
     return Group(title, table)
 
 

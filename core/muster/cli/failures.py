@@ -42,7 +42,9 @@ def report(error: BaseException, *, json: bool) -> int:
         found = {"code": code, "message": message, "remedy": remedy} | more
         print(encode(found, enc_hook=str).decode(), file=sys.stderr)
         return exit_code
-    name = f" [{more['cause']['name']}]" if "cause" in more else ""  # behind: the place comes first, for editors
+    name = (
+        f" [{more['cause']['name']}]" if "cause" in more else ""
+    )  # behind: the place comes first, for editors
     print(f"muster: {message}{name}", file=sys.stderr)
     problems = more.get("problems", ())
     if len(problems) > 1:  # each says what to do about it

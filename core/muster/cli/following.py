@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Final, Protocol, Self
 
 from muster.cli import failures
+from muster.cli.overview import ITEMS_MAX, crowded
 from muster.cli.terminal import Terminal
-from muster.cli.waiting import tell_why
-from muster.cli.words import doing, offset, value
+from muster.cli.waiting import tell_questions, tell_why
+from muster.cli.words import doing, items, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView, StepView
 from muster.client.result import Result, result_of
@@ -19,6 +20,7 @@ from muster.client.timeline import moment
 from muster.client.watch import Watch
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
+from muster.model.outline import member
 
 LAST_LINES: Final = 10
 
@@ -53,10 +55,18 @@ class Lines:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._start: datetime | None = None
+        self._view = ExecutionView("")
+        self._tenths: dict[str, int] = {}
 
     def update(self, recorded: Recorded, step: StepView | None) -> None:
-        """Write what a person has a name for, and how steps end."""
+        """Write what a person has a name for, and how steps end; of the items of a long loop only what failed."""
         event = recorded.event
+        if event.step is not None and crowded(self._view, event.step):
+            if step is not None and step.finished:
+                if step.status == "failed":
+                    self._write(event, doing(step), step.error.message if step.error else "", "")
+                self._count(event)
+            return
         happened = moment(event)
         machine = step.machine or "" if step is not None else ""
         if event.kind == "execution.queued":
@@ -69,13 +79,31 @@ class Lines:
         elif event.kind == "step.scheduled":
             self._write(event, "Scheduled", "", machine)
 
+    def _count(self, event: Event) -> None:
+        """Say of the loop how far it has come, each time another tenth of it is done."""
+        of = member(event.step or "")
+        loop = self._view.steps.get(of[0]) if of is not None else None
+        if (
+            loop is None
+            or loop.items is None
+            or loop.items.total <= ITEMS_MAX
+            or crowded(self._view, loop.path)
+        ):
+            return
+        tenth = loop.items.done * 10 // loop.items.total
+        if tenth > self._tenths.get(loop.path, 0):
+            self._tenths[loop.path] = tenth
+            at = offset(self._start, event.time)
+            self._terminal.say(f"{at:>9}  {loop.path:<16}  {items(loop.items)}")
+
     def _write(self, event: Event, label: str, detail: str, machine: str) -> None:
         line = f"{offset(self._start, event.time):>9}  {event.step or '':<16}  {label}"
         line += f"  {detail}" if detail else ""
         self._terminal.say(f"{line}  [{machine}]" if machine else line)
 
-    def shows(self, view: ExecutionView) -> Self:  # noqa: ARG002 - the events say it all
-        """Nothing more is needed."""
+    def shows(self, view: ExecutionView) -> Self:
+        """It says which loops are long."""
+        self._view = view
         return self
 
     def pause(self) -> None:
@@ -126,19 +154,23 @@ async def follow_to_end(
     watch.listener = shown.update
     with Interrupts() as interrupts:
         end = asyncio.create_task(watch.until_finished(), name="muster-end")
-        why = asyncio.create_task(tell_why(terminal, client.broker, watch, shown), name="muster-why")
+        telling = [
+            asyncio.create_task(tell_why(terminal, client.broker, watch, shown), name="muster-why"),
+            asyncio.create_task(tell_questions(terminal, watch, shown), name="muster-questions"),
+        ]
         try:
             async with shown.shows(watch.view):
                 while await _interrupted(end, interrupts):
-                    why.cancel()  # it would write into the question
+                    for task in telling:
+                        task.cancel()  # it would write into the question
                     shown.pause()
                     if not await _carry_on(terminal, client, watch.view, interrupts, may_cancel=may_cancel):
                         return None
                     shown.resume()
         finally:
-            end.cancel()
-            why.cancel()
-            await asyncio.gather(end, why, return_exceptions=True)
+            for task in (end, *telling):
+                task.cancel()
+            await asyncio.gather(end, *telling, return_exceptions=True)
     return result_of(watch.view)
 
 

@@ -21,6 +21,7 @@ from muster.cli.words import STATUS_STYLE, clock, elapsed
 from muster.client.reach import position
 from muster.model import catalogue, subjects
 from muster.model.envelope import Event, Recorded
+from muster.model.lowering import lower
 from muster.model.names import SCHEDULER
 from muster.model.transitions import STATUSES, STEP_TERMINAL, TERMINAL, Transition
 
@@ -153,7 +154,7 @@ class Listing:
             id=event.execution,
             workflow=data.workflow.name,
             status="queued",
-            steps=len(data.workflow.steps),
+            steps=len(lower(data.workflow).steps),
             created_at=event.time,
         )
         self.rows.setdefault(event.execution, row)
@@ -164,7 +165,7 @@ class Listing:
             row.status = transition.after
             row.ended_at = event.time if transition.after in TERMINAL else None
         noun, _, verb = event.kind.partition(".")
-        if noun == "step" and verb in STEP_TERMINAL and event.step is not None:
+        if noun == "step" and verb in STEP_TERMINAL and event.step is not None and "/" not in event.step:
             ended = self._ended.setdefault(row.id, set())  # an event may stand twice in the log
             ended.add(event.step)
             row.steps_ended = len(ended)

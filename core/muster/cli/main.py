@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "diff": ("muster.cli.diff:diff", "Show what changed in an execution between two points."),
     "logs": ("muster.cli.logs:logs", "Print what an execution's steps printed."),
     "cancel": ("muster.cli.cancel:cancel", "Cancel an execution."),
+    "resume": ("muster.cli.resume:resume", "Give a step the input it waits for."),
     "clear": ("muster.cli.clear:clear", "Erase finished executions from the log."),
     "events": ("muster.cli.events:events", "Print events of the log, or record an execution."),
     "log": ("muster.cli.log:log", "Verify the log and its archive; archive old executions."),
@@ -34,6 +35,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "projections": ("", "Keep, rebuild and verify the views."),
     "replay": ("muster.cli.replay:replay", "Make recorded decisions again and compare."),
     "validate": ("muster.cli.validate:validate", "Check workflow files and name every problem."),
+    "explain": ("muster.cli.explain:explain", "Say in words what a workflow will run, where and in what order."),
+    "graph": ("muster.cli.graph:graph", "Draw a workflow as a Mermaid flowchart."),
+    "import": ("muster.cli.importing:import_", "Make a workflow of another system's file."),
+    "schema": ("muster.cli.schema:schema", "Print the JSON Schema of workflow files, for editors."),
     "doctor": ("muster.cli.doctor:doctor", "Check broker, engine, clock, view, schedulers and machines."),
 }
 """Where each command is and its one line of help; an empty place means that a plug-in brings it."""

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from muster.cli.asking import questions
 from muster.cli.following import error_lines
 from muster.cli.moment import At, Point, as_shown, at_option, locate
+from muster.cli.overview import crowded, overview
 from muster.cli.terminal import Terminal, command, execute
-from muster.cli.waiting import waiting
+from muster.cli.waiting import abridged, waiting
 from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
 from muster.client.reach import folded
 from muster.client.timeline import Moment
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @command("show", short_help="Show everything about one execution.")
@@ -39,7 +44,13 @@ def show(terminal: Terminal, execution: str, at: At | None) -> None:
             broker = client.broker
             point = None if at is None else await locate(broker, at)
             view = await folded(broker, execution, point.sequence if point else None)
-            return view, {} if view.finished else await waiting(broker, execution, point), point
+            if view.finished:
+                return view, {}, point
+            return (
+                view,
+                questions(view, advise=point is None) | await waiting(broker, execution, point),
+                point,
+            )
 
     view, why, point = execute(fold())
     if terminal.json:
@@ -63,10 +74,17 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
         "ending": view.ending or None,
         "reason": view.reason or None,
         "rerun_of": view.rerun_of,
+        "parent": view.parent,
+        "children": [
+            {"step": step.path, "execution": step.child, "status": step.status}
+            for step in view.steps.values()
+            if step.child
+        ],
         "labels": view.labels,
         "metadata": view.metadata,
         "inputs": view.inputs,
         "outputs": view.outputs,
+        "variables": view.variables,
         "error": view.error,
         "transitions": view.transitions,
         "steps": list(view.steps.values()),
@@ -91,35 +109,47 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str]) -> None
         return made
 
     console.print(_summary(view))
-    for title, values in (("Inputs", view.inputs), ("Outputs", view.outputs)):
+    for title, values in (("Inputs", view.inputs), ("Variables", view.variables), ("Outputs", view.outputs)):
         if values:
             console.print(Text(f"\n{title}", style="bold"))
             for name, given in values.items():
                 console.print(Text(f"{name}: {terminal.safe(_short(value(given)))}"))
     steps = table("\nSteps", "step", "status", "attempt", "machine", "took")
-    for step in view.steps.values():
+    chosen = overview(view)
+    for step in chosen:
         steps.add_row(
             step.path,
-            Text(doing(step), style=STATUS_STYLE.get(step.status, "")),
+            Text(terminal.safe(doing(step)), style=STATUS_STYLE.get(step.status, "")),
             str(step.attempt or ""),
             step.machine or "",
-            elapsed(step.scheduled_at, step.ended_at),
+            elapsed(step.scheduled_at or step.started_at, step.ended_at),
         )
     console.print(steps)
-    for path, sentence in why.items():
-        console.print(Text(f"{path}: {sentence}", style="yellow"))
+    _more(console, len(view.steps) - len(chosen), "steps")
+    for text in abridged(why, ": "):
+        console.print(Text(terminal.safe(text), style="yellow"))
     transitions = table("\nTransitions", "#", "at", "type", "from", "to", "step")
-    for row in view.transitions:
+    told = [row for row in view.transitions if row.step is None or not crowded(view, row.step)]
+    for row in told:
         at = offset(view.queued_at, row.time)
         transitions.add_row(str(row.number), at, row.type, row.before or "", row.after, row.step or "")
     console.print(transitions)
+    _more(console, len(view.transitions) - len(told), "transitions")
     console.print(Text("\nWhat happened", style="bold"))
-    for text in timeline_lines(view):
+    moments = timeline(view)
+    for text in moment_lines(moments, view.queued_at):
         console.print(Text(terminal.safe(text)))
+    _more(console, len(view.timeline) - len(moments), "things")
     if view.error is not None:
         console.print(Text("\nError", style="bold red"))
         for text in error_lines(view.error, view.id):
             console.print(Text(terminal.safe(text)))
+
+
+def _more(console: Console, count: int, what: str) -> None:
+    """Say that there are more of them than were shown."""
+    if count > 0:
+        console.print(f"… and {count} more {what} of loops; --json shows all", style="dim")
 
 
 def _summary(view: ExecutionView) -> str:
@@ -131,6 +161,8 @@ def _summary(view: ExecutionView) -> str:
         f"[bold]{name}[/bold]  [{style}]{view.status}[/]  {finished}/{total} steps  {view.id}",
         f"queued {clock(view.queued_at)}{', took ' + took if took else ''}",
     ]
+    if view.parent is not None:
+        rows.append(f"child of {view.parent.execution}, step {view.parent.step}")
     if view.reason:
         rows.append(f"reason: {view.reason}")
     if view.ending and not view.ended_at:
@@ -140,9 +172,15 @@ def _summary(view: ExecutionView) -> str:
     return "\n".join(rows)
 
 
+def timeline(view: ExecutionView) -> list[Moment]:
+    """What happened to each step; of the items of a long loop only to those that failed or still move."""
+    shown = {step.path for step in overview(view)}
+    return [moment for moment in view.timeline if moment.step in shown or not crowded(view, moment.step)]
+
+
 def timeline_lines(view: ExecutionView) -> list[str]:
     """What happened to each step by Hyko's names, with where and when, counted from the execution's beginning."""
-    return moment_lines(view.timeline, view.queued_at)
+    return moment_lines(timeline(view), view.queued_at)
 
 
 def moment_lines(moments: list[Moment], start: datetime | None) -> list[str]:

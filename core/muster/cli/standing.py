@@ -191,7 +191,7 @@ def _held(attempt: cluster.Attempt) -> Held:
 def _queued(state: State, slot: Slot, *, advise: bool) -> Queued:
     execution, path = slot
     step = state.executions[execution].steps[path]
-    why = reason(requirement(step.plan), state.machines, step.plan.step.image, advise=advise)
+    why = reason(requirement(step.plan), state.machines, step.plan.step.image or "", advise=advise)
     return Queued(execution, path, step.ready_at, why)
 
 

@@ -47,7 +47,9 @@ def _check(terminal: Terminal, file: Path) -> bool:
 
 
 def _count(workflow: Workflow) -> str:
-    number = len(workflow.steps)
+    from muster.model.validation.tree import members
+
+    number = sum(1 for _, step in members(workflow) if step.id)
     return f"{number} step{'' if number == 1 else 's'}"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from muster.model.workflow import Workflow
@@ -84,3 +85,50 @@ def _file(path: Path) -> dict[str, Any]:
             f"{path} does not hold an object.", remedy='Give the inputs as an object: {"name": value}.'
         )
     return found
+
+
+def answer_of(given: Iterable[str], schema: Mapping[str, Any]) -> Any:
+    """The input for a step that asks for ``schema``: one JSON value or ``@FILE``, or pairs that make an object."""
+    parts = list(given)
+    if not parts:
+        return None
+    if len(parts) == 1 and (whole := _whole(parts[0])) is not UNSET:
+        return whole
+    found: dict[str, Any] = {}
+    for part in parts:
+        name, separator, text = part.partition("=")
+        if not separator or not name:
+            raise InvalidArgumentError(
+                f"{part!r} is neither JSON nor a pair.",
+                remedy="Write --input '{\"ok\": true}', --input @FILE, or --input NAME=VALUE as often as needed.",
+            )
+        if text.startswith("@"):
+            text = text_of(Path(text[1:]).expanduser())
+        properties = schema.get("properties", {})
+        declared = properties.get(name) if isinstance(properties, dict) else None
+        kind = declared.get("type") if isinstance(declared, dict) else None
+        found[name] = _value(name, text, kind if kind == "string" else "any")
+    return found
+
+
+def _whole(text: str) -> Any:
+    """The value that is given as a whole, UNSET where it is none."""
+    if text.startswith("@"):
+        import yaml
+
+        path = Path(text[1:]).expanduser()
+        try:
+            return yaml.safe_load(text_of(path))
+        except yaml.YAMLError as error:
+            raise InvalidArgumentError(
+                f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."
+            ) from error
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        if text[:1] in {"{", "[", '"'}:
+            raise InvalidTypeError(
+                f"The input {text[:60]!r} is not JSON: {error}.",
+                remedy="Write it like '{\"ok\": true}', or as pairs: --input ok=true.",
+            ) from error
+        return UNSET

@@ -8,16 +8,20 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from muster.broker.interface import Broker
+from muster.cli.asking import question
 from muster.cli.moment import Point
 from muster.cli.terminal import Terminal
 from muster.client.watch import Watch
 from muster.model.cluster import Machine
 from muster.model.evolve import evolve
+from muster.model.execution import StepState
 from muster.model.placement import Requirement, choose, requirement
 from muster.model.state import State
 
 STILL_S: Final = 3.0  # so long without an event is long enough for a person to wonder
+PAUSE_S: Final = 0.3  # who answers at once need not be asked
 MACHINES_NAMED: Final = 3
+LINES_MAX: Final = 5
 
 
 class Shown(Protocol):
@@ -40,12 +44,35 @@ async def tell_why(terminal: Terminal, broker: Broker, watch: Watch, shown: Show
             found = await waiting(broker, watch.view.id)
             if found and watch.view.sequence == seen:
                 shown.pause()
-                for path, sentence in found.items():
-                    terminal.say(f"{path} waits: {sentence}")
+                for line in abridged(found):
+                    terminal.say(line)
                 shown.resume()
                 return
         seen = watch.view.sequence
         await asyncio.sleep(STILL_S)
+
+
+async def tell_questions(terminal: Terminal, watch: Watch, shown: Shown) -> None:
+    """Write once for each step that waits for input what it asks, and how to answer it."""
+    told: set[str] = set()
+    while not watch.view.finished:
+        await asyncio.sleep(PAUSE_S)
+        fresh = [step for step in watch.view.asking if step.path not in told]
+        if fresh:
+            shown.pause()
+            for step in fresh[:LINES_MAX]:
+                terminal.say(f"{step.path} {terminal.safe(question(watch.view, step))}")
+            if len(fresh) > LINES_MAX:
+                terminal.say(f"… and {len(fresh) - LINES_MAX} more steps wait for input")
+            shown.resume()
+            told |= {step.path for step in fresh}
+
+
+def abridged(found: dict[str, str], between: str = " waits: ") -> list[str]:
+    """A line for each step that waits, and at most so many as a person reads."""
+    lines = [f"{path}{between}{sentence}" for path, sentence in found.items()]
+    more = len(lines) - LINES_MAX
+    return lines if more <= 0 else [*lines[:LINES_MAX], f"… and {more} more steps wait"]
 
 
 async def waiting(broker: Broker, execution: str, point: Point | None = None) -> dict[str, str]:
@@ -70,10 +97,15 @@ def reasons(state: State, execution: str, now: datetime, *, advise: bool = True)
     if known is None:
         return {}
     return {
-        path: reason(requirement(step.plan), state.machines, step.plan.step.image, advise=advise)
+        path: reason(requirement(step.plan), state.machines, step.plan.step.image or "", advise=advise)
         for path, step in known.steps.items()
-        if (execution, path) in state.queue or (step.due_at is not None and step.due_at <= now)
+        if (execution, path) in state.queue or _overdue(step, now)
     }
+
+
+def _overdue(step: StepState, now: datetime) -> bool:
+    """Whether it is to be run again by now. What waits for a time or for somebody needs no machine."""
+    return step.plan.primitive == "run" and step.due_at is not None and step.due_at <= now
 
 
 def reason(wanted: Requirement, machines: dict[str, Machine], image: str = "", *, advise: bool = True) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.client.follower import Progress, StepView
+from muster.client.follower import Items, Progress, StepView
 
 STATUS_STYLE: Final = {
     "queued": "dim",
@@ -27,6 +27,7 @@ STATUS_STYLE: Final = {
     "offline": "red",
     "draining": "yellow",
 }
+FAILURES_NAMED: Final = 5  # of a loop
 LINE_MAX: Final = 200  # characters of a line of foreign text on a terminal
 _STEERING: Final = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # ESC and BEL, but also what turns the direction of writing
 _SIGNS: Final = {
@@ -36,6 +37,11 @@ _SIGNS: Final = {
     "failed": "✗",
     "skipped": "–",
     "cancelled": "■",
+}
+_WAITS: Final = {
+    "input": "waiting for input",
+    "timer": "sleeping",
+    "check_later": "looked at again later",
 }
 _PHASES: Final = {
     "pull": "Pulling Image",
@@ -55,17 +61,39 @@ def doing(step: StepView, now: datetime | None = None) -> str:
     if step.status == "failed" and step.error is not None:
         return f"failed: {step.error.name}"
     if step.status == "skipped":
-        return f"skipped ({step.reason})" if step.reason else "skipped"
+        why = ": ".join(part for part in (step.reason, step.message) if part)
+        return f"skipped ({why})" if why else "skipped"
     if step.status == "waiting":
-        return f"waiting: {step.reason}{_due(step, now)}"
+        said = step.prompt or step.message
+        return f"{_WAITS.get(step.reason, f'waiting: {step.reason}')}{_due(step, now)}{': ' + said if said else ''}"
     if step.phase is not None and not step.finished:
         phase = _PHASES.get(step.phase, step.phase)
         return f"{phase} (cached)" if step.phase == "pull" and step.cached else phase
-    return step.status
+    return step.status + (f": {inside}" if (inside := _inside(step)) else "")
+
+
+def _inside(step: StepView) -> str:
+    """How far a loop has come, which branch was chosen, which execution is run."""
+    if step.items is not None:
+        return items(step.items)
+    return step.branch or (f"execution {step.child}" if step.child else "")
+
+
+def items(found: Items) -> str:
+    """``12 of 100 items, 2 failed (each/3/convert, each/7/convert)``."""
+    text = f"{found.done} of {found.total} items"
+    if not found.failed:
+        return text
+    named = ", ".join(found.failures[:FAILURES_NAMED]) + (" …" if found.failed > FAILURES_NAMED else "")
+    return f"{text}, {found.failed} failed ({named})"
 
 
 def _due(step: StepView, now: datetime | None) -> str:
-    if now is None or step.due_at is None or step.due_at <= now:
+    if step.due_at is None:
+        return ""
+    if now is None:
+        return f", until {clock(step.due_at)}"
+    if step.due_at <= now:
         return ""
     return f", {duration((step.due_at - now).total_seconds())} left"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self, cast
 
 from muster.broker.interface import Broker
+from muster.client.answer import Answer, addressed, holder
 from muster.client.callbacks import Callbacks
 from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
@@ -20,7 +21,7 @@ from muster.client.result import Result, result_of
 from muster.client.submission import Submission
 from muster.client.watch import Listener, Watch
 from muster.identity import uuid7
-from muster.model.commands import Cancel, Clear, LogLine
+from muster.model.commands import Cancel, Clear, LogLine, Resume
 from muster.model.envelope import Recorded
 from muster.model.errors import (
     BrokerError,
@@ -187,6 +188,34 @@ class Client:
                 await self.broker.commands.send(SCHEDULER, "cancel", command)
                 await within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, NO_SCHEDULER)
         return view.status if view.finished else view.ending
+
+    async def resume(
+        self,
+        execution: str | None,
+        input: Any = None,  # noqa: A002 - the word of the step that asks
+        *,
+        step: str | None = None,
+        token: str | None = None,
+    ) -> Answer:
+        """Give a step the input it waits for, and return once the log shows that it has it.
+
+        The step is the one named, the one of ``token`` (which also finds the execution), or the only one that waits.
+        Its input is given once: where it has it, or does not wait any more, nothing changes and the answer says so.
+        Raises InvalidArgumentError where the input is not what the step's schema asks for, or no step, or more than
+        one, is meant.
+        """
+        if execution is None:
+            execution = await holder(self.broker, token or "")
+        view = await self.state(execution)
+        asked = addressed(view, step, token)
+        path, given = asked.path, False
+        if asked.asks and not view.finished:
+            command = Resume(id=uuid7(), execution=execution, input=input, step=path, token=asked.token)
+            async with Watch(self.broker.history, execution, view.sequence + 1, view=view) as watch:
+                await self.broker.commands.send(SCHEDULER, "resume", command)
+                await within(ACCEPT_LIMIT_S, watch.until_resumed(command.id, path), execution, NO_SCHEDULER)
+            given = view.steps[path].resumed_by == command.id
+        return Answer(execution=execution, step=path, changed=given, status=view.status)
 
     async def clear(self, execution: str) -> None:
         """Erase a finished execution: its events but for one mark, and its logs. Views forget it too.

@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from muster.model.terms import encoded
 from muster.model.workflow import Workflow
 
 VALIDATION: Final = "muster.model.validation"
@@ -45,5 +46,5 @@ def serialize(workflow: Workflow | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON gives it back. Raises TypeError where it is no JSON value."""
-    return msgspec.json.decode(msgspec.json.encode(value))
+    """``value`` as JSON gives it back, terms as their text. Raises TypeError where it is no JSON value."""
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=encoded))

@@ -5,24 +5,32 @@ they carry the transitions and each step's outcome. Agent events only colour in 
 doing; one from an attempt that is no longer current goes to the timeline and changes nothing. What a crash may write
 twice changes nothing the second time: an agent's ``n`` only ever grows, and a scheduler's ids are derived from
 what they decide.
+
+A step that is run again and again, or only under a condition, is known from its first event on; its path says to what
+it belongs. Of each loop it is counted how many of its items are done, so that nobody has to look at all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from muster.client.timeline import Moment, moment
-from muster.model import catalogue
+from muster.model import catalogue, outline
 from muster.model.catalogue import Body
+from muster.model.decisions import Parent
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
+from muster.model.lowering import lower
 from muster.model.names import SCHEDULER
+from muster.model.plan import Plan
 from muster.model.transitions import STEP_TERMINAL, TERMINAL, Transition
 from muster.model.workflow import Workflow
+
+FAILURES_NAMED: Final = 20  # of a loop; whoever wants all has the steps
 
 
 class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,8 +59,23 @@ class Progress(msgspec.Struct, frozen=True):
     message: str = ""
 
 
+class Items(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a loop has come. ``failures`` are the paths of the first steps that failed in it."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    failures: tuple[str, ...] = ()
+
+
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
-    """One step as it stands. ``finished`` is also true of a step that failed, was skipped or was cancelled."""
+    """One step as it stands. ``finished`` is also true of a step that failed, was skipped or was cancelled.
+
+    ``reason`` says why it waits (input, timer, check_later, backoff), was skipped (condition, upstream, ending, asked)
+    or cancelled, ``message`` what the container said about it. ``prompt``, ``schema`` and ``token`` are of a step that
+    waits, or waited, for input, ``resumed_by`` is the command that brought it. ``branch`` is the block that was chosen,
+    ``child`` the execution that it runs.
+    """
 
     path: str
     status: str = "pending"
@@ -68,11 +91,24 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    message: str = ""
+    prompt: str = ""
+    schema: dict[str, Any] = {}
+    token: str = ""
+    resumed_by: str | None = None
+    branch: str | None = None
+    child: str | None = None
+    items: Items | None = None
 
     @property
     def finished(self) -> bool:
         """Whether nothing more will happen to the step."""
         return self.status in STEP_TERMINAL
+
+    @property
+    def asks(self) -> bool:
+        """Whether somebody has to give it its input."""
+        return self.status == "waiting" and self.reason == "input"
 
 
 class ExecutionView:
@@ -87,6 +123,8 @@ class ExecutionView:
         self.labels: dict[str, str] = {}
         self.metadata: dict[str, Any] = {}
         self.rerun_of: str | None = None
+        self.parent: Parent | None = None
+        self.variables: dict[str, Any] = {}
         self.transitions: list[TransitionView] = []
         self.steps: dict[str, StepView] = {}
         self.timeline: list[Moment] = []
@@ -97,6 +135,14 @@ class ExecutionView:
         self.cleared = False
         self._n: dict[str, int] = {}
         self._ids: set[str] = set()
+        self._plan: Plan | None = None
+        self._members: dict[tuple[str, int], Member] = {}
+        self._asking: dict[str, None] = {}
+
+    @property
+    def asking(self) -> list[StepView]:
+        """The steps that wait for input, in the order in which they asked."""
+        return [] if self.finished else [self.steps[path] for path in self._asking]
 
     @property
     def known(self) -> bool:
@@ -110,8 +156,12 @@ class ExecutionView:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """``(finished, total)`` steps; failed and skipped ones count as finished."""
-        return sum(step.finished for step in self.steps.values()), len(self.steps)
+        """``(finished, total)`` steps of the workflow itself; failed and skipped ones count as finished.
+
+        What loops, branches and handlers run is not counted: how much that will be is not known beforehand.
+        """
+        own = [step for path, step in self.steps.items() if "/" not in path]
+        return sum(step.finished for step in own), len(own)
 
     @property
     def queued_at(self) -> datetime | None:
@@ -176,9 +226,10 @@ class ExecutionView:
 
     def _queued(self, data: catalogue.ExecutionQueued) -> None:
         self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
-        self.labels, self.metadata = data.labels, data.metadata
-        for step in data.workflow.steps:
-            self.steps.setdefault(step.id, StepView(path=step.id))
+        self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
+        self._plan = lower(data.workflow)
+        for path in self._plan.steps:
+            self.steps.setdefault(path, StepView(path=path))
 
     def _transition(self, event: Event, recorded: Transition, sequence: int) -> None:
         data = event.data
@@ -214,7 +265,46 @@ class ExecutionView:
         if not changes:
             return None
         self.steps[path] = after = msgspec.structs.replace(before, **changes)
+        if after.asks:
+            self._asking[path] = None
+        else:
+            self._asking.pop(path, None)
+        if after.finished:
+            self._settle(after)
         return after
+
+    def _settle(self, step: StepView) -> None:
+        """A step has its outcome: a variable may be set by it, an item of a loop done with it."""
+        plan = outline.find(self._plan, step.path) if self._plan is not None else None
+        if plan is not None and plan.step.set is not None and step.status == "succeeded":
+            self.variables = self.variables | step.outputs
+        of = outline.member(step.path)
+        loop = self.steps.get(of[0]) if of is not None else None
+        if of is None or loop is None or loop.items is None:
+            return
+        above = outline.find(self._plan, loop.path) if self._plan is not None else None
+        member = self._members.setdefault(of, Member(len(above.blocks[0].steps) if above is not None else 1))
+        items = member.settle(step, loop.items)
+        if not member.open:
+            del self._members[of]
+        self.steps[loop.path] = msgspec.structs.replace(loop, items=items)
+
+
+class Member:
+    """One item of a loop: its steps that have no outcome yet, and whether one of them failed."""
+
+    def __init__(self, steps: int) -> None:
+        self.open = steps
+        self._failed = False
+
+    def settle(self, step: StepView, items: Items) -> Items:
+        """Count the outcome of a step of it."""
+        self.open -= 1
+        failed, failures = items.failed, items.failures
+        if step.status == "failed":
+            failed, self._failed = failed + (not self._failed), True
+            failures = (*failures, step.path)[:FAILURES_NAMED]
+        return Items(total=items.total, done=items.done + (self.open == 0), failed=failed, failures=failures)
 
 
 def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
@@ -224,14 +314,20 @@ def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
         case catalogue.StepScheduled() as data:
             return {
                 "status": "scheduled", "machine": data.machine, "attempt": event.attempt, "scheduled_at": now,
-                "phase": None, "progress": None, "reason": "", "due_at": None, "cached": False,
+                "phase": None, "progress": None, "reason": "", "due_at": None, "cached": False, "message": "",
             }  # fmt: skip
-        case catalogue.StepStarted():
-            return {"status": "running", "started_at": step.started_at or now}
+        case catalogue.StepStarted() as data:
+            return {
+                "status": "running", "started_at": step.started_at or now, "branch": data.branch, "child": data.child,
+                "items": None if data.members is None else Items(total=len(data.members)),
+            }  # fmt: skip
         case catalogue.StepWaiting() as data:
-            return {"status": "waiting", "reason": data.reason, "due_at": data.due_at}
+            return {
+                "status": "waiting", "reason": data.reason, "due_at": data.due_at, "message": data.message,
+                "prompt": data.prompt, "schema": data.schema, "token": data.token, "phase": None, "progress": None,
+            }  # fmt: skip
         case catalogue.StepResumed():
-            return {"status": "running", "reason": "", "due_at": None}
+            return {"status": "running", "reason": "", "due_at": None, "resumed_by": event.cause}
         case catalogue.StepRetrying() as data:
             return {
                 "status": "waiting", "reason": "backoff", "error": data.error, "due_at": data.due_at,
@@ -242,7 +338,7 @@ def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
         case catalogue.StepFailed() as data:
             return _ended("failed", event, error=data.error)
         case catalogue.StepSkipped() as data:
-            return _ended("skipped", event, reason=data.reason)
+            return _ended("skipped", event, reason=data.reason, message=data.message)
         case catalogue.StepCancelled() as data:
             return _ended("cancelled", event, reason=data.reason)
     return _attempt_changes(step, event)
@@ -253,6 +349,8 @@ def _ended(status: str, event: Event, **more: Any) -> Mapping[str, Any]:
 
 
 def _attempt_changes(step: StepView, event: Event) -> Mapping[str, Any]:
+    if step.status == "waiting":  # a fact of the attempt that failed comes late
+        return {}
     match event.data:
         case catalogue.AttemptAccepted():
             return {"status": "preparing"} if step.status == "scheduled" else {}

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from typing import Any, Self, TypeVar, cast
 
+from muster.client.answer import Answer
 from muster.client.client import Client, OnFinish, OnStep
 from muster.client.definition import Definition
 from muster.client.follower import ExecutionView, StepView, TransitionView
@@ -103,6 +104,17 @@ class SyncClient:
     def cancel(self, execution: str, reason: str = "") -> str:
         """See Client.cancel."""
         return self._call(self._client.cancel(execution, reason))
+
+    def resume(
+        self,
+        execution: str | None,
+        input: Any = None,  # noqa: A002 - the word of the step that asks
+        *,
+        step: str | None = None,
+        token: str | None = None,
+    ) -> Answer:
+        """See Client.resume."""
+        return self._call(self._client.resume(execution, input, step=step, token=token))
 
     def clear(self, execution: str) -> None:
         """See Client.clear."""

@@ -10,7 +10,9 @@ from muster.model import catalogue
 from muster.model.envelope import Event
 from muster.model.names import SCHEDULER
 
+_WAITS = {"input": "Waiting for Input", "timer": "Sleeping", "check_later": "Checked Later"}
 _OUTCOMES = {
+    "step.resumed": "Input Given",
     "step.retrying": "Retrying",
     "step.skipped": "Skipped",
     "step.cancelled": "Cancelled",
@@ -54,7 +56,20 @@ def label(event: Event) -> str:
         return ""
     if isinstance(data, catalogue.ImagePulled) and data.cached:
         return f"{data.label} (cached)"
+    if isinstance(data, catalogue.StepStarted):
+        return _begun(data)
+    if isinstance(data, catalogue.StepWaiting):
+        return _WAITS.get(data.reason, "Waiting")
     return data.label or _OUTCOMES.get(event.kind, "")
+
+
+def _begun(data: catalogue.StepStarted) -> str:
+    """How a control step began; a container says itself how it goes with it."""
+    if data.members is not None:
+        return "Loop Started"
+    if data.branch is not None:
+        return "Branch Chosen"
+    return "Child Started" if data.child is not None else ""
 
 
 def detail(event: Event) -> str:
@@ -68,11 +83,23 @@ def detail(event: Event) -> str:
             return function
         case catalogue.AttemptFailed(error=error) | catalogue.StepRetrying(error=error):
             return f"{error.name}: {error.message}"
+        case catalogue.StepSkipped(reason=reason, message=message) if message:
+            return f"{reason}: {message}"
         case catalogue.StepSkipped(reason=reason) | catalogue.StepCancelled(reason=reason):
             return reason
+        case catalogue.StepStarted(members=members, branch=branch, child=child):
+            return branch or child or ("" if members is None else f"{len(members)} items")
+        case catalogue.StepWaiting() as data:
+            return _wait(data, event.time)
         case catalogue.AttemptStopped(reason=reason) | catalogue.AttemptSuperseded(reason=reason):
             return reason
     return ""
+
+
+def _wait(data: catalogue.StepWaiting, now: datetime) -> str:
+    """What is asked or said, and how long at most it waits."""
+    left = "" if data.due_at is None else f"for {max((data.due_at - now).total_seconds(), 0):g} s"
+    return ", ".join(part for part in (data.prompt or data.message, left) if part)
 
 
 def _seconds(event: Event) -> float | None:

@@ -74,6 +74,13 @@ class Watch:
         if command in self._refused and not (view.ending or view.finished):
             raise from_info(self._refused[command])
 
+    async def until_resumed(self, command: str, step: str) -> None:
+        """Read on until the step does not wait any more; raises the error if the command with this id was refused."""
+        view = self.view
+        await self.until(lambda: not view.steps[step].asks or view.finished or command in self._refused)
+        if command in self._refused:
+            raise from_info(self._refused[command])
+
     async def until_cleared(self, command: str) -> None:
         """Read on until the mark of a clear comes; raises the error if the command with this id was refused."""
         await self.until(lambda: self.view.cleared or command in self._refused)

@@ -9,22 +9,25 @@ any more the caller looks up in the log: ``known`` is the digest of an ended exe
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from muster.model import answers, inputs
 from muster.model import catalogue as c
-from muster.model import inputs
 from muster.model.clipping import clipped
-from muster.model.commands import Cancel, Clear, Command, Submit
+from muster.model.commands import Cancel, Clear, Command, Resume, Submit
+from muster.model.decisions import Parent
 from muster.model.errors import (
     CommandInvalidError,
     ExecutionConflictError,
     ExecutionNotEndedError,
     ExecutionNotFoundError,
+    InvalidArgumentError,
     MusterError,
     StepLimitError,
 )
+from muster.model.execution import ExecutionState, StepState
 from muster.model.limits import DEFINITION_BYTES_MAX, VALUES_BYTES_MAX
 from muster.model.names import NO_EXECUTION, check_execution
 from muster.model.round import Round
@@ -60,6 +63,8 @@ def admit(
             _submit(round_, command, _known(round_, check_execution(execution), known))
         elif isinstance(command, Cancel):
             _cancel(round_, command, _known(round_, check_execution(execution), known))
+        elif isinstance(command, Resume):
+            _resume(round_, command, _known(round_, check_execution(execution), known))
         elif isinstance(command, Clear):
             _clear(round_, command, _known(round_, check_execution(execution), known), erased)
         else:
@@ -97,6 +102,64 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
             remedy="Put large data where the steps can read it, and give its address as an input.",
         )
     round_.write(body, command.id, execution=command.execution)
+
+
+def child_queued(
+    execution: ExecutionState, step: StepState, id_: str, given: dict[str, Any], round_: Round
+) -> c.ExecutionQueued:
+    """What queues the child of a ``workflow`` step. Raises what a submit of the same would be refused with."""
+    check_execution(id_)
+    workflow = execution.plan.workflow.workflows[step.plan.step.workflow or ""]
+    _check_steps(round_, workflow)
+    return c.ExecutionQueued(
+        workflow=workflow,
+        inputs=inputs.accept(workflow, given),
+        transition=transition(1, "init", None),
+        parent=Parent(execution=execution.id, step=step.path),
+    )
+
+
+def _resume(round_: Round, command: Resume, known: str | None) -> None:
+    """Give a step its input. What was given once, or is not waited for any more, changes nothing."""
+    execution = round_.state.executions.get(command.execution)
+    if execution is None:
+        if known is None:
+            raise ExecutionNotFoundError(execution=command.execution)
+        return
+    step = answered(execution, command)
+    if step is None:
+        return
+    asked = step.plan.step.wait_for_input
+    if asked is not None and (defect := answers.defect(command.input, asked.schema)):
+        raise InvalidArgumentError(
+            f"the input for the step {step.path} is not what it asks for: {defect}",
+            remedy="Give what its schema says; muster show tells it.",
+            step=step.path,
+        )
+    body = c.StepResumed(output=command.input)
+    round_.write(body, command.id, execution=execution.id, step=step.path)
+
+
+def answered(execution: ExecutionState, command: Resume) -> StepState | None:
+    """The step that the command answers; None where it has its answer.
+
+    Raises InvalidArgumentError where there is no such step, or more than one.
+    """
+    asked = [
+        step
+        for step in execution.steps.values()
+        if step.token and command.step in (None, step.path) and command.token in (None, step.token)
+    ]
+    asking = [step for step in asked if step.status == "waiting" and step.resumed_id is None]
+    if len(asking) == 1:
+        return asking[0]
+    if asked and not asking:
+        return None
+    waiting = (step.path for step in execution.steps.values() if step.status == "waiting" and step.token)
+    raise InvalidArgumentError(
+        f"the execution {execution.id} waits for input in: {', '.join(waiting) or 'no step'}.",
+        remedy="Name the step, or give its token.",
+    )
 
 
 def _check_steps(round_: Round, workflow: Workflow) -> None:

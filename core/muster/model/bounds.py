@@ -1,60 +1,45 @@
 """What bounds an expression before it runs, because nothing can stop it after.
 
-The cost is an estimate in units of about 0.1 microseconds, made to be too high rather than too low. Measured on the
-library: a token in a loop takes some 3 units; map and filter copy their result for every element, so n elements cost
-n*n/4; a string is copied at about 400 characters a unit; handing a value to CEL costs a unit per node.
+An expression that could take longer than EXPRESSION_COST_MAX is refused: by validation where that is so whatever the
+values are, and before it is evaluated where it is so on these values. ``muster.model.estimate`` says how long it could.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import msgspec
 
-from muster.model import tokens
+from muster.model import patterns, tokens
 from muster.model.errors import ExpressionError
+from muster.model.estimate import MACROS, LostError, estimated
+from muster.model.extents import CHARACTERS, SCALAR, Extent, IntegerError, TooLargeError, measured
 from muster.model.limits import (
     EXPRESSION_BYTES_MAX,
     EXPRESSION_COST_MAX,
     EXPRESSION_MACROS_MAX,
     EXPRESSION_NESTING_MAX,
-    INTEGER_MAX,
     PATTERN_LENGTH_MAX,
     PATTERN_REPEAT_MAX,
 )
 
-MACROS: Final = frozenset(("map", "filter", "all", "exists", "exists_one"))
-_COPYING: Final = frozenset(("map", "filter"))
-_COUNTED: Final = re.compile(r"\{(\d{1,9})(?:,(\d{0,9}))?\}")
-_TOKEN_UNITS: Final = 3
-_CHARACTERS_PER_UNIT: Final = 400
+__all__ = ["MACROS", "check", "check_cost", "variables"]
+
 _SHORTER: Final = "Shorten it, or do the work in a step."
+_SLOW: Final = "could take too long on values of this size"
+_PER_TOKEN: Final = 20
+Path = tuple[str | int, ...]
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What the cost of an expression depends on, beside the values.
-
-    ``growth`` is by how much chained macros can multiply a value (``.map(x, [x, x])`` doubles it); ``pattern`` is the
-    size of its regular expressions with their counts unrolled.
-    """
+    """What the cost of an expression depends on, beside the values. ``plain``: it has neither loops nor patterns."""
 
     length: int
     macros: int
     nesting: int
-    growth: int
-    copying: bool
-    pattern: int
-
-
-class Weight(msgspec.Struct):
-    """How much the values are that an expression refers to."""
-
-    nodes: int = 0
-    characters: int = 0
-    longest: int = 0
+    plain: bool
 
 
 def check(source: str) -> None:
@@ -66,45 +51,64 @@ def check(source: str) -> None:
         _refuse(source, f"has {shape.macros} macros, more than {EXPRESSION_MACROS_MAX}")
     if shape.nesting > EXPRESSION_NESTING_MAX:
         _refuse(source, "has more than one macro inside another")
-    if _cost(shape, Weight()) > EXPRESSION_COST_MAX:
+    try:
+        cost = estimated(tokens.listed(source), (), lambda _, __: SCALAR)
+    except LostError:
+        return  # what cannot be read is no CEL, which compiling tells better; what CEL reads all the same, check_cost
+    if cost > EXPRESSION_COST_MAX:
         _refuse(source, "could take too long, whatever the values are")
 
 
-def check_cost(source: str, values: list[Any]) -> None:
-    """Raise ExpressionError if the expression could take too long on these values."""
+def check_cost(source: str, scope: Mapping[str, Any], limit: int = EXPRESSION_COST_MAX) -> int:
+    """What the expression can cost on these values, which are all that CEL is given.
+
+    Raises ExpressionError if that is more than ``limit``.
+    """
+    try:
+        handed = measured(scope, limit // 2)
+    except TooLargeError:
+        _refuse(source, _SLOW)
+    except IntegerError as error:
+        _refuse(source, f"refers to {error.args[0]}, and CEL integers have 64 bits", "Pass it as a string.")
+    if (cost := _cost(source, handed, scope, limit)) > limit:
+        _refuse(source, _SLOW)
+    return cost
+
+
+def _cost(source: str, handed: Extent, scope: Mapping[str, Any], limit: int) -> int:
     shape = measure(source)
-    weight = Weight()
-    for value in values:
-        _weigh(source, value, weight)
-    if _cost(shape, weight) > EXPRESSION_COST_MAX:
-        _refuse(source, "could take too long on values of this size")
+    if shape.plain:
+        # Each token is one operation at most, and a value is copied into the next: no need to look closer if that is
+        # little, as it is for nearly all.
+        most = _handed(handed) * (2 + shape.length) + shape.length**2 * (_PER_TOKEN + handed.touched)
+        if most <= limit:
+            return most
+    known: dict[tuple[str, Path], Extent] = {}
+
+    def find(root: str, path: Path) -> Extent:
+        if (root, path) not in known:
+            known[root, path] = measured(_at(scope.get(root), path), EXPRESSION_COST_MAX)
+        return known[root, path]
+
+    try:
+        return _handed(handed) + estimated(tokens.listed(source), scope.keys(), find)
+    except LostError:
+        _refuse(source, "is nested too deeply")
 
 
-def _cost(shape: Shape, weight: Weight) -> int:
-    longest = (weight.longest + shape.length) * shape.growth
-    rounds: int = longest**shape.nesting
-    strings = weight.characters * shape.length // _CHARACTERS_PER_UNIT
-    loops = shape.macros * rounds * (longest if shape.copying else 1) // 4
-    patterns = shape.pattern * (weight.characters + shape.length) // 8
-    return weight.nodes * shape.growth + rounds * (_TOKEN_UNITS * shape.length + strings + patterns) + loops
+def _handed(values: Extent) -> int:
+    """Handing values over, after weighing them here, and letting them go."""
+    return 2 * (values.mass + values.characters // CHARACTERS)
 
 
-def _weigh(source: str, value: Any, weight: Weight) -> None:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        weight.nodes += 1
-        if isinstance(item, str):
-            weight.characters += len(item)
-        elif isinstance(item, dict):
-            weight.longest = max(weight.longest, len(item))
-            weight.characters += sum(map(len, item))
-            waiting.extend(item.values())
-        elif isinstance(item, list):
-            weight.longest = max(weight.longest, len(item))
-            waiting.extend(item)
-        elif isinstance(item, int) and abs(item) > INTEGER_MAX:
-            _refuse(source, f"refers to {item}, and CEL integers have 64 bits", "Pass it as a string.")
+def _at(value: Any, path: Path) -> Any:
+    """What stands at the path; what is not there weighs nothing."""
+    for key in path:
+        listed = isinstance(value, list) and isinstance(key, int) and key < len(value)
+        if not listed and not (isinstance(value, Mapping) and key in value):
+            return None
+        value = value[key]
+    return value
 
 
 # ---- measuring
@@ -114,23 +118,21 @@ def _weigh(source: str, value: Any, weight: Weight) -> None:
 def measure(source: str) -> Shape:
     """The shape of the expression. Raises ExpressionError for a regular expression that is not a short literal."""
     found = tokens.listed(source)
-    spans = list(_macros(found))
+    spans = _macros(found)
+    matching = [index for index in range(len(found)) if _matches(found, index)]
+    for index in matching:
+        _check_pattern(source, found, index)
     return Shape(
         length=len(found),
         macros=len(spans),
         nesting=max((sum(1 for a, b, _ in spans if a <= start < b) for start, _, _ in spans), default=0),
-        growth=_growth(found, spans),
-        copying=any(found[start].text in _COPYING for start, _, _ in spans),
-        pattern=sum(
-            _pattern(source, found, index) for index, token in enumerate(found) if _matches(found, index)
-        ),
+        plain=not spans and not matching,
     )
 
 
 def variables(source: str) -> set[str]:
     """The names the macros of the expression bind."""
-    found = tokens.listed(source)
-    return {name for _, _, name in _macros(found)}
+    return {name for _, _, name in _macros(tokens.listed(source))}
 
 
 def _macros(found: Sequence[tokens.Token]) -> list[tuple[int, int, str]]:
@@ -145,19 +147,11 @@ def _macros(found: Sequence[tokens.Token]) -> list[tuple[int, int, str]]:
     ]
 
 
-def _growth(found: Sequence[tokens.Token], spans: list[tuple[int, int, str]]) -> int:
-    growth = 1
-    for start, end, variable in spans:
-        if found[start].text == "map":
-            growth *= max(1, sum(1 for token in found[start + 3 : end] if token.text == variable))
-    return growth
-
-
 def _matches(found: Sequence[tokens.Token], index: int) -> bool:
     return found[index].text == "matches" and found[index].kind == "name" and tokens.is_call(found, index)
 
 
-def _pattern(source: str, found: Sequence[tokens.Token], index: int) -> int:
+def _check_pattern(source: str, found: Sequence[tokens.Token], index: int) -> None:
     """The last argument of matches; a pattern made at run time could be any."""
     end = tokens.closing(found, index + 1)
     last = found[end - 1]
@@ -165,12 +159,8 @@ def _pattern(source: str, found: Sequence[tokens.Token], index: int) -> int:
         _refuse(source, "has a regular expression that is not a literal string")
     if len(last.value) > PATTERN_LENGTH_MAX:
         _refuse(source, f"has a regular expression longer than {PATTERN_LENGTH_MAX} characters")
-    repeats = 1
-    for low, high in _COUNTED.findall(last.value):
-        repeats *= max(1, int(low), int(high or 0))
-    if repeats > PATTERN_REPEAT_MAX:
+    if patterns.measured(last.value).repeats > PATTERN_REPEAT_MAX:
         _refuse(source, f"has a regular expression that repeats more than {PATTERN_REPEAT_MAX} times")
-    return len(last.value) * repeats
 
 
 def _refuse(source: str, reason: str, remedy: str = _SHORTER) -> NoReturn:

@@ -10,9 +10,7 @@ from muster.model.errors import ErrorInfo
 
 MESSAGE_MAX: Final = 4_000  # characters; what is longer is a dump, and belongs into the logs
 WORD_MAX: Final = 200  # characters of a code, a name or a path
-INFO_BYTES_MAX: Final = (
-    64 << 10
-)  # as JSON; several of them must fit one event
+INFO_BYTES_MAX: Final = 64 << 10  # as JSON; several of them must fit one event
 
 
 def clipped(info: ErrorInfo) -> ErrorInfo:

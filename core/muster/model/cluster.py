@@ -14,6 +14,7 @@ import msgspec
 
 from muster.model.catalogue import AttemptFailed, AttemptRef, MachineFacts, StepScheduled
 from muster.model.commands import AttemptResources
+from muster.model.results import Result
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -24,12 +25,14 @@ class Attempt(msgspec.Struct, kw_only=True):
     resources: AttemptResources
     ordered_at: datetime
     ordered_in: int
+    labels: dict[str, str] = {}
     # facts
     accepted: bool = False
     started_id: str | None = None
     ended: str | None = None
     ended_id: str | None = None
     outputs: dict[str, object] = {}
+    result: Result | None = None
     failure: AttemptFailed | None = None
     lost_id: str | None = None
     # decisions
@@ -45,6 +48,7 @@ def ordered(ref: AttemptRef, data: StepScheduled, at: datetime) -> Attempt:
         resources=AttemptResources(slots=data.slots, cpus=data.cpus, memory=data.memory, gpus=data.gpus),
         ordered_at=at,
         ordered_in=data.session,
+        labels=data.labels,
     )
 
 

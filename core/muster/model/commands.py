@@ -37,6 +37,15 @@ class Cancel(Command, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Resume(Command, frozen=True, kw_only=True):
+    """Give an execution the input that a step waits for: the step named, the one of the token, or the only one."""
+
+    execution: str
+    input: Any = None
+    step: str | None = None
+    token: str | None = None
+
+
 class Clear(Command, frozen=True, kw_only=True):
     """Erase this finished execution: its events but the marker, its objects, its logs."""
 
@@ -83,6 +92,8 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     resources: AttemptResources = AttemptResources()
     inputs: dict[str, Any] = {}
     outputs: dict[str, Output] = {}
+    context: Any = None
+    gives_result: bool = False
 
     @property
     def ref(self) -> AttemptRef:
@@ -107,6 +118,7 @@ class Stop(Command, frozen=True, kw_only=True):
 VERBS: Final[dict[str, type[Command]]] = {
     "submit": Submit,
     "cancel": Cancel,
+    "resume": Resume,
     "clear": Clear,
     "archive": Archive,
     "start": Start,

@@ -45,7 +45,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "execution.cancelled": "transition",
         "execution.cleared": "events sequences archived",
         "log.archived": "objects previous first left",
-        "step.scheduled": "machine session slots cpus memory gpus",
+        "step.scheduled": "machine session slots cpus memory gpus labels",
         "step.started": "machine transition",
         "step.waiting": "reason due_at",
         "step.retrying": "budget used due_at",

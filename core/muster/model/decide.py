@@ -18,30 +18,31 @@ terminal event is written when every step has its one outcome.
 from __future__ import annotations
 
 import heapq
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
+from muster.model import conditions, control, waiting
 from muster.model import plan as plans
+from muster.model.assignment import assign
 from muster.model.body import Body
 from muster.model.clipping import clipped
 from muster.model.cluster import Attempt, Machine
 from muster.model.errors import (
     AttemptLostError,
-    ErrorInfo,
     MachineOfflineError,
     MusterError,
     NotConnectedError,
     OutputError,
+    RetryAskedError,
 )
 from muster.model.execution import ExecutionState, StepState
-from muster.model.implied import start_order
 from muster.model.limits import VALUES_BYTES_MAX
-from muster.model.placement import Requirement, Slot, outlook
-from muster.model.retry import Again, Final, after_failure, after_loss
+from muster.model.results import Result
+from muster.model.retry import Again, Final, after_asking, after_failure, after_loss
 from muster.model.round import Round
 from muster.model.state import State, accept_due, enqueue
-from muster.model.transitions import Transition, transition
 from muster.model.values import size
+from muster.model.writing import changed, timer, write
 
 
 def decide(state: State, now: datetime, into: Round | None = None) -> Round:
@@ -54,7 +55,7 @@ def decide(state: State, now: datetime, into: Round | None = None) -> Round:
                 _execution(round_, execution, steps)
         if state.queue_stirred:
             state.queue_stirred = False
-            _place(round_)
+            assign(round_)
         _due(round_)
     return round_
 
@@ -76,56 +77,83 @@ def _due(round_: Round) -> None:
         if execution is None:
             continue
         if what == "retry":
-            step = execution.steps[path]
-            if step.status == "waiting" and step.due_at == due_at and execution.ending is None:
+            step = execution.steps.get(path)
+            if (
+                step is not None
+                and step.status == "waiting"
+                and step.due_at == due_at
+                and not execution.leaving(step)
+            ):
                 enqueue(state, execution, step)
         else:
             for each in [path] if path else execution.steps:
                 state.touch(execution_id, each)
 
 
-def _timer(what: str, due_at: datetime) -> str:
-    return f"timer:{what}:{due_at.isoformat()}"
-
-
 # ---- executions
 
 
 def _execution(round_: Round, execution: ExecutionState, steps: list[StepState]) -> None:
-    if execution.status == "queued" and execution.ending is None:
-        started = _transition(execution, "start")
+    if execution.status == "queued" and (execution.ending is None or execution.runs_at_end):
+        started = changed(execution, "start")
         round_.write(c.ExecutionStarted(transition=started), execution.queued_id, execution=execution.id)
+    waiting.resume(round_, execution)
+    touched = round_.state.touched
     for step in steps:
-        _step(round_, execution, step)
+        # Its frame may have closed meanwhile. What was touched again has its turn later, as if it had not been before.
+        if execution.steps.get(step.path) is step and step.path not in touched.get(execution.id, ()):
+            _step(round_, execution, step)
     _end(round_, execution)
 
 
 def _end(round_: Round, execution: ExecutionState) -> None:
     state = round_.state
     cause = execution.latest_id or execution.queued_id
-    if execution.ending is None and execution.failed:
-        step = execution.steps[execution.failed[0]]
+    if execution.failing:
+        step = execution.failed[0]
         body = c.ExecutionEnding(outcome="failed", error=step.error)
         round_.write(body, step.ended_id or cause, execution=execution.id)
-    elif execution.open == 0 and execution.id in state.executions and execution.id not in state.touched:
+    elif execution.returning is not None:
+        returned = c.ExecutionEnding(outcome="succeeded", outputs=execution.returning.outputs)
+        round_.write(returned, execution.returning.ended_id or cause, execution=execution.id)
+    elif execution.id not in state.executions or execution.id in state.touched:
+        return
+    elif execution.root.open == 0 and execution.ending is None and _ends_in_two(execution):
+        round_.write(_ending(execution), cause, execution=execution.id)
+    elif execution.open == 0:
         round_.write(_outcome(execution), cause, execution=execution.id)
+    else:
+        waiting.wait(round_, execution, cause)
+
+
+def _ends_in_two(execution: ExecutionState) -> bool:
+    """Whether something is run at the end, or has failed while the rest went on."""
+    return execution.plan.finish is not None or bool(execution.failed)
+
+
+def _ending(execution: ExecutionState) -> Body:
+    if execution.failed:
+        return c.ExecutionEnding(outcome="failed", error=execution.failed[0].error)
+    try:
+        return c.ExecutionEnding(
+            outcome="succeeded", outputs=plans.outputs(execution.plan, execution.scope())
+        )
+    except MusterError as error:
+        return c.ExecutionEnding(outcome="failed", error=error.info())
 
 
 def _outcome(execution: ExecutionState) -> Body:
     if execution.ending == "cancelled":
         reason = execution.ending_reason
-        return c.ExecutionCancelled(transition=_transition(execution, "cancel"), reason=reason)
+        return c.ExecutionCancelled(transition=changed(execution, "cancel"), reason=reason)
     if execution.ending == "failed" and execution.error is not None:
-        return c.ExecutionFailed(error=execution.error, transition=_transition(execution, "error"))
+        return c.ExecutionFailed(error=execution.error, transition=changed(execution, "error"))
+    outputs = execution.outputs
     try:
-        outputs = plans.outputs(execution.plan, execution.scope())
+        outputs = plans.outputs(execution.plan, execution.scope()) if outputs is None else outputs
     except MusterError as error:
-        return c.ExecutionFailed(error=error.info(), transition=_transition(execution, "error"))
-    return c.ExecutionSucceeded(outputs=outputs, transition=_transition(execution, "finish"))
-
-
-def _transition(execution: ExecutionState, type_: str) -> Transition:
-    return transition(execution.transitions + 1, type_, execution.status)
+        return c.ExecutionFailed(error=error.info(), transition=changed(execution, "error"))
+    return c.ExecutionSucceeded(outputs=outputs, transition=changed(execution, "finish"))
 
 
 # ---- steps
@@ -134,10 +162,51 @@ def _transition(execution: ExecutionState, type_: str) -> Transition:
 def _step(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if step.terminal:
         return
+    leaving = execution.leaving(step)
+    if (due_at := execution.over(step, round_.now)) is not None:
+        _abandon(round_, execution, step, due_at)
+    elif step.attempt is not None and _live(step):
+        _attempt(round_, execution, step, step.attempt)
+    elif step.status == "pending" and step.ready and not (leaving or execution.closing):
+        _begin(round_, execution, step)
+    elif step.started:
+        control.advance(round_, execution, step)
+    if leaving:
+        _leave(round_, execution, step)
+
+
+def _abandon(round_: Round, execution: ExecutionState, step: StepState, due_at: datetime) -> None:
+    """The time of the handler is over that the step belongs to; what has come by now still counts."""
     if step.attempt is not None and _live(step):
         _attempt(round_, execution, step, step.attempt)
-    if execution.ending is not None:
-        _leave(round_, execution, step)
+        if _live(step):
+            _give_up(round_, execution, step, step.attempt, due_at)
+    elif step.started and step.plan.primitive in {"choose", "each", "child"}:
+        control.advance(round_, execution, step)
+        control.cancel_child(round_, execution, step, timer("ending", due_at))
+        return
+    if not step.terminal:
+        control.abandon(round_, execution, step, due_at)
+
+
+def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
+    """Everything the step needs has its outcome: it is skipped, or it begins."""
+    cause = step.ready_id or execution.queued_id
+    if step.barred:
+        write(round_, execution, step, c.StepSkipped(reason="upstream"), cause)
+        return
+    if not step.admitted:
+        try:
+            step.admitted = conditions.hold(step.plan.conditions, execution.scope(step), step.path)
+        except MusterError as error:
+            write(round_, execution, step, c.StepFailed(error=clipped(error.info(step=step.path))), cause)
+            return
+    if not step.admitted:
+        write(round_, execution, step, c.StepSkipped(reason="condition"), cause)
+    elif step.plan.primitive == "run":
+        enqueue(round_.state, execution, step)
+    else:
+        control.begin(round_, execution, step, cause)
 
 
 def _live(step: StepState) -> bool:
@@ -145,7 +214,7 @@ def _live(step: StepState) -> bool:
 
 
 def _leave(round_: Round, execution: ExecutionState, step: StepState) -> None:
-    """Nothing new starts in an execution that is ending: a step that is not live gets its outcome."""
+    """Nothing new starts in what is ending: a step that is not live gets its outcome."""
     if step.terminal or _live(step):
         return
     body: Body
@@ -153,7 +222,7 @@ def _leave(round_: Round, execution: ExecutionState, step: StepState) -> None:
         body = c.StepCancelled(reason=execution.ending_reason or "the execution is ending")
     else:
         body = c.StepSkipped(reason="ending")
-    _write(round_, execution, step, body, execution.ending_id or execution.queued_id)
+    write(round_, execution, step, body, execution.left_because(step))
 
 
 def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
@@ -163,8 +232,8 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
         _lost(round_, execution, step, attempt, error, attempt.lost_id or attempt.superseded_id or "")
         return
     if attempt.started_id is not None and not step.started:
-        started = c.StepStarted(machine=machine.name, transition=_transition(execution, "step"))
-        _write(round_, execution, step, started, attempt.started_id)
+        started = c.StepStarted(machine=machine.name, transition=changed(execution, "step"))
+        write(round_, execution, step, started, attempt.started_id)
     if attempt.ended is not None:
         _ended(round_, execution, step, attempt)
     elif not machine.online:
@@ -172,8 +241,8 @@ def _attempt(round_: Round, execution: ExecutionState, step: StepState, attempt:
         _lost(round_, execution, step, attempt, _absence(machine), cause)
     elif not attempt.accepted and round_.now >= (due_at := accept_due(round_.state, attempt)):
         error = AttemptLostError(f"the agent on {machine.name} did not take it up")
-        _lost(round_, execution, step, attempt, error, _timer("accept", due_at))
-    elif execution.ending == "cancelled":
+        _lost(round_, execution, step, attempt, error, timer("accept", due_at))
+    elif execution.stopping and execution.leaving(step):
         _stop(round_, execution, step, attempt)
 
 
@@ -185,23 +254,44 @@ def _absence(machine: Machine) -> MusterError:
 
 def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
     cause = attempt.ended_id or ""
-    if attempt.ended == "finished" and size(attempt.outputs) > VALUES_BYTES_MAX:
+    if attempt.result is not None:
+        _asked(round_, execution, step, attempt, attempt.result, cause)
+    elif attempt.ended == "finished" and size(attempt.outputs) > VALUES_BYTES_MAX:
         error = OutputError(f"the outputs are larger than {VALUES_BYTES_MAX} bytes").info(**_where(attempt))
-        _write(round_, execution, step, c.StepFailed(error=error), cause)
+        write(round_, execution, step, c.StepFailed(error=error), cause)
     elif attempt.ended == "finished":
-        _write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs), cause)
+        write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs), cause)
     elif attempt.failure is not None:
         used, policy = step.used, round_.state.policy
         next_ = after_failure(
             attempt.failure, attempt.ref, step.plan.retry, used, policy.lost_max, round_.now
         )
         _follow(round_, execution, step, next_, cause)
-    elif execution.ending == "cancelled":
-        _write(round_, execution, step, c.StepCancelled(reason=execution.ending_reason), cause)
+    elif execution.stopping and execution.leaving(step):
+        write(round_, execution, step, c.StepCancelled(reason=execution.ending_reason), cause)
     else:
         lost = AttemptLostError(f"the agent on {attempt.machine} stopped it").info(**_where(attempt))
         next_ = after_loss(lost, step.used, round_.state.policy.lost_max, round_.now)
         _follow(round_, execution, step, next_, cause)
+
+
+def _asked(
+    round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, result: Result, cause: str
+) -> None:
+    """The container has run, and asked for something else than success."""
+    if result.kind == "skip":
+        write(round_, execution, step, c.StepSkipped(reason="asked", message=result.reason), cause)
+        return
+    if result.kind == "check_later" and not execution.leaving(step):
+        due_at = round_.now + timedelta(seconds=result.wait_min)
+        body = c.StepWaiting(
+            reason="check_later", due_at=due_at, context=result.context, message=result.reason
+        )
+        write(round_, execution, step, body, cause)
+        return
+    asked = RetryAskedError(result.reason).info(**_where(attempt))
+    next_ = after_asking(result, asked, attempt.ref, step.used, round_.now)
+    _follow(round_, execution, step, next_, cause)
 
 
 def _lost(
@@ -241,13 +331,14 @@ def _follow(
     round_: Round, execution: ExecutionState, step: StepState, next_: Again | Final, cause: str
 ) -> None:
     body: Body
-    if execution.ending == "cancelled":
+    leaving = execution.leaving(step)
+    if leaving and execution.stopping:
         body = c.StepCancelled(reason=execution.ending_reason)
-    elif isinstance(next_, Final) or execution.ending is not None:
+    elif isinstance(next_, Final) or leaving:
         body = c.StepFailed(error=next_.error)
     else:
         body = c.StepRetrying(error=next_.error, budget=next_.budget, used=next_.used, due_at=next_.due_at)
-    _write(round_, execution, step, body, cause)
+    write(round_, execution, step, body, cause)
 
 
 def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt) -> None:
@@ -255,85 +346,17 @@ def _stop(round_: Round, execution: ExecutionState, step: StepState, attempt: At
     if execution.ending_due is None or round_.now < execution.ending_due:
         round_.stop(attempt)
         return
-    cause = _timer("ending", execution.ending_due)
+    _give_up(round_, execution, step, attempt, execution.ending_due)
+
+
+def _give_up(
+    round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, due_at: datetime
+) -> None:
+    cause = timer("ending", due_at)
     _supersede(round_, attempt, "ending_timeout", cause)
     body = c.StepCancelled(reason=f"{attempt.machine} did not stop it in time")
-    _write(round_, execution, step, body, cause)
+    write(round_, execution, step, body, cause)
 
 
 def _where(attempt: Attempt) -> dict[str, str | int]:
     return {"step": attempt.ref.step, "machine": attempt.machine, "attempt": attempt.ref.attempt}
-
-
-def _write(round_: Round, execution: ExecutionState, step: StepState, body: Body, cause: str) -> None:
-    attempt = step.attempt
-    round_.write(
-        body,
-        cause,
-        execution=execution.id,
-        step=step.plan.path,
-        attempt=attempt.ref.attempt if attempt else None,
-        machine=attempt.machine if attempt else None,
-    )
-
-
-# ---- placement
-
-
-def _place(round_: Round) -> None:
-    state = round_.state
-    for slot, wanted, machine in state.queue.heads(state.machines):
-        state.queue.remove(slot)
-        if not _schedule(round_, slot, wanted, machine):
-            state.queue_stirred = True  # what the failure ends must not be given a machine first
-            return
-    for wanted in state.queue.requirements():
-        _consider(round_, wanted)
-
-
-def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) -> bool:
-    """Give the step to the machine; False where the step cannot be started at all."""
-    execution = round_.state.executions[slot[0]]
-    step = execution.steps[slot[1]]
-    ref, cause = execution.ref(step), step.ready_id or execution.queued_id
-    try:
-        order = start_order(execution, step, ref.attempt)
-    except MusterError as error:
-        _fail(round_, execution, step, error.info(step=ref.step), cause)
-        return False
-    resources = wanted.resources
-    body = c.StepScheduled(
-        machine=machine.name,
-        session=machine.session,
-        slots=resources.slots,
-        cpus=resources.cpus,
-        memory=resources.memory,
-        gpus=resources.gpus,
-    )
-    round_.write(
-        body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name
-    )
-    round_.starts.setdefault(machine.name, []).append(order)
-    return True
-
-
-def _consider(round_: Round, wanted: Requirement) -> None:
-    """Steps that found no room: most wait their turn; some never will have one."""
-    state = round_.state
-    while (waiting := state.queue.head(wanted)) is not None:
-        execution = state.executions[waiting.execution]
-        step = execution.steps[waiting.path]
-        hopeless = outlook(wanted, state.machines, waiting.ready_at, state.policy)
-        if hopeless is None:
-            return
-        if hopeless.due_at is not None and hopeless.due_at > round_.now:
-            if step.placement_due != hopeless.due_at:
-                step.placement_due = hopeless.due_at
-                state.arm(hopeless.due_at, "placement", "", "")
-            return
-        cause = _timer("placement", hopeless.due_at) if hopeless.due_at else step.ready_id
-        _fail(round_, execution, step, hopeless.error.info(step=waiting.path), cause or execution.queued_id)
-
-
-def _fail(round_: Round, execution: ExecutionState, step: StepState, error: ErrorInfo, cause: str) -> None:
-    round_.write(c.StepFailed(error=clipped(error)), cause, execution=execution.id, step=step.plan.path)

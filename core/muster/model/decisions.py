@@ -29,6 +29,13 @@ class LeaderElected(Body, frozen=True):
 # ---- scheduler: executions
 
 
+class Parent(msgspec.Struct, frozen=True, kw_only=True):
+    """The step of another execution that runs this one."""
+
+    execution: str
+    step: str
+
+
 @event("execution.queued", "scheduler", given=True)
 class ExecutionQueued(Body, frozen=True):
     """A submit was accepted; definition and inputs are recorded in full (defaults filled in)."""
@@ -40,6 +47,7 @@ class ExecutionQueued(Body, frozen=True):
     labels: dict[str, str] = {}
     metadata: dict[str, Any] = {}
     rerun_of: str | None = None
+    parent: Parent | None = None
 
 
 @event("execution.started", "scheduler")
@@ -71,6 +79,8 @@ class ExecutionEnding(Body, frozen=True):
     outcome: Literal["succeeded", "failed", "cancelled"]
     error: ErrorInfo | None = None
     reason: str = ""
+    outputs: dict[str, Any] | None = None
+    with_parent: bool = False
 
 
 @event("execution.succeeded", "scheduler")
@@ -102,7 +112,10 @@ class ExecutionCancelled(Body, frozen=True):
 
 @event("step.scheduled", "scheduler")
 class StepScheduled(Body, frozen=True):
-    """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection."""
+    """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection.
+
+    ``labels`` are the machine's, where the step speaks of them: what it is told to run is the same whenever it is.
+    """
 
     machine: str
     session: int
@@ -110,25 +123,41 @@ class StepScheduled(Body, frozen=True):
     cpus: float = 0.0
     memory: int = 0
     gpus: int = 0
+    labels: dict[str, str] = {}
 
 
 @event("step.started", "scheduler")
 class StepStarted(Body, frozen=True):
-    """The step's first attempt began to run."""
+    """The step's first attempt began to run, or a control step began.
+
+    ``members`` are what an ``each`` goes through, ``branch`` is the block that was chosen, ``child`` the execution that
+    is run.
+    """
 
     machine: str | None
     transition: Transition
+    members: list[Any] | None = None
+    branch: str | None = None
+    child: str | None = None
 
 
 @event("step.waiting", "scheduler")
 class StepWaiting(Body, frozen=True):
-    """The step waits for input, a timer or a signal."""
+    """The step waits: ``reason`` is ``input``, ``timer`` or ``check_later``.
+
+    ``token`` lets whoever has it give the input, once. ``context`` is what the next run of the container is given.
+    """
 
     reason: str
     due_at: datetime | None = None
+    prompt: str = ""
+    schema: dict[str, Any] = {}
+    token: str = ""
+    context: Any = None
+    message: str = ""
 
 
-@event("step.resumed", "scheduler")
+@event("step.resumed", "scheduler", given=True)
 class StepResumed(Body, frozen=True):
     """What the step waited for has come."""
 
@@ -165,9 +194,13 @@ class StepFailed(Body, frozen=True):
 
 @event("step.skipped", "scheduler")
 class StepSkipped(Body, frozen=True):
-    """The step was not run; ``reason`` is ``condition`` or ``ending``."""
+    """The step was not run; ``reason`` is ``condition``, ``upstream`` (what it needs did not end well) or ``ending``.
+
+    Where it was run and said so itself, ``reason`` is ``asked``, and ``message`` is what it said.
+    """
 
     reason: str
+    message: str = ""
 
 
 @event("step.cancelled", "scheduler")

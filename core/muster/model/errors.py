@@ -10,6 +10,7 @@ attempt.
     │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
     ├── what the other predecessors can say
     │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
+    │   RaisedError, RetryAskedError,
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
@@ -135,6 +136,20 @@ class AssertionFailedError(MusterError):
 
     code = "assertion_failed"
     remedy = "Read the message of the assertion; it is the function's own."
+
+
+class RetryAskedError(MusterError):
+    """The step asked to be run again."""
+
+    code = "retry_asked"
+    remedy = "Read what it said in the logs: muster logs EXECUTION STEP."
+
+
+class RaisedError(MusterError):
+    """The workflow ended with an error of its own."""
+
+    code = "raised"
+    remedy = "The message is the workflow's: it says what to do."
 
 
 class DuplicateStepError(MusterError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NoReturn
@@ -11,6 +11,7 @@ import cel
 
 from muster.model import bounds, values
 from muster.model.errors import ExpressionError
+from muster.model.limits import EXPRESSION_COST_MAX
 
 _SYNTAX_NOISE: Final = "ERROR: <input>:"
 _SENTENCES: Final = {
@@ -29,13 +30,13 @@ def program(source: str) -> cel.Program:
         raise _syntax_error(source, str(error)) from None
 
 
-def evaluate(source: str, scope: Mapping[str, Any], weigh: Callable[[], list[Any]]) -> Any:
-    """The value of the expression; ``weigh`` gives the values it refers to, once for each time.
+def evaluate(source: str, scope: Mapping[str, Any], limit: int = EXPRESSION_COST_MAX) -> Any:
+    """The value of the expression; ``scope`` holds what it refers to, and no more, because CEL copies all it is given.
 
     Raises KeyError for a missing key (the caller knows the path), ExpressionError for all else.
     """
     compiled = program(source)
-    bounds.check_cost(source, weigh())
+    bounds.check_cost(source, scope, limit)
     try:
         result = compiled.execute(dict(scope))
     except KeyError:

@@ -16,17 +16,19 @@ shuffles histories to hold us to it). Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from muster.model import catalogue as c
+from muster.model import children, frames, steps
 from muster.model.catalogue import AttemptRef
-from muster.model.cluster import Attempt, Machine, ordered
+from muster.model.cluster import Attempt, Machine
 from muster.model.envelope import Event
-from muster.model.execution import ExecutionState, StepState
+from muster.model.execution import ExecutionState, Frame
 from muster.model.facts import AGENT_ENDS
+from muster.model.lowering import lower
 from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.plan import plan as make_plan
-from muster.model.state import State, accept_due, ending_due, enqueue
+from muster.model.state import State, ending_due
 
 INTERVAL_DEFAULT_S: Final = 3.0  # where an agent says nonsense
 INTERVAL_MAX_S: Final = 3600.0
@@ -87,35 +89,34 @@ def _leader_elected(state: State, event: Event, data: c.LeaderElected, sequence:
 
 
 def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None:
-    plan = make_plan(data.workflow)
-    steps = {path: StepState(plan=step, unmet=len(step.needs)) for path, step in plan.steps.items()}
+    plan = lower(data.workflow)
     execution = ExecutionState(
         id=event.execution,
         plan=plan,
         inputs=data.inputs,
         digest=data.digest,
         queued_id=event.id,
-        steps=steps,
-        open=len(steps),
+        root=Frame(prefix="", block=plan.block, order=()),
+        parent=data.parent,
+        seed=event.cause or "",
         number=1,
         transitions=1,
     )
+    frames.prepare(execution, execution.root)
     state.accept(execution)
 
 
 def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:
     execution = state.executions.get(event.execution)
-    if execution is None:
-        return
-    execution.status = data.transition.after
-    for step in execution.steps.values():
-        if step.unmet == 0:
-            _ready(state, execution, step, event)
+    if execution is not None:
+        execution.status = data.transition.after
+        frames.begin(state, execution, execution.root, event)
 
 
-def _ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
-    step.ready_at, step.ready_id = event.time, event.id
-    enqueue(state, execution, step)
+def _moved(state: State, event: Event, data: c.ExecutionWaiting | c.ExecutionResumed, _: int) -> None:
+    execution = state.executions.get(event.execution)
+    if execution is not None:
+        execution.status = data.transition.after
 
 
 def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None:
@@ -124,11 +125,14 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
         return
     execution.ending, execution.ending_id, execution.latest_id = data.outcome, event.id, event.id
     execution.ending_due = ending_due(state, execution, event.time)
-    execution.error, execution.ending_reason = data.error, data.reason
+    execution.handlers_due = event.time + timedelta(seconds=state.policy.handler_timeout_s)
+    execution.error, execution.ending_reason, execution.outputs = data.error, data.reason, data.outputs
     for path in execution.steps:
         state.touch(execution.id, path)
     state.touch(execution.id, "")
     state.arm(execution.ending_due, "ending", execution.id, "")
+    state.arm(execution.handlers_due, "ending", execution.id, "")
+    frames.finish(state, execution, event)
 
 
 def _ended(state: State, event: Event, data: Any, _: int) -> None:
@@ -136,6 +140,8 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
     if execution is not None:
         execution.status = data.transition.after
         state.end(execution)
+        if execution.parent is not None:
+            children.ended(state, execution.parent, event)
 
 
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
@@ -143,95 +149,11 @@ def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None
     state.erase(event.execution)
 
 
-# ---- steps
-
-
-def _step(state: State, event: Event) -> tuple[ExecutionState, StepState] | None:
-    execution = state.executions.get(event.execution)
-    if execution is None or event.step is None:
-        return None
-    step = execution.steps.get(event.step)
-    return (execution, step) if step is not None else None
-
-
-def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> None:
-    found = _step(state, event)
-    machine = state.machines.get(data.machine)
-    if found is None or machine is None or event.attempt is None:
-        return
-    execution, step = found
-    step.attempt = ordered(AttemptRef(execution.id, step.plan.path, event.attempt), data, event.time)
-    step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
-    state.queue.remove((execution.id, step.plan.path))
-    machine.hold(step.attempt)
-    state.arm(accept_due(state, step.attempt), "accept", execution.id, step.plan.path)
-    if not machine.online or data.session != machine.session:
-        state.touch(execution.id, step.plan.path)
-
-
-def _step_started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
-    found = _step(state, event)
-    if found is not None:
-        execution, step = found
-        execution.status, step.started, step.status = data.transition.after, True, "running"
-
-
-def _retrying(state: State, event: Event, data: c.StepRetrying, _: int) -> None:
-    found = _step(state, event)
-    if found is None:
-        return
-    execution, step = found
-    step.status, step.due_at = "waiting", data.due_at
-    step.ready_at, step.ready_id = data.due_at, event.id
-    step.error = data.error
-    step.used[data.budget] = data.used
-    state.arm(data.due_at, "retry", execution.id, step.plan.path)
-
-
-def _outcome(state: State, event: Event, status: str) -> tuple[ExecutionState, StepState] | None:
-    found = _step(state, event)
-    if found is None or found[1].terminal:
-        return None
-    execution, step = found
-    step.status, step.due_at, step.ended_id = status, None, event.id
-    execution.open -= 1
-    execution.latest_id = event.id
-    state.queue.remove((execution.id, step.plan.path))
-    state.touch(execution.id, "")
-    return found
-
-
-def _step_succeeded(state: State, event: Event, data: c.StepSucceeded, _: int) -> None:
-    found = _outcome(state, event, "succeeded")
-    if found is None:
-        return
-    execution, step = found
-    step.outputs, step.error = data.outputs, None
-    for path in step.plan.dependents:
-        dependent = execution.steps[path]
-        dependent.unmet -= 1
-        if dependent.unmet == 0 and execution.ending is None:
-            _ready(state, execution, dependent, event)
-
-
-def _step_failed(state: State, event: Event, data: c.StepFailed, _: int) -> None:
-    found = _outcome(state, event, "failed")
-    if found is not None:
-        execution, step = found
-        step.error = data.error
-        execution.failed.append(step.plan.path)
-
-
-def _step_skipped(state: State, event: Event, _: c.StepSkipped, __: int) -> None:
-    _outcome(state, event, "skipped")
-
-
-def _step_cancelled(state: State, event: Event, _: c.StepCancelled, __: int) -> None:
-    _outcome(state, event, "cancelled")
+# ---- attempts that count no more
 
 
 def _superseded(state: State, event: Event, data: c.AttemptSuperseded, _: int) -> None:
-    found = _step(state, event)
+    found = steps.find(state, event)
     if found is not None and found[1].attempts == event.attempt:
         _supersede(found[1].attempt, event)
     _supersede(_attempt(state, event, data.machine), event)
@@ -344,7 +266,7 @@ def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
         return
     attempt.ended, attempt.ended_id = data.kind.rpartition(".")[2], event.id
     if isinstance(data, c.AttemptFinished):
-        attempt.outputs = data.outputs
+        attempt.outputs, attempt.result = data.outputs, data.result
     elif isinstance(data, c.AttemptFailed):
         attempt.failure = data
     machine = state.machines[event.writer]
@@ -360,19 +282,15 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.LeaderElected: _leader_elected,
     c.ExecutionQueued: _queued,
     c.ExecutionStarted: _started,
+    c.ExecutionWaiting: _moved,
+    c.ExecutionResumed: _moved,
     c.ExecutionEnding: _ending,
     c.ExecutionSucceeded: _ended,
     c.ExecutionFailed: _ended,
     c.ExecutionCancelled: _ended,
     c.ExecutionCleared: _cleared,
     c.LogArchived: State.forget,
-    c.StepScheduled: _scheduled,
-    c.StepStarted: _step_started,
-    c.StepRetrying: _retrying,
-    c.StepSucceeded: _step_succeeded,
-    c.StepFailed: _step_failed,
-    c.StepSkipped: _step_skipped,
-    c.StepCancelled: _step_cancelled,
+    **steps.FOLDS,
     c.AttemptSuperseded: _superseded,
     c.MachineOffline: _offline,
     c.MachineOnline: _online,

@@ -4,24 +4,27 @@ A string that is one expression keeps the expression's type; in mixed text each 
 (``steps.words.outputs.count``) is looked up without CEL, which is what nearly every expression is. ``$${{`` stands for
 a literal ``${{``. The scope an expression sees:
 
-    inputs.NAME                 steps.ID.outputs.NAME                 execution.id, execution.workflow
+    inputs.NAME                 steps.ID.outputs.NAME, steps.ID.status     execution.id, execution.workflow
+    vars.NAME                   item (in for_each and map)                 error (in on_failure and on_finish)
+    machine.name, machine.labels (in what a container runs)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from muster.model import tokens, values
+from muster.model import bounds, tokens, values
 from muster.model.errors import ExpressionError, ValueMissingError
 from muster.model.evaluation import evaluate
-from muster.model.limits import EXPRESSION_BYTES_MAX
+from muster.model.limits import EXPRESSION_BYTES_MAX, EXPRESSION_COST_MAX
 
-ROOTS: Final = ("inputs", "steps", "execution")
+ROOTS: Final = ("inputs", "steps", "vars", "execution", "item", "error", "machine")
 OPENING: Final = "${{"
+_OVERHEAD: Final = 500  # units that evaluating takes outside CEL
 _CACHED_LENGTH_MAX: Final = 4 * EXPRESSION_BYTES_MAX  # longer texts are rare and would make the cache large
 _Path = tuple[str | int, ...]
 
@@ -53,6 +56,17 @@ class Expression(msgspec.Struct, frozen=True):
     start: int
     references: tuple[Reference, ...] = ()
     plain: bool = False
+
+
+class Scope(dict[str, Any]):
+    """What expressions see, and how much evaluating one of them may cost."""
+
+    limit: int = EXPRESSION_COST_MAX
+
+
+def limit_of(scope: Mapping[str, Any]) -> int:
+    """How much evaluating an expression may cost there."""
+    return scope.limit if isinstance(scope, Scope) else EXPRESSION_COST_MAX
 
 
 class Template(msgspec.Struct, frozen=True):
@@ -185,7 +199,7 @@ def _evaluate(expression: Expression, scope: Mapping[str, Any]) -> Any:
         return look_up(expression.references[0], scope)
     narrow = narrowed(expression, scope)
     try:
-        return evaluate(expression.source, narrow, _weigher(expression, narrow))
+        return evaluate(expression.source, narrow, limit_of(scope))
     except KeyError as error:
         # CEL only says which key; most often it is one of the references, and then the whole path can be named.
         for reference in expression.references:
@@ -196,26 +210,40 @@ def _evaluate(expression: Expression, scope: Mapping[str, Any]) -> Any:
         ) from None
 
 
-def _weigher(expression: Expression, scope: Mapping[str, Any]) -> Callable[[], list[Any]]:
-    """The values the expression refers to, each as often as it does; what cannot be found weighs nothing."""
-
-    def weigh() -> list[Any]:
-        found = (_walk(reference, scope)[0] for reference in expression.references)
-        return [value for value in found if value is not None]
-
-    return weigh
-
-
 def narrowed(expression: Expression, scope: Mapping[str, Any]) -> dict[str, Any]:
     """The part of ``scope`` the expression names: CEL copies all it is given, and there may be 10,000 steps."""
-    found: dict[str, Any] = {root: {} for root in ROOTS}
-    for reference in expression.references:
-        whole = scope.get(reference.root, {})
-        if reference.name is None:
-            found[reference.root] = whole
-        elif reference.name in whole and found[reference.root] is not whole:
-            found[reference.root][reference.name] = whole[reference.name]
-    return found
+    asked = _asked(expression.references)
+    return {str(root): _part(scope.get(str(root), {}), inner) for root, inner in asked.items()}
+
+
+@lru_cache(maxsize=4_096)
+def _asked(asking: tuple[Reference, ...]) -> dict[str | int, Any]:
+    """What is asked for, as a tree of names; what is asked for as a whole has no names below it."""
+    tree: dict[str | int, Any] = {}
+    for reference in sorted(asking, key=lambda one: -len(one.path)):
+        node = tree
+        for key in (reference.root, *reference.path):
+            last, node = node, node.setdefault(key, {})
+        last[key] = {}
+    return tree
+
+
+def _part(value: Any, asked: dict[str | int, Any]) -> Any:
+    if not asked or not isinstance(value, Mapping):
+        return value
+    return {key: _part(value[key], inner) for key, inner in asked.items() if key in value}
+
+
+def cost(text: str, scope: Mapping[str, Any]) -> int:
+    """What evaluating the template can cost at most, in units of 0.1 microseconds.
+
+    Raises ExpressionError where that is more than is admitted.
+    """
+    asked = [expression for expression in compile_template(text).expressions if not expression.plain]
+    return _OVERHEAD + sum(
+        _OVERHEAD + bounds.check_cost(expression.source, narrowed(expression, scope), limit_of(scope))
+        for expression in asked
+    )
 
 
 def look_up(reference: Reference, scope: Mapping[str, Any]) -> Any:

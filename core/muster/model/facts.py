@@ -8,6 +8,7 @@ import msgspec
 
 from muster.model.body import AttemptRef, Body, event
 from muster.model.errors import ErrorInfo
+from muster.model.results import Result
 
 AGENT_ENDS: Final = "agent ends"
 """Why attempts are stopped when their agent ends. Those with long grace periods end last and the goodbye comes after
@@ -149,8 +150,9 @@ class AttemptProgress(Body, frozen=True):
 
 @event("attempt.finished", "agent", "Execution Finished")
 class AttemptFinished(Body, frozen=True):
-    """The run phase ended well; ``seconds`` by phase."""
+    """The run phase ended well; ``seconds`` by phase. ``result``: what the container asked for instead of outputs."""
 
+    result: Result | None = None
     outputs: dict[str, Any] = {}
     exit_code: int | None = None
     seconds: dict[str, float] = {}

@@ -34,13 +34,13 @@ def _execution(execution: ExecutionState) -> dict[str, Any]:
         "status": execution.status,
         "ending": execution.ending,
         "steps without outcome": execution.open,
-        "failed": execution.failed,
+        "failed": [step.path for step in execution.failed],
     }
 
 
 def _step(step: StepState) -> dict[str, Any]:
     found = {
-        "path": step.plan.path,
+        "path": step.path,
         "status": step.status,
         "attempts": step.attempts,
         "retries used": step.used,

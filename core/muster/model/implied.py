@@ -18,18 +18,27 @@ from muster.model.limits import ORDER_BYTES_MAX
 from muster.model.state import State
 
 
-def start_order(execution: ExecutionState, step: StepState, attempt: int) -> AttemptOrder:
-    """What the machine is told to run. Raises a MusterError where that cannot be said, or not in one message."""
+def start_order(
+    execution: ExecutionState, step: StepState, attempt: int, machine: str, labels: dict[str, str]
+) -> AttemptOrder:
+    """What the machine is told to run; ``labels`` are its own as they were when it was chosen.
+
+    Raises a MusterError where that cannot be said, or not in one message.
+    """
+    scope = execution.scope(step)
+    scope["machine"] = {"name": machine, "labels": labels}
     order = plans.order(
         step.plan,
         execution=execution.id,
+        path=step.path,
+        context=step.context,
         attempt=attempt,
         workflow=execution.plan.workflow.name,
-        scope=execution.scope(step.plan),
+        scope=scope,
     )
     if (size := len(msgspec.json.encode(order))) > ORDER_BYTES_MAX:
         raise InvalidArgumentError(
-            f"step {step.plan.path}: its command, environment and inputs are {size} bytes as JSON, "
+            f"step {step.path}: its command, environment and inputs are {size} bytes as JSON, "
             f"more than {ORDER_BYTES_MAX}",
             remedy="Put large data where the step can read it, and give its address as an input.",
         )
@@ -52,12 +61,18 @@ def implied(state: State, machine: Machine, before: datetime | None = None) -> I
     found.stops.extend(machine.strays)
     for ref, attempt in machine.held.items():
         execution = state.executions.get(ref.execution)
-        if attempt.superseded or execution is None or execution.ending == "cancelled":
+        if attempt.superseded or execution is None:
             found.stops.append(ref)
-        elif not attempt.accepted and (before is None or attempt.ordered_at < before):
-            step = execution.steps[ref.step]
-            if step.attempt is attempt:
-                found.starts.append(start_order(execution, step, ref.attempt))
+            continue
+        step = execution.steps.get(ref.step)
+        if step is None or (execution.stopping and execution.leaving(step)):
+            found.stops.append(ref)
+        elif (
+            not attempt.accepted
+            and (before is None or attempt.ordered_at < before)
+            and step.attempt is attempt
+        ):
+            found.starts.append(start_order(execution, step, ref.attempt, attempt.machine, attempt.labels))
     return found
 
 

@@ -29,6 +29,10 @@ ARGUMENTS_BYTES_MAX: Final = 2**20
 
 # ---- numbers of a step
 
+MEMBERS_MAX: Final = (
+    100_000  # members of a list that steps are repeated for; each is several events in the log
+)
+
 ATTEMPTS_MAX: Final = 1_000  # beyond it a retry is a loop; each attempt is several events in the log for ever
 SECONDS_MAX: Final = (
     366 * 86_400
@@ -40,7 +44,16 @@ EXPRESSION_BYTES_MAX: Final = 2_048
 EXPRESSION_MACROS_MAX: Final = 8  # map, filter, all, exists, exists_one in one expression
 EXPRESSION_NESTING_MAX: Final = 2  # at most one macro inside another
 EXPRESSION_COST_MAX: Final = (
-    10_000_000  # about a second: one unit is about 0.1 microseconds (see muster.model.bounds)
+    220_000  # 0.1 microseconds each, estimated rather too high: the scheduler does nothing else for so long
+)
+STEPS_COST_MAX: Final = (
+    20_000_000  # of an expression each in steps that may begin at once, about two seconds: they share it
+)
+EXPRESSION_COST_SHARE_MIN: Final = (
+    5_000  # what each may cost however many they are: ten times an ordinary condition
+)
+REDUCE_COST_MAX: Final = (
+    20_000_000  # of all members together, about two seconds: some 10,000 members with an ordinary expression
 )
 PATTERN_LENGTH_MAX: Final = 200  # characters of a regular expression
 PATTERN_REPEAT_MAX: Final = 1_000  # the counts of {n} in a pattern multiplied, as the library unrolls them

@@ -19,7 +19,7 @@ _LARGE: Final = "Pass it under inputs instead: the container reads them from the
 def container(step: Step, scope: Mapping[str, Any]) -> ContainerSpec:
     """The container of ``step``."""
     spec = ContainerSpec(
-        image=_text(step, "image", step.image, scope),
+        image=_text(step, "image", step.image or "", scope),
         command=_command(step, scope),
         entrypoint=_entrypoint(step, scope),
         environment=_environment(step, scope),

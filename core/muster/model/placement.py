@@ -62,7 +62,7 @@ class Waiting(msgspec.Struct, frozen=True, order=True):
 
     ready_at: datetime
     execution: str
-    index: int
+    order: tuple[int, ...]
     path: str
     image: str
 

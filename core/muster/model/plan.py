@@ -1,14 +1,19 @@
 """What a definition means, worked out once: who needs whom, what an attempt may use, and what exactly it runs.
 
+A plan is a tree of blocks. A block is a set of steps that need each other; a step that decides which steps are run, how
+often, or what happens after it failed has blocks of its own. How everything people can write becomes the six primitives
+of a plan is in ``muster.model.lowering``.
+
 Everything here takes the definition for valid (``muster.model.validation``); only values can still be wrong.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model import order as orders
 from muster.model import values
@@ -18,9 +23,12 @@ from muster.model.expressions import compile_template, references, templates
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.quantities import seconds, size_bytes
 from muster.model.transitions import PHASES
-from muster.model.workflow import MachineSelector, Step, Timeouts, Workflow
+from muster.model.workflow import MachineSelector, Step, Workflow
 
-TEMPLATED: Final = ("image", "command", "entrypoint", "environment", "working_dir", "user", "inputs")
+TEMPLATED: Final = (
+    *("image", "command", "entrypoint", "environment", "working_dir", "user", "inputs"),
+    *("set", "error", "log", "sleep_until"),
+)
 
 
 class RetryPlan(msgspec.Struct, frozen=True):
@@ -33,12 +41,19 @@ class RetryPlan(msgspec.Struct, frozen=True):
     jitter: bool
 
 
+Primitive = Literal["run", "choose", "each", "wait", "child", "assign"]
+"""``run`` a container; ``choose`` one of several blocks; run a block for ``each`` member of a list; ``wait`` for a time
+or for input; run a ``child`` execution; ``assign`` what expressions give, in the scheduler itself."""
+
+
 class StepPlan(msgspec.Struct, frozen=True):
     """One step, ready to be decided about.
 
-    ``needs`` are the steps that must have succeeded (explicit and referenced), ``sources`` those whose outputs are
-    referenced, ``dependents`` those that need this one; each in definition order. ``primitive`` is what the step
-    lowers to; ``run`` is the only one so far.
+    ``path`` is its address in the definition. ``needs`` are the steps of its block that come first (explicit and
+    referenced), ``sources`` those whose outputs are referenced, also of blocks around it, ``dependents`` those that
+    need this one; each in definition order. ``gathers`` are the steps whose outputs become its own, where it stands for
+    a ``chain``, ``group`` or ``parallel``. ``blocks`` are what it chooses from or repeats, ``rescue`` what is run where
+    it failed. ``labelled``: it speaks of the labels of the machine it runs on.
     """
 
     path: str
@@ -51,34 +66,39 @@ class StepPlan(msgspec.Struct, frozen=True):
     retry: RetryPlan
     machine: str | None
     labels: tuple[tuple[str, str], ...]
+    labelled: bool = False
     sources: tuple[str, ...] = ()
-    primitive: str = "run"
+    primitive: Primitive = "run"
+    conditions: tuple[str | bool, ...] = ()
+    gathers: tuple[tuple[str, ...], ...] = ()
+    blocks: tuple[Block, ...] = ()
+    rescue: Block | None = None
+
+    @property
+    def id(self) -> str:
+        """Its name in its block."""
+        return self.path.rpartition("/")[2]
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Steps that are run together, in definition order; ``name`` is their part of a path."""
+
+    name: str
+    steps: dict[str, StepPlan]
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A workflow and its steps, in definition order. ``sources`` are the steps the workflow's outputs come from."""
+    """A workflow and its steps. ``sources`` are the steps the workflow's outputs come from."""
 
     workflow: Workflow
-    steps: dict[str, StepPlan]
+    block: Block
     sources: tuple[str, ...] = ()
+    finish: Block | None = None
 
-
-def plan(workflow: Workflow) -> Plan:
-    """The plan of a valid workflow, in time linear in its size."""
-    index = {step.id: at for at, step in enumerate(workflow.steps)}
-    sources = {step.id: _ordered(referenced(templated(step)), index) for step in workflow.steps}
-    needs = {step.id: _ordered({*step.needs, *sources[step.id]}, index) for step in workflow.steps}
-    dependents: dict[str, list[str]] = {step.id: [] for step in workflow.steps}
-    for step in workflow.steps:
-        for needed_step in needs[step.id]:
-            dependents[needed_step].append(step.id)
-    steps = {
-        step.id: _step_plan(
-            step, index[step.id], needs[step.id], tuple(dependents[step.id]), sources[step.id]
-        )
-        for step in workflow.steps
-    }
-    return Plan(workflow, steps, _ordered(referenced(workflow.outputs), index))
+    @property
+    def steps(self) -> dict[str, StepPlan]:
+        """The steps of the workflow itself, by id."""
+        return self.block.steps
 
 
 def needed(step_plan: StepPlan) -> tuple[str, ...]:
@@ -87,16 +107,24 @@ def needed(step_plan: StepPlan) -> tuple[str, ...]:
 
 
 def order(
-    step_plan: StepPlan, *, execution: str, attempt: int, workflow: str, scope: Mapping[str, Any]
+    step_plan: StepPlan,
+    *,
+    execution: str,
+    attempt: int,
+    workflow: str,
+    scope: Mapping[str, Any],
+    path: str = "",
+    context: Any = None,
 ) -> AttemptOrder:
-    """The attempt to send to a machine: every expression evaluated, every value checked.
+    """The attempt to send to a machine: every expression evaluated, every value checked. ``path`` is the
+    step's, where it is not that of the definition, ``context`` what a run before asked to be given.
 
     Raises ExpressionError, ValueMissingError, InvalidTypeError or InvalidArgumentError, naming step and field.
     """
     step = step_plan.step
     return AttemptOrder(
         execution=execution,
-        step=step_plan.path,
+        step=path or step_plan.path,
         attempt=attempt,
         workflow=workflow,
         container=orders.container(step, scope),
@@ -104,6 +132,8 @@ def order(
         resources=step_plan.resources,
         inputs=orders.inputs(step, scope),
         outputs=step.outputs,
+        context=context,
+        gives_result=step.gives_result,
     )
 
 
@@ -122,8 +152,17 @@ def outputs(plan: Plan, scope: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def templated(step: Step) -> dict[str, Any]:
-    """The fields of a step in which expressions are evaluated."""
-    return {field: getattr(step, field) for field in TEMPLATED}
+    """The fields of a step in which expressions are evaluated, but for its conditions and what stands in its blocks."""
+    found = {field: value for field in TEMPLATED if (value := getattr(step, field)) is not None}
+    if step.return_ is not UNSET:
+        found["return"] = step.return_
+    if step.for_each is not None:
+        found["for_each"] = {"in": step.for_each.in_}
+    if step.map is not None:
+        found["map"] = {"over": step.map.over, "initial": step.map.initial, "reduce": step.map.reduce}
+    if step.wait_for_input is not None:
+        found["wait_for_input"] = {"prompt": step.wait_for_input.prompt}
+    return found
 
 
 def referenced(value: Any) -> set[str]:
@@ -138,49 +177,43 @@ def _referenced(value: Any) -> Iterator[str]:
                 yield reference.name
 
 
-def _ordered(ids: set[str], index: Mapping[str, int]) -> tuple[str, ...]:
-    return tuple(sorted((one for one in ids if one in index), key=index.__getitem__))
-
-
-def _step_plan(
-    step: Step, index: int, needs: tuple[str, ...], dependents: tuple[str, ...], sources: tuple[str, ...]
-) -> StepPlan:
-    selector = (
-        step.machine if isinstance(step.machine, MachineSelector) else MachineSelector(name=step.machine)
-    )
-    return StepPlan(
-        path=step.id,
-        index=index,
-        step=step,
-        needs=needs,
-        dependents=dependents,
-        resources=_resources(step),
-        timeouts=_timeouts(step.timeouts, step.stop_grace_period),
-        retry=_retry(step),
-        machine=selector.name,
-        labels=tuple(sorted(selector.labels.items())),
-        sources=sources,
+def speaks_of_labels(step: Step) -> bool:
+    """Whether what the container runs depends on more of its machine than the name."""
+    return any(
+        reference.root == "machine" and reference.name != "name"
+        for _, text in templates(templated(step))
+        for reference in references(compile_template(text))
     )
 
 
-def _resources(step: Step) -> AttemptResources:
+def selector(step: Step) -> MachineSelector:
+    """Where the step may run."""
+    machine = step.machine
+    return machine if isinstance(machine, MachineSelector) else MachineSelector(name=machine)
+
+
+def resources(step: Step) -> AttemptResources:
+    """What an attempt takes from its machine."""
     asked = step.resources
     return AttemptResources(
         slots=asked.slots, cpus=asked.cpus, memory=size_bytes(asked.memory), gpus=asked.gpus
     )
 
 
-def _timeouts(timeouts: Timeouts, grace: str | float) -> AttemptTimeouts:
+def timeouts(step: Step) -> AttemptTimeouts:
+    """How long each phase may take."""
+    asked = step.timeouts
     return AttemptTimeouts(
-        pull=seconds(timeouts.pull),
-        start=seconds(timeouts.start),
-        load=seconds(timeouts.load),
-        run=seconds(timeouts.run),
-        grace=seconds(grace),
+        pull=seconds(asked.pull),
+        start=seconds(asked.start),
+        load=seconds(asked.load),
+        run=seconds(asked.run),
+        grace=seconds(step.stop_grace_period),
     )
 
 
-def _retry(step: Step) -> RetryPlan:
+def retries(step: Step) -> RetryPlan:
+    """How often each phase is tried."""
     retry = step.retry
     phases: Mapping[Any, int] = retry.phases
     return RetryPlan(

@@ -23,6 +23,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     as lost: an agent whose commands do not reach it must not hold a step for ever."""
     ending_timeout_s: float = 60.0
     """How long a cancelled execution waits, beyond the longest grace period, for its containers to be gone."""
+    handler_timeout_s: float = 3600.0
+    """How long what is run at the end of an execution may take, all together, before it is given up."""
     resend_after_s: float = 10.0
     """A start that no agent accepted by then is sent again; agents ignore what they already have."""
     ended_kept: int = 100_000

@@ -46,6 +46,13 @@ class Report:
         self.subject = subject
         self._positions = positions or {}
         self._found: dict[Path, Problem] = {}
+        self._prefix: Path = ()
+
+    def within(self, path: Path) -> Report:
+        """The same report for a part of the whole, whose paths begin there."""
+        part = Report(self.file, self._positions, self.subject)
+        part._found, part._prefix = self._found, (*self._prefix, *path)
+        return part
 
     def add(
         self,
@@ -58,6 +65,7 @@ class Report:
         if self.full or self.known(path):
             return
         line, column = self.position(path)
+        path = (*self._prefix, *path)
         self._found[path] = Problem(
             path=written(path),
             message=message,
@@ -79,12 +87,14 @@ class Report:
 
     def known(self, path: Path) -> bool:
         """Whether a problem of this place, or of what contains it, is known."""
-        return any(path[:length] in self._found for length in range(len(path) + 1))
+        whole = (*self._prefix, *path)
+        return any(whole[:length] in self._found for length in range(len(whole) + 1))
 
     def position(self, path: Path) -> tuple[int | None, int | None]:
         """Line and column of the path, or of the nearest thing around it that was written."""
-        for length in range(len(path), -1, -1):
-            if found := self._positions.get(path[:length]):
+        whole = (*self._prefix, *path)
+        for length in range(len(whole), -1, -1):
+            if found := self._positions.get(whole[:length]):
                 return found
         return None, None
 

@@ -33,6 +33,7 @@ from muster.model.envelope import Basis, Event, Recorded
 from muster.model.evolve import IMAGES_KEPT
 from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.validation.tree import members
 
 OTHERS: Final = (
     subjects.LEADER,
@@ -170,7 +171,7 @@ class Recorder:
         if self._wanted is None:
             if not isinstance(data, c.ExecutionQueued):
                 return
-            self._wanted = frozenset(step.image for step in data.workflow.steps)
+            self._wanted = frozenset(step.image for _, step in members(data.workflow) if step.image is not None)
             self._begin()
         self._last = recorded.sequence
         self._keep(recorded)

@@ -77,9 +77,11 @@ def same(then: Event, now: Event) -> bool:
 def given(event: Event) -> bool:
     """Whether a scheduler's event records what it was asked for or told by beats."""
     data = event.data
-    if isinstance(data, c.Unknown):
-        return False
-    return data.given or (isinstance(data, c.ExecutionEnding) and data.outcome == "cancelled")
+    if isinstance(data, c.ExecutionEnding):
+        return data.outcome == "cancelled" and not data.with_parent
+    if isinstance(data, c.ExecutionQueued):
+        return data.parent is None
+    return not isinstance(data, c.Unknown) and data.given
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -237,6 +239,7 @@ class Replay:
         state.sequence, state.round = basis.sequence, basis.round - 1
         round_ = Round(state, basis.now)
         count = self._give(round_, events)
+        self._known |= {r.event.execution for r in events if isinstance(r.event.data, c.ExecutionQueued)}
         own = [recorded for recorded in events[count:] if not self._foreign(recorded.event)]
         self._queue.share(round_, [recorded.event for recorded in events[count:]], self._known)
         decide(state, basis.now, round_)

@@ -15,8 +15,10 @@ from muster.model.catalogue import AttemptFailed, AttemptRef
 from muster.model.clipping import clipped
 from muster.model.errors import ErrorInfo, RetriableError
 from muster.model.plan import RetryPlan
+from muster.model.results import Result
 
 LOST = "lost"
+ASKED = "asked"
 
 
 class Again(msgspec.Struct, frozen=True):
@@ -55,6 +57,17 @@ def after_failure(
     return Final(error)
 
 
+def after_asking(
+    result: Result, error: ErrorInfo, ref: AttemptRef, used: dict[str, int], now: datetime
+) -> Again | Final:
+    """What follows where a container asked to be run again: ``error`` says that it did."""
+    spent = used.get(ASKED, 0)
+    if spent < result.max_retries:
+        wait_s = result.wait_min + (result.wait_max - result.wait_min) * drawn(ref)
+        return Again(error, ASKED, spent + 1, now + timedelta(seconds=wait_s))
+    return Final(_exhausted(error, "run", spent + 1))
+
+
 def after_loss(error: ErrorInfo, used: dict[str, int], lost_max: int, now: datetime) -> Again | Final:
     """What follows an attempt that was lost with its machine: at once, but not without end."""
     spent = used.get(LOST, 0)
@@ -71,8 +84,13 @@ def delay(plan: RetryPlan, ref: AttemptRef, spent: int) -> float:
         whole = plan.max
     if not plan.jitter:
         return whole
-    drawn = blake2b(f"{ref.execution}/{ref.step}/{ref.attempt}".encode(), digest_size=4).digest()
-    return whole * (0.5 + int.from_bytes(drawn) / 2**33)
+    return whole * (0.5 + drawn(ref) / 2)
+
+
+def drawn(ref: AttemptRef) -> float:
+    """A number from 0 to 1 that looks drawn by chance and is the same for the same attempt."""
+    digest = blake2b(f"{ref.execution}/{ref.step}/{ref.attempt}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest) / 2**32
 
 
 def _exhausted(error: ErrorInfo, phase: str, tries: int) -> ErrorInfo:

@@ -208,7 +208,7 @@ class Comparison:
         ahead = copied(self.record)
         ahead.close()
         execution = ahead.state.executions.get(event.execution)
-        return execution.steps[event.step or ""].plan.step.image if execution is not None else ""
+        return (execution.steps[event.step or ""].plan.step.image or "") if execution is not None else ""
 
     def _failed(self, basis: Basis, error: str) -> Disagreement:
         difference = Difference(sequence=self.sequence, basis=basis, then=None, now=None, grounds={})

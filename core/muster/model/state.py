@@ -13,11 +13,11 @@ from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
 
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
-TIMERS_SWEPT: Final = 4096  # timers of ended executions are let go each time this many were armed
+TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
 
 Timer = tuple[datetime, str, str, str]
-"""Due time, what (retry, accept, placement, ending), execution, step. A placement timer belongs to no execution: it
-has the whole queue looked at."""
+"""Due time, what (retry, wait, accept, placement, ending), execution, step. A placement timer belongs to no execution:
+it has the whole queue looked at."""
 
 
 class State:
@@ -80,10 +80,14 @@ class State:
     def _rearm(self, execution: ExecutionState) -> None:
         if execution.ending_due is not None:
             self.arm(execution.ending_due, "ending", execution.id, "")
+        if execution.handlers_due is not None:
+            self.arm(execution.handlers_due, "ending", execution.id, "")
+        if execution.finish_due is not None:
+            self.arm(execution.finish_due, "ending", execution.id, "")
         for path, step in execution.steps.items():
             step.placement_due = None
             if step.status == "waiting" and step.due_at is not None:
-                self.arm(step.due_at, "retry", execution.id, path)
+                self.arm(step.due_at, waits_for(step), execution.id, path)
             elif step.status == "scheduled" and step.attempt is not None and not step.attempt.accepted:
                 self.arm(accept_due(self, step.attempt), "accept", execution.id, path)
 
@@ -91,9 +95,14 @@ class State:
         """Have ``decide`` look again at ``due_at``."""
         self._armed += 1
         if self._armed % TIMERS_SWEPT == 0:
-            self.timers = [timer for timer in self.timers if timer[2] in self.executions or not timer[2]]
+            self.timers = [timer for timer in self.timers if self._known(timer[2], timer[3])]
             heapq.heapify(self.timers)
         heapq.heappush(self.timers, (due_at, what, execution, step))
+
+    def _known(self, execution: str, step: str) -> bool:
+        """Whether a timer is for anything that is still there."""
+        known = self.executions.get(execution)
+        return not execution or (known is not None and (not step or step in known.steps))
 
     def held(self, machine: str, ref: AttemptRef) -> Attempt | None:
         """The attempt, if ``machine`` holds it."""
@@ -140,9 +149,14 @@ def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
     assert step.ready_at is not None
     plan = step.plan
-    waiting = Waiting(step.ready_at, execution.id, plan.index, plan.path, plan.step.image)
+    waiting = Waiting(step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
     state.queue.add(waiting, requirement(plan))
     state.queue_stirred = True
+
+
+def waits_for(step: StepState) -> str:
+    """Which timer ends the waiting of a step."""
+    return "retry" if step.plan.primitive == "run" else "wait"
 
 
 def accept_due(state: State, attempt: Attempt) -> datetime:

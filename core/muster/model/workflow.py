@@ -13,9 +13,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from muster.model.terms import Term, steps
+
 ValueType = Literal["any", "string", "integer", "number", "boolean", "array", "object"]
 Duration = str | int | float
 Size = str | int
+Condition = str | bool | list[str | bool]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -87,11 +90,76 @@ class Resources(_Part, frozen=True, kw_only=True):
     slots: int = 1
 
 
-class Step(_Part, frozen=True, kw_only=True):
-    """A container run. ``command`` as a string goes to a shell (``/bin/sh -c``)."""
+class WaitForInput(_Part, frozen=True, kw_only=True):
+    """What is asked of a person or a program: ``schema`` is the JSON Schema of the answer."""
 
-    id: str
-    image: str
+    prompt: str = ""
+    schema: dict[str, Any] = {}
+    timeout: Duration | None = None
+
+
+class ForEach(_Part, frozen=True, kw_only=True):
+    """Steps that are run once for each member of a list, or of a mapping (then ``item`` has ``key`` and ``value``).
+
+    ``on_failure``: after an item has failed no other is begun (drain), or all are (continue); the step fails in both.
+    """
+
+    in_: Any = msgspec.field(name="in")
+    steps: list[Step]
+    max_parallel: int = 100
+    on_failure: Literal["drain", "continue"] = "drain"
+
+
+class Map(_Part, frozen=True, kw_only=True):
+    """As ``for_each`` over ``over``; then ``reduce`` is evaluated for each result in order, from ``initial`` on."""
+
+    over: Any
+    steps: list[Step]
+    reduce: str | None = None
+    initial: Any = None
+    max_parallel: int = 100
+    on_failure: Literal["drain", "continue"] = "drain"
+
+
+class Case(_Part, frozen=True, kw_only=True):
+    """One branch of a ``switch``: the first whose ``case`` holds is taken; one without ``case`` always holds."""
+
+    case: Condition | UnsetType = UNSET
+    name: str | None = None
+    then: list[Step]
+
+
+class Step(_Part, frozen=True, kw_only=True):
+    """One step. It does one thing: run a container (``image``), or one of the control steps.
+
+    ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
+    $MUSTER_OUTPUT though it declares no outputs. ``if``: all must hold, or the step is skipped. ``always``: it runs
+    whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
+    this one has failed.
+    """
+
+    id: str = ""
+    image: str | None = None
+    then: list[Step] | None = None
+    else_: list[Step] | None = msgspec.field(name="else", default=None)
+    switch: list[Case] | None = None
+    for_each: ForEach | None = None
+    map: Map | None = None
+    chain: list[Step] | None = None
+    group: list[Step] | None = None
+    parallel: list[Step] | None = None
+    wait_for_input: WaitForInput | None = None
+    sleep: Duration | None = None
+    sleep_until: str | None = None
+    workflow: str | None = None
+    set: dict[str, Any] | None = None
+    get: str | None = None
+    return_: Any | UnsetType = msgspec.field(name="return", default=UNSET)
+    error: str | None = None
+    log: str | None = None
+    if_: Condition | None = msgspec.field(name="if", default=None)
+    always: bool = False
+    on_failure: list[Step] = []
     description: str = ""
     command: list[str] | str | None = None
     entrypoint: list[str] | str | None = None
@@ -104,21 +172,35 @@ class Step(_Part, frozen=True, kw_only=True):
     stop_grace_period: Duration = "10s"
     inputs: dict[str, Any] = {}
     outputs: dict[str, Output] = {}
+    gives_result: bool = False
     needs: list[str] = []
     retry: Retry = Retry()
     timeouts: Timeouts = Timeouts()
     machine: str | MachineSelector | None = None
     resources: Resources = Resources()
 
+    @property
+    def output(self) -> Term:
+        """The outputs of this step in expressions of others: ``words.output.count``."""
+        return steps[self.id].outputs
+
 
 class Workflow(_Part, frozen=True, kw_only=True):
-    """A definition: inputs, steps, outputs."""
+    """A definition: inputs, steps, outputs.
+
+    ``on_failure``: after a step has failed nothing new is started and what runs is let end (drain), or it is stopped
+    (cancel), or whatever does not need the step goes on (continue); the execution fails in each case. ``on_finish``:
+    steps that are run at the end, however it ends. ``workflows``: those that ``workflow`` steps run, by name.
+    """
 
     name: str
     description: str = ""
     inputs: dict[str, Input] = {}
     steps: list[Step]
     outputs: dict[str, Any] = {}
+    on_failure: Literal["drain", "cancel", "continue"] = "drain"
+    on_finish: list[Step] = []
+    workflows: dict[str, Workflow] = {}
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -14,16 +14,21 @@ import pytest
 
 from muster.model import bounds, inputs, outputs, plan
 from muster.model.commands import AttemptOrder
+from muster.model.lowering import lower
 from muster.model.validation import formulas, load
 from muster.model.workflow import (
     Backoff,
+    Case,
+    ForEach,
     Input,
     MachineSelector,
+    Map,
     Output,
     Resources,
     Retry,
     Step,
     Timeouts,
+    WaitForInput,
     Workflow,
 )
 
@@ -31,7 +36,10 @@ ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 TEXTS = sorted((ROOT / "examples" / "text").glob("*.txt"))
 REFERENCE = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8")
-PARTS = (Backoff, Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow)
+PARTS = (
+    *(Backoff, Case, ForEach, Input, MachineSelector, Map, Output, Resources, Retry, Step, Timeouts, WaitForInput),
+    Workflow,
+)
 BLOCKS = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
 
 
@@ -49,7 +57,7 @@ def test_every_block_of_the_reference_is_valid(block: str):
 
 def test_the_reference_names_every_key_and_function():
     """A key, a phase or a function that exists stands on the page, as code."""
-    keys = {field for part in PARTS for field in part.__struct_fields__}
+    keys = {field for part in PARTS for field in part.__struct_encode_fields__}
     prose = re.sub(r"```.*?```", "", REFERENCE, flags=re.DOTALL)
     words = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", prose))))
     assert keys | formulas.FUNCTIONS | bounds.MACROS <= words
@@ -97,7 +105,7 @@ def run_step(order: AttemptOrder, path: str, folder: Path) -> dict[str, Any] | N
 def run(example: str, path: str, folder: Path, **given: Any) -> dict[str, Any]:
     """The outputs of the example; its steps run one after the other."""
     workflow = load((ROOT / "examples" / example).read_bytes(), name=example)
-    planned = plan.plan(workflow)
+    planned = lower(workflow)
     scope: dict[str, Any] = {
         "inputs": inputs.accept(workflow, given),
         "steps": {},

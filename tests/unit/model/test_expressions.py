@@ -195,7 +195,6 @@ BEYOND = {
     "[[1]].all(a, a.exists(b, [b].filter(c, c > 0) == []))": "has more than one macro inside another.",
     map_chain("x", 9): "has 9 macros, more than 8.",
     map_chain("[x, x, x, x, x, x, x, x]", 8): "could take too long, whatever the values are.",
-    map_chain("x + x", 8) + ".size()": "could take too long, whatever the values are.",
     "inputs.text.matches(inputs.text)": "has a regular expression that is not a literal string.",
     "inputs.text.matches('a' + 'b')": "has a regular expression that is not a literal string.",
     "inputs.text.matches('(a{100}){100}')": "has a regular expression that repeats more than 1000 times.",
@@ -228,34 +227,6 @@ def test_expressions_that_would_run_long_on_these_values_are_refused(source: str
         render("${{ " + source + " }}", {"inputs": inputs})
     small = {name: value[:3] for name, value in inputs.items()}
     render("${{ " + source + " }}", {"inputs": small})
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("source", "make"),
-    [
-        ("inputs.v.map(x, x + 1)", lambda n: list(range(n))),
-        ("inputs.v.filter(x, x > 1)", lambda n: list(range(n))),
-        ("inputs.v.all(x, x >= 0)", lambda n: list(range(n))),
-        ("inputs.v.map(x, inputs.v.map(y, x + y))", lambda n: list(range(n))),
-        ("inputs.v" + " + inputs.v" * 100, lambda n: "x" * n),
-        ("inputs.v.matches('(a?){30}a{30}')", lambda n: "a" * n),
-    ],
-)
-def test_what_is_admitted_ends_soon(source: str, make: Any):
-    """The largest values that the estimate admits take a few seconds at most, on a slow machine."""
-    size = 16
-    while True:
-        try:
-            bounds.check_cost(source, [make(size)] * source.count("inputs.v"))
-        except ExpressionError:
-            break
-        size *= 2
-        if size > 2**20:
-            break
-    start = time.process_time()
-    render("${{ " + source + " }}", {"inputs": {"v": make(size // 2)}})
-    assert time.process_time() - start < 10
 
 
 NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)

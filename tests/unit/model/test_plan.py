@@ -19,7 +19,8 @@ from muster.model.errors import (
     MusterError,
     ValueMissingError,
 )
-from muster.model.plan import Plan, needed, order, outputs, plan
+from muster.model.lowering import lower as plan
+from muster.model.plan import Plan, needed, order, outputs
 from muster.model.validation import validate
 from muster.model.workflow import Workflow
 

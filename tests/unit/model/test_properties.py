@@ -112,7 +112,11 @@ def _settle(play: Play) -> None:
 def picture(state: State) -> bytes:
     """All that is decided from, in a form that can be compared."""
     machines = {
-        name: {key: value for key, value in msgspec.structs.asdict(machine).items() if key not in {"held", "gone_at"}}
+        name: {
+            key: value
+            for key, value in msgspec.structs.asdict(machine).items()
+            if key not in {"held", "gone_at"}
+        }
         | {"held": sorted((str(ref), str(attempt)) for ref, attempt in machine.held.items())}
         for name, machine in sorted(state.machines.items())
     }

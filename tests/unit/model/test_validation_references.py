@@ -75,7 +75,7 @@ LINKS = {
     "a reference past outputs": (
         f"{TWO}command: echo ${{{{ steps.a.count }}}}\n",
         (
-            "w.yaml:6:5: the expression 'steps.a.count' asks for count of the step a; a step has outputs only. "
+            "w.yaml:6:5: the expression 'steps.a.count' asks for count of the step a; a step has outputs and a status. "
             "Write steps.a.outputs.NAME."
         ),
     ),
@@ -155,7 +155,7 @@ FORMULAS = {
         f"{THIRD}echo ${{{{ inputs.n == en }}}}\n",
         (
             "w.yaml:7:5: the expression 'inputs.n == en' uses the name en, which does not exist. "
-            'Names are inputs, steps and execution; write text as "en".'
+            'Names are inputs, steps, vars, execution, item, error, machine; write text as "en".'
         ),
     ),
     "an input without inputs": (

@@ -44,14 +44,15 @@ def test_equal_views_are_equal(views):
 def test_the_first_column_that_differs_is_named(views, monkeypatch, rows):
     """Table, key, column and both values, however many rows are taken at once; later differences do not hide it."""
     monkeypatch.setattr(comparison, "ROWS", rows)
-    _spoil(views[0], "UPDATE steps SET machine = 'elsewhere', attempt = 9 WHERE rowid = 20")
+    with closing(sqlite3.connect(views[1])) as connection:
+        execution, step, attempt = connection.execute(
+            "SELECT execution, step, attempt FROM steps WHERE attempt < 9 ORDER BY execution, step LIMIT 1 OFFSET 20"
+        ).fetchone()
+    where = f"WHERE execution = '{execution}' AND step = '{step}'"
+    _spoil(views[0], f"UPDATE steps SET machine = 'elsewhere', attempt = 9 {where}")
     _spoil(views[0], "UPDATE machines SET software = 'other' WHERE name = 'gpu-1'")
     found = _compare(*views)
     difference = found.difference
-    with closing(sqlite3.connect(views[1])) as connection:
-        execution, step, attempt = connection.execute(
-            "SELECT execution, step, attempt FROM steps WHERE rowid = 20"
-        ).fetchone()
     assert (difference.table, difference.column) == ("steps", "attempt")
     assert difference.key == {"execution": execution, "step": step}
     assert (difference.live, difference.rebuilt) == (9, attempt)

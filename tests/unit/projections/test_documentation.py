@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from muster.model import catalogue as c
+from muster.model.decisions import Parent
+from muster.model.errors import ExecutionError
 from muster_projections.documentation import EXAMPLES, page, schema
 from muster_projections.registry import DEFAULTS
 from tests.fixtures.histories import history
@@ -22,6 +25,9 @@ def test_the_page_is_up_to_date():
 def view(tmp_path_factory):
     """A view in which everything happened, but with an execution that still runs."""
     log = history(17, executions=30, mishaps=0.5)
+    log.queue("yy", ["a"], parent=Parent(execution="xx", step="b"))
+    log.decide(c.StepWaiting(reason="input", prompt="Publish?"), "yy", step="a")
+    log.decide(c.StepFailed(error=ExecutionError().info()), "yy", step="each/3/b")
     log.queue("zz", ["a", "b"])
     log.schedule("zz", "a", 1, "gpu-1")
     list(log.prepare("zz", "a", 1, "gpu-1"))

@@ -34,6 +34,8 @@ def test_an_accepted_execution_has_a_row(tmp_path):
         "metadata": '{"k":[1]}',
         "digest": "d1",
         "rerun_of": "x0",
+        "parent": None,
+        "parent_step": None,
         "steps": 2,
         "transitions": 1,
         "created_at": "2026-03-01T12:00:00.000000Z",

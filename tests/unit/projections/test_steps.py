@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from muster.model import catalogue as c
 from muster.model.errors import ExecutionError
+from muster.model.workflow import Step, Workflow
 from tests.fixtures.histories import START, History
 from tests.fixtures.views import fold, row, rows
 
@@ -116,3 +117,53 @@ def test_agents_do_not_change_a_step(tmp_path):
     list(log.prepare("x1", "a", 1, "gpu-1"))
     list(log.finish("x1", "a", 1, "gpu-1"))
     assert row(tmp_path, log, "steps") == before
+
+
+def test_steps_that_control_others_say_what_they_do(tmp_path):
+    """A loop says how many items it has, a choice its branch, a call its child; an item's step names its loop."""
+    log = History()
+    log.queue("x1", ["each", "choice", "call"])
+    log.move(c.ExecutionStarted, "x1", "start")
+    for step, said in (
+        ("each", {"members": [1, 2, 3]}),
+        ("choice", {"branch": "then"}),
+        ("call", {"child": "x1-7"}),
+    ):
+        log.move(c.StepStarted, "x1", "step", machine=None, step=step, **said)
+    log.decide(c.StepSkipped(reason="condition"), "x1", step="each/2/convert")
+    log.decide(c.StepSkipped(reason="asked", message="nothing new"), "x1", step="choice/then/a")
+    found = {each["step"]: each for each in rows(fold(tmp_path / "view.db", log.events), "steps")}
+    assert (found["each"]["items"], found["choice"]["branch"], found["call"]["child"]) == (3, "then", "x1-7")
+    inner = found["each/2/convert"]
+    assert (inner["loop"], inner["item"], inner["position"]) == ("each", 2, None)
+    assert (inner["status"], inner["reason"]) == ("skipped", "condition")
+    assert found["choice/then/a"]["message"] == "nothing new"
+    assert found["choice/then/a"]["loop"] is None
+
+
+def test_a_step_that_waits_says_what_for(tmp_path):
+    """What is asked stays known after the answer; until when it waits does not."""
+    log = History()
+    log.queue("x1", ["ask"])
+    log.move(c.ExecutionStarted, "x1", "start")
+    due = START + timedelta(hours=1)
+    log.move(c.StepStarted, "x1", "step", machine=None, step="ask")
+    log.decide(c.StepWaiting(reason="input", prompt="Publish?", token="t", due_at=due), "x1", step="ask")
+    waits = row(tmp_path, log, "steps")
+    assert (waits["status"], waits["reason"], waits["prompt"]) == ("waiting", "input", "Publish?")
+    assert waits["due_at"] == "2026-03-01T13:00:00.000000Z"
+    log.decide(c.StepResumed(output={"ok": True}), "x1", step="ask")
+    goes_on = row(tmp_path, log, "steps")
+    assert (goes_on["status"], goes_on["reason"], goes_on["due_at"]) == ("running", None, None)
+    assert goes_on["prompt"] == "Publish?"
+
+
+def test_a_chain_has_a_row_for_each_of_its_steps(tmp_path):
+    """Steps of a chain are the workflow's own, in its order; a chain without id has no row."""
+    log = History()
+    workflow = Workflow(
+        name="w", steps=[Step(chain=[Step(id="a", image="i"), Step(group=[Step(id="b", image="i")])])]
+    )
+    log.move(c.ExecutionQueued, "x1", "init", workflow=workflow, inputs={}, digest="d")
+    found = rows(fold(tmp_path / "view.db", log.events), "steps")
+    assert [(each["step"], each["position"]) for each in found] == [("a", 0), ("b", 1)]

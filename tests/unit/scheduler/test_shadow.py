@@ -279,7 +279,7 @@ async def test_an_event_that_cannot_be_folded_ends_it(site: Site, monkeypatch: p
     execution = await site.submit(diamond())
     await site.until("execution.started", execution)
     await site.many_ticks()
-    monkeypatch.setattr("muster.model.evolve.make_plan", refuses)
+    monkeypatch.setattr("muster.model.evolve.lower", refuses)
     found = Beside(site)
     async with within(5):
         standing = await found.task

@@ -14,7 +14,8 @@ from muster.model import values
 from muster.model.document import parse
 from muster.model.limits import DEFINITION_BYTES_MAX, FILE_NODES_MAX
 from muster.model.problems import Path, Position, Problem, Report
-from muster.model.validation import formulas, links, ranges, shape
+from muster.model.terms import encoded
+from muster.model.validation import formulas, links, ranges, shape, uses
 from muster.model.workflow import Workflow
 
 __all__ = ["Problem", "from_object", "load", "validate"]
@@ -44,7 +45,7 @@ def from_object(data: Mapping[str, Any] | Workflow) -> Workflow:
 
 
 def _plain(data: Any) -> Any:
-    return msgspec.to_builtins(data) if isinstance(data, msgspec.Struct) else data
+    return msgspec.to_builtins(data, enc_hook=encoded) if isinstance(data, msgspec.Struct) else data
 
 
 def _examined(
@@ -55,9 +56,17 @@ def _examined(
         report.add((), f"the workflow cannot be stored: {reason}.", "Make it smaller, of plain JSON values.")
         return Workflow(name="", steps=[]), report
     workflow = shape.repaired(data, report)
-    ranges.check(workflow, report)
-    links.check(workflow, formulas.check(workflow, report), report)
+    _examine(workflow, report)
     return workflow, report
+
+
+def _examine(workflow: Workflow, report: Report) -> None:
+    ranges.check(workflow, report)
+    formulas.check(workflow, report)
+    links.check(workflow, report)
+    uses.check(workflow, report)
+    for name, inner in workflow.workflows.items():
+        _examine(inner, report.within(("workflows", name)))
 
 
 def _too_much(data: Any) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model import bounds, tokens
+from muster.model.conditions import formula
 from muster.model.errors import (
     ExpressionError,
     InputMissingError,
@@ -20,8 +22,10 @@ from muster.model.errors import (
 from muster.model.evaluation import evaluate, program
 from muster.model.expressions import ROOTS, Expression, Reference, compile_template, templates
 from muster.model.inputs import meant
+from muster.model.lowering import spliced
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
+from muster.model.validation.tree import block, members, scopes
 from muster.model.workflow import Input, Step, Workflow
 
 _CONVERSIONS: Final = ("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
@@ -31,6 +35,15 @@ _TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
 FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES))
 _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
 _FACTS: Final = ("id", "workflow")
+_PYTHON: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
+_ALWAYS: Final = frozenset(("inputs", "steps", "vars", "execution"))
+_WHERE: Final = {
+    "item": "There is an item in the steps of for_each and map.",
+    "error": "There is an error in the steps of on_failure and on_finish.",
+    "machine": "There is a machine in what a container runs: its command, environment and inputs.",
+}
+_SET: Final = "Set it in a step: set: {NAME: VALUE}."
+_GIVEN: Final = {"get": ("value",), "log": ("message",), "error": (), "sleep": (), "sleep_until": ()}
 # CEL reads a-b as a minus b, and 7x as a number; ids may be both.
 _DASHED: Final = re.compile(r"(?<![\w.])(steps|inputs|outputs)\.([A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
 _MEMBER: Final = re.compile(r"\.outputs\.([A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)")
@@ -38,24 +51,72 @@ _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 class _Known(msgspec.Struct):
-    """What expressions of the workflow may refer to."""
+    """What expressions of a block may refer to; ``roots`` are the names that stand for something there, ``owners``
+    the steps in whose blocks other steps stand.
+    """
 
     inputs: Mapping[str, Input]
     steps: Mapping[str, Step]
     outputs: frozenset[str]
+    variables: frozenset[str]
+    roots: frozenset[str]
+    owners: Mapping[str, str]
+    children: Mapping[str, frozenset[str]]
+    unnamed: bool = False
 
 
-def check(workflow: Workflow, report: Report) -> list[set[str]]:
-    """Report expressions that cannot work. Returns which steps each step refers to."""
-    steps = {step.id: step for step in workflow.steps}
-    outputs = frozenset(name for step in workflow.steps for name in step.outputs)
-    known = _Known(workflow.inputs, steps, outputs)
-    sources: list[set[str]] = []
-    for at, step in enumerate(workflow.steps):
-        asked = _check_all(templated(step), ("steps", at), known, report)
-        sources.append({r.name for r in asked if r.root == "steps" and r.name in known.steps and r.name})
-    _check_all(workflow.outputs, ("outputs",), known, report)
-    return sources
+def check(workflow: Workflow, report: Report) -> None:
+    """Report expressions that cannot work."""
+    steps = [step for _, step in members(workflow)]
+    outputs = frozenset(name for step in steps for name in step.outputs)
+    variables = frozenset(name for step in steps for name in step.set or ())
+    blocks = list(scopes(workflow))
+    owners = {id_: block.owner.id for block in blocks if block.owner is not None for id_ in block.own}
+    children = {
+        name: frozenset(inner.outputs) for name, inner in workflow.workflows.items() if not _returns(inner)
+    }
+    whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS, owners, children)
+    for scope in blocks:
+        roots = _ALWAYS | {name for name in ("item", "error") if getattr(scope, name)}
+        # A step whose id is missing, which is reported, may be what is meant anywhere.
+        unnamed = any(not step.id and not spliced(step) for _, step in scope.members)
+        known = msgspec.structs.replace(whole, steps=scope.seen, roots=roots, unnamed=unnamed)
+        for path, step in scope.members:
+            _check_step_of(step, path, known, report)
+    seen = {step.id: step for _, step in block(workflow.steps, ())}
+    _check_all(workflow.outputs, ("outputs",), msgspec.structs.replace(whole, steps=seen), report)
+
+
+def _returns(workflow: Workflow) -> bool:
+    """Whether a step of it may decide what its outputs are."""
+    return any(step.return_ is not UNSET for _, step in members(workflow))
+
+
+def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
+    inside = msgspec.structs.replace(known, roots=known.roots | _inside(step))
+    _check_all(templated(step), path, inside, report)
+    for place, condition in conditions(step):
+        text = formula(condition)
+        if isinstance(text, str):
+            _check_all(text, (*path, *place), known, report)
+    if step.get is not None and step.get not in known.variables:
+        message = f"the step {step.id} gets the variable {step.get}, which no step sets."
+        report.add((*path, "get"), message, _meant(step.get, known.variables, _SET))
+
+
+def _inside(step: Step) -> set[str]:
+    return {name for name, there in (("machine", step.image), ("item", step.map)) if there is not None}
+
+
+def conditions(step: Step) -> Iterator[tuple[Path, str | bool]]:
+    """The conditions of a step and where they stand."""
+    written: list[tuple[Path, Any]] = [(("if",), step.if_)]
+    written += [(("switch", at, "case"), case.case) for at, case in enumerate(step.switch or ())]
+    for place, condition in written:
+        if isinstance(condition, list):
+            yield from (((*place, at), part) for at, part in enumerate(condition))
+        elif condition is not None and condition is not UNSET:
+            yield place, condition
 
 
 def _check_all(value: Any, path: Path, known: _Known, report: Report) -> list[Reference]:
@@ -89,6 +150,9 @@ def _check_one(expression: Expression, place: Path, known: _Known, report: Repor
 
 
 def _check_reference(reference: Reference, known: _Known) -> None:
+    if reference.root not in known.roots:
+        message = f"the expression {reference.source!r} speaks of {reference.root}, and there is none here."
+        raise ExpressionError(message, remedy=_WHERE[reference.root])
     if reference.root == "inputs":
         if reference.path and reference.path[0] not in known.inputs:
             name = reference.path[0]
@@ -100,8 +164,17 @@ def _check_reference(reference: Reference, known: _Known) -> None:
         if not reference.path or reference.path[0] not in _FACTS:
             message = f"the expression {reference.source!r} asks for what is not known of an execution."
             raise ValueMissingError(message, remedy="Known are execution.id and execution.workflow.")
-    else:
+    elif reference.root == "vars":
+        _check_variable(reference, known)
+    elif reference.root == "steps":
         _check_step(reference, known)
+
+
+def _check_variable(reference: Reference, known: _Known) -> None:
+    if reference.path and reference.path[0] not in known.variables:
+        name = reference.path[0]
+        message = f"the expression {reference.source!r} asks for the variable {name}, which no step sets."
+        raise ValueMissingError(message, remedy=_meant(name, known.variables, _SET))
 
 
 def _check_step(reference: Reference, known: _Known) -> None:
@@ -111,22 +184,49 @@ def _check_step(reference: Reference, known: _Known) -> None:
         raise ExpressionError(message, remedy='Write steps.ID.outputs.NAME, or steps["ID"].outputs.NAME.')
     step = known.steps.get(name)
     if step is None:
-        if "" in known.steps:  # the id of some step is missing, which is reported; it may well be this one
+        if known.unnamed:
             return
+        if (owner := known.owners.get(name)) is not None:
+            message = (
+                f"the expression {source!r} refers to the step {name}, which stands in a block of {owner}."
+            )
+            raise SourceNodeMissingError(
+                message, remedy=f"From here only the outputs of {owner} itself are seen."
+            )
         message = f"the expression {source!r} refers to the step {name}, which does not exist."
         raise SourceNodeMissingError(message, remedy=_meant(name, known.steps, SourceNodeMissingError.remedy))
-    if len(reference.path) > 1 and reference.path[1] != "outputs":
+    if len(reference.path) > 1 and reference.path[1] not in ("outputs", "status"):
         asked = reference.path[1]
-        message = f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs only."
+        message = (
+            f"the expression {source!r} asks for {asked} of the step {name}; a step has outputs and a status."
+        )
         raise ValueMissingError(message, remedy=f"Write steps.{name}.outputs.NAME.")
-    if len(reference.path) > 2 and reference.path[2] not in step.outputs:
+    given = outputs_of(step) if step.workflow is None else known.children.get(step.workflow)
+    if given is not None and len(reference.path) > 2 and reference.path[2] not in given:
         output = reference.path[2]
         message = (
             f"the expression {source!r} asks for the output {output}, which the step {name} does not declare."
         )
-        raise ValueMissingError(
-            message, remedy=_meant(output, step.outputs, f"Declare it under outputs of {name}.")
-        )
+        raise ValueMissingError(message, remedy=_meant(output, given, _declare(step, given)))
+
+
+def _declare(step: Step, given: Collection[str]) -> str:
+    if step.image is not None:
+        return f"Declare it under outputs of {step.id}."
+    if step.workflow is not None:
+        return f"Declare it under outputs of the workflow {step.workflow}."
+    return f"It gives {', '.join(given)}." if given else "It gives no outputs."
+
+
+def outputs_of(step: Step) -> Collection[str] | None:
+    """The names of the outputs a step gives, where that is known before it runs."""
+    if step.image is not None:
+        return step.outputs
+    if step.for_each is not None or step.map is not None:
+        return ("items", "result") if step.map is not None and step.map.reduce is not None else ("items",)
+    if step.set is not None:
+        return step.set
+    return next((names for key, names in _GIVEN.items() if getattr(step, key) is not None), None)
 
 
 def _meant(name: Any, known: Iterable[str], otherwise: str) -> str:
@@ -145,6 +245,10 @@ def _check_source(expression: Expression, known: _Known) -> None:
     _check_dashes(source, known)
     found = tokens.listed(source)
     bound = bounds.variables(source)
+    for _, token in tokens.names(found):
+        if token.text in _PYTHON and token.text not in bound:
+            message = f"the expression {source!r} has the word {token.text}, which CEL does not know."
+            raise ExpressionError(message, remedy=f"Write {_PYTHON[token.text]}.")
     if hidden := bound.intersection(ROOTS):
         message = f"the expression {source!r} names a variable {min(hidden)}, which hides the {min(hidden)}."
         raise ExpressionError(message, remedy="Call it x.")
@@ -171,7 +275,7 @@ def _check_name(source: str, name: str, known: _Known) -> None:
     elif name in known.steps:
         remedy = f'Write steps["{name}"].outputs.NAME.'
     else:
-        remedy = meant(name, ROOTS) or f'Names are inputs, steps and execution; write text as "{name}".'
+        remedy = meant(name, ROOTS) or f'Names are {", ".join(ROOTS)}; write text as "{name}".'
     raise ExpressionError(message, remedy=remedy)
 
 
@@ -220,7 +324,7 @@ def _without_strings(source: str) -> str:
 def _check_constant(source: str) -> None:
     """What refers to nothing gives the same every time: then its failure can be told now."""
     try:
-        evaluate(source, {}, list)
+        evaluate(source, {})
     except KeyError as error:
         raise ValueMissingError(
             f"the expression {source!r} asks for {error}, which does not exist."

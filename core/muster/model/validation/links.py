@@ -3,49 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
-from muster.model.errors import DuplicateStepError, SourceNodeMissingError
+from muster.model.errors import DuplicateStepError, ExpressionError, SourceNodeMissingError
+from muster.model.expressions import compile_template, references, templates
 from muster.model.inputs import meant
-from muster.model.problems import Report
-from muster.model.workflow import Workflow
+from muster.model.lowering import branches, conditions, entries, spliced
+from muster.model.plan import templated
+from muster.model.problems import Path, Report
+from muster.model.validation.tree import Scope, members, scopes
+from muster.model.workflow import Step, Workflow
 
 _SHOWN_MAX: Final = 8  # steps of a cycle that are named
 
 
-def check(workflow: Workflow, sources: Sequence[set[str]], report: Report) -> None:
-    """Report ids used twice, needs that do not exist and cycles; ``sources`` are the steps each step references."""
-    index = _index(workflow, report)
-    for at, step in enumerate(workflow.steps):
+def check(workflow: Workflow, report: Report) -> None:
+    """Report ids used twice, needs that do not exist, cycles, and workflows that are not there."""
+    for scope in scopes(workflow):
+        _check_ids(scope, report)
+        _check_needs(scope, report)
+        _check_cycles(scope, report)
+    for path, step in members(workflow):
+        if step.workflow is not None and step.workflow not in workflow.workflows:
+            message = f"the step {step.id} runs the workflow {step.workflow}, which is not under workflows."
+            remedy = (
+                meant(step.workflow, workflow.workflows)
+                or "Define it there: NAME: {name: ..., steps: [...]}."
+            )
+            report.add((*path, "workflow"), message, remedy, SourceNodeMissingError)
+
+
+def _check_ids(scope: Scope, report: Report) -> None:
+    first: dict[str, tuple[int, Path]] = {}
+    for number, (path, step) in enumerate(scope.members, 1):
+        if step.id and step.id in first:
+            at, place = first[step.id]
+            line, _ = report.position(place)
+            where = f"in line {line}" if line is not None else f"step {at} of the list"
+            message = f"two steps have the id {step.id}; the first is {where}."
+            report.add((*path, "id"), message, error=DuplicateStepError)
+        elif step.id:
+            first[step.id] = number, path
+
+
+def _check_needs(scope: Scope, report: Report) -> None:
+    own = scope.own
+    unnamed = any(not step.id and not spliced(step) for _, step in scope.members)
+    for path, step in scope.members:
         for number, needed in enumerate(step.needs):
-            if needed not in index and "" not in index and not report.full:
-                remedy = meant(needed, index) or SourceNodeMissingError.remedy
-                message = f"the step {step.id} needs the step {needed}, which does not exist."
-                report.add(("steps", at, "needs", number), message, remedy, SourceNodeMissingError)
+            if needed not in own and not unnamed and not report.full:
+                message, remedy = _unknown(step, needed, scope)
+                report.add((*path, "needs", number), message, remedy, SourceNodeMissingError)
+
+
+def _unknown(step: Step, needed: str, scope: Scope) -> tuple[str, str]:
+    """What is said of a need that is not in the step's block."""
+    if needed in scope.seen and scope.owner is not None:
+        message = f"the step {step.id} needs the step {needed}, which stands outside of its block."
+        return message, f"Let the step {scope.owner.id} need it, whose block this is."
+    message = f"the step {step.id} needs the step {needed}, which does not exist."
+    return message, meant(needed, scope.own) or SourceNodeMissingError.remedy
+
+
+def _check_cycles(scope: Scope, report: Report) -> None:
+    if not scope.members or report.full:
+        return
+    places = {step.id: path for path, step in reversed(scope.members)}
+    found = entries(_top(scope))
+    ids = [*found]
+    index = {id_: at for at, id_ in enumerate(ids)}
     edges = [
-        sorted({index[name] for name in (*step.needs, *sources[at]) if name in index and name})
-        for at, step in enumerate(workflow.steps)
+        sorted({index[name] for name in entry.needs | _referred_to(entry.step) if name in index and name})
+        for entry in found.values()
     ]
     for cycle in cycles(edges):
-        _report_cycle(workflow, cycle, report)
+        _report_cycle(cycle, ids, places, report)
 
 
-def _index(workflow: Workflow, report: Report) -> Mapping[str, int]:
-    index: dict[str, int] = {}
-    for at, step in enumerate(workflow.steps):
-        if step.id and step.id in index:
-            line, _ = report.position(("steps", index[step.id]))
-            first = f"in line {line}" if line is not None else f"step {index[step.id] + 1} of the list"
-            message = f"two steps have the id {step.id}; the first is {first}."
-            report.add(("steps", at, "id"), message, error=DuplicateStepError)
-        index.setdefault(step.id, at)
-    return index
+def _referred_to(step: Step) -> set[str]:
+    """The steps around it that a step refers to, here or in its blocks; what cannot be read is reported elsewhere."""
+    found = _referenced([templated(step), conditions(step)])
+    blocks = [steps for _, steps in branches(step)] + [step.on_failure]
+    for steps in blocks:
+        inner = entries(steps)
+        for entry in inner.values():
+            found |= _referred_to(entry.step) - inner.keys()
+    return found - {step.id} if step.on_failure else found
 
 
-def _report_cycle(workflow: Workflow, cycle: list[int], report: Report) -> None:
+def _referenced(value: object) -> set[str]:
+    found: set[str] = set()
+    for _, text in templates(value):
+        with suppress(ExpressionError):
+            names = references(compile_template(text))
+            found |= {name.name for name in names if name.root == "steps" and name.name is not None}
+    return found
+
+
+def _top(scope: Scope) -> list[Step]:
+    """The steps of the block as they were written: what is spliced in stands in its chain or group."""
+    depth = min(len(path) for path, _ in scope.members)
+    return [step for path, step in scope.members if len(path) == depth]
+
+
+def _report_cycle(cycle: list[int], names: list[str], places: Mapping[str, Path], report: Report) -> None:
     start = cycle.index(min(cycle))
-    ids = [workflow.steps[at].id for at in cycle[start:] + cycle[:start]]
-    path = ("steps", min(cycle))
+    ids = [names[at] for at in cycle[start:] + cycle[:start]]
+    path = places[ids[0]]
     if len(ids) == 1:
         report.add(path, f"the step {ids[0]} needs itself.", "Remove the need or the reference.")
         return

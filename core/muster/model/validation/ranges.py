@@ -9,14 +9,18 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from muster.model.answers import schema_defect
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, NameInvalidError
 from muster.model.expressions import OPENING
 from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, SECONDS_MAX
+from muster.model.lowering import spliced
 from muster.model.names import check_machine, check_name
 from muster.model.order import split
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
 from muster.model.transitions import PHASES
+from muster.model.validation import kinds
+from muster.model.validation.tree import members
 from muster.model.values import article, fits, shown, type_name
 from muster.model.workflow import Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow
 
@@ -43,14 +47,25 @@ def check(workflow: Workflow, report: Report) -> None:
         _value_name("output", name, ("outputs", name), report)
     if not workflow.steps:
         report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
-    for at, step in enumerate(workflow.steps):
-        check_step(step, ("steps", at), report)
+    for path, step in members(workflow):
+        check_step(step, path, report)
 
 
 def check_step(step: Step, path: Path, report: Report) -> None:
     """Report what is out of range in one step."""
-    _name("step id", step.id, (*path, "id"), report)
-    _container(step, path, report)
+    if step.id:
+        _name("step id", step.id, (*path, "id"), report)
+    elif not spliced(step):
+        report.add((*path, "id"), f"step {int(path[-1]) + 1} has no id.", "Add id: a-name.")
+    kinds.check(step, path, report)
+    for at, case in enumerate(step.switch or ()):
+        if case.name is not None:
+            _name("branch", case.name, (*path, "switch", at, "name"), report)
+    for name in step.set or ():
+        _value_name("variable", name, (*path, "set", name), report)
+    if step.image is not None:
+        _container(step, step.image, path, report)
+    _waits(step, path, report)
     for name, output in step.outputs.items():
         _value_name("output", name, (*path, "outputs", name), report)
         _default(f"the output {name}", output, (*path, "outputs", name, "default"), report)
@@ -64,6 +79,20 @@ def check_step(step: Step, path: Path, report: Report) -> None:
         for phase in PHASES:
             check_seconds(getattr(step.timeouts, phase), (*path, "timeouts", phase), report, zero=False)
     check_seconds(step.stop_grace_period, (*path, "stop_grace_period"), report, zero=True)
+
+
+def _waits(step: Step, path: Path, report: Report) -> None:
+    if step.sleep is not None:
+        check_seconds(step.sleep, (*path, "sleep"), report, zero=True)
+    asked = step.wait_for_input
+    if asked is not None and asked.timeout is not None:
+        check_seconds(asked.timeout, (*path, "wait_for_input", "timeout"), report, zero=False)
+    if asked is not None and (wrong := schema_defect(asked.schema)):
+        place = (*path, "wait_for_input", "schema")
+        report.add(place, f"the schema cannot be used: {wrong}.", "Write a JSON Schema of draft 2020-12.")
+    for name in ("for_each", "map"):
+        if (loop := getattr(step, name)) is not None:
+            at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
 
 
 # ---- names
@@ -105,11 +134,11 @@ def _machine(step: Step, path: Path, report: Report) -> None:
 # ---- the container
 
 
-def _container(step: Step, path: Path, report: Report) -> None:
-    if not step.image.strip():
+def _container(step: Step, image: str, path: Path, report: Report) -> None:
+    if not image.strip():
         report.add((*path, "image"), "image is empty.", "Write an image such as busybox:1.")
-    elif OPENING not in step.image and re.search(r"\s", step.image):
-        report.add((*path, "image"), f"the image {shown(step.image)} contains a space.", "Remove it.")
+    elif OPENING not in image and re.search(r"\s", image):
+        report.add((*path, "image"), f"the image {shown(image)} contains a space.", "Remove it.")
     if step.command == "":
         report.add((*path, "command"), "command is empty.", "Write a command, or remove the line.")
     if step.entrypoint in ("", []):

@@ -20,24 +20,50 @@ from muster.model.workflow import Workflow
 
 T = TypeVar("T")
 _OTHER_WORDS: Final = {
-    "args": "command",
-    "cmd": "command",
-    "cpu": "cpus",
-    "container": "image",
-    "depends_on": "needs",
-    "env": "environment",
-    "gpu": "gpus",
-    "mem": "memory",
-    "mem_limit": "memory",
-    "network": "network_mode",
-    "requires": "needs",
-    "retries": "retry",
-    "run": "command",
-    "script": "command",
-    "tasks": "steps",
-    "timeout": "timeouts",
-    "workdir": "working_dir",
+    "args": ("command",),
+    "ask": ("wait_for_input",),
+    "body": ("steps",),
+    "call": ("workflow",),
+    "cases": ("switch",),
+    "catch": ("on_failure",),
+    "cmd": ("command",),
+    "condition": ("if", "case"),
+    "container": ("image",),
+    "cpu": ("cpus",),
+    "delay": ("sleep",),
+    "depends_on": ("needs",),
+    "do": ("steps", "then"),
+    "elif": ("switch",),
+    "env": ("environment",),
+    "fail": ("error",),
+    "finally": ("on_finish",),
+    "foreach": ("for_each",),
+    "gpu": ("gpus",),
+    "in": ("over",),
+    "items": ("in", "over"),
+    "loop": ("for_each",),
+    "mem": ("memory",),
+    "mem_limit": ("memory",),
+    "network": ("network_mode",),
+    "over": ("in",),
+    "parallelism": ("max_parallel",),
+    "print": ("log",),
+    "question": ("prompt",),
+    "raise": ("error",),
+    "requires": ("needs",),
+    "retries": ("retry",),
+    "run": ("command",),
+    "script": ("command",),
+    "seq": ("chain",),
+    "sequence": ("chain",),
+    "tasks": ("steps",),
+    "timeout": ("timeouts",),
+    "wait": ("sleep",),
+    "when": ("if", "case"),
+    "with": ("inputs",),
+    "workdir": ("working_dir",),
 }
+_STEPS: Final = {"steps", "then", "else", "chain", "group", "parallel", "on_failure", "on_finish"}
 _SIMPLE: Final[tuple[tuple[type[inspect.Type], str, tuple[str, ...], Any], ...]] = (
     # type, what people call it, the JSON types it takes, the stand-in
     (inspect.StrType, "string", ("string",), ""),
@@ -199,13 +225,23 @@ def _place(path: Path, value: Mapping[str, Any], report: Report) -> str:
     """What people call the thing at ``path``."""
     if not path:
         return report.subject
-    if len(path) == 2 and path[0] == "steps" and isinstance(path[1], int):
+    key = path[-1]
+    around = path[-2] if len(path) > 1 else ""
+    if isinstance(key, int) and around in _STEPS:
         named = value.get("id")
-        return f"the step {named}" if isinstance(named, str) else f"step {path[1] + 1}"
-    if len(path) == 2 and path[0] == "inputs":
-        return f"the input {path[1]}"
-    if len(path) == 4 and path[2] == "outputs":
-        return f"the output {path[3]}"
+        if isinstance(named, str):
+            return f"the step {named}"
+        return (
+            f"step {key + 1}" if path[:-1] == ("steps",) else f"step {key + 1} of {_leaf(path[:-1], report)}"
+        )
+    if isinstance(key, int) and around == "switch":
+        return f"case {key + 1}"
+    if around == "inputs" and (len(path) == 2 or path[0] == "workflows"):
+        return f"the input {key}"
+    if around == "outputs" and len(path) > 2:
+        return f"the output {key}"
+    if around == "workflows":
+        return f"the workflow {key}"
     return _leaf(path, report)
 
 
@@ -219,9 +255,9 @@ def _leaf(path: Path, report: Report) -> str:
 
 
 def _suggested(key: str, fields: Mapping[str, Any]) -> str:
-    other = _OTHER_WORDS.get(key)
-    if other in fields:
-        return f"Did you mean {other}?"
+    for other in _OTHER_WORDS.get(key.lower(), ()):
+        if other in fields:
+            return f"Did you mean {other}?"
     return meant(key, fields) or f"It can have {', '.join(fields)}."
 
 

@@ -1,0 +1,93 @@
+"""Workflows, and the steps that run a container."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, Unpack
+
+from muster.build.handling import Common, Text, made
+from muster.model.terms import Term, written
+from muster.model.workflow import (
+    Duration,
+    Input,
+    MachineSelector,
+    Output,
+    Resources,
+    Retry,
+    Step,
+    Timeouts,
+    ValueType,
+    Workflow,
+)
+
+_Port = TypeVar("_Port", Input, Output)
+
+
+class _Container(Common, total=False):
+    """The keys of a container, as in the reference (docs/workflow.md)."""
+
+    command: Text | Sequence[Text] | None
+    entrypoint: Text | Sequence[Text] | None
+    environment: Mapping[str, str | int | float | bool | Term | None]
+    working_dir: Text | None
+    user: Text | None
+    network_mode: Literal["none", "bridge", "host"]
+    read_only: bool
+    pull_policy: Literal["missing", "always", "never"]
+    stop_grace_period: Duration
+    inputs: Mapping[str, Any]
+    gives_result: bool
+    timeouts: Timeouts
+    machine: str | MachineSelector | None
+    resources: Resources
+
+
+def step(
+    id_: str,
+    image: Text,
+    *,
+    outputs: Mapping[str, Output | ValueType] | Sequence[str] = (),
+    retry: Retry | int | None = None,
+    **more: Unpack[_Container],
+) -> Step:
+    """A step that runs a container.
+
+    ``outputs``: by name an ``Output`` or only its type; or a list of names. ``retry``: or only how often to try.
+    """
+    whole: dict[str, Any] = {"image": image, "outputs": ports(Output, outputs)}
+    if retry is not None:
+        whole["retry"] = Retry(max_attempts=retry) if isinstance(retry, int) else retry
+    return made(id_, more, **whole)
+
+
+def workflow(
+    name: str,
+    *steps: Step,
+    description: str = "",
+    inputs: Mapping[str, Input | ValueType] | Sequence[str] = (),
+    outputs: Mapping[str, Any] | None = None,
+    on_failure: Literal["drain", "cancel", "continue"] = "drain",
+    on_finish: Sequence[Step] = (),
+    workflows: Sequence[Workflow] | Mapping[str, Workflow] = (),
+) -> Workflow:
+    """A workflow of ``steps``. ``inputs`` as the outputs of ``step``; ``outputs`` may hold terms at any depth.
+
+    ``workflows``: those that steps made by ``call`` run.
+    """
+    return Workflow(
+        name=name,
+        description=description,
+        inputs=ports(Input, inputs),
+        steps=list(steps),
+        outputs=written(outputs or {}),
+        on_failure=on_failure,
+        on_finish=list(on_finish),
+        workflows=dict(workflows) if isinstance(workflows, Mapping) else {one.name: one for one in workflows},
+    )
+
+
+def ports(kind: type[_Port], declared: Mapping[str, _Port | ValueType] | Sequence[str]) -> dict[str, _Port]:
+    """Inputs or outputs by name, from their short forms."""
+    if not isinstance(declared, Mapping):
+        return {name: kind() for name in declared}
+    return {name: kind(type=one) if isinstance(one, str) else one for name, one in declared.items()}

@@ -1,0 +1,54 @@
+"""What every step may have besides what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from muster.model.terms import Term, written
+from muster.model.workflow import Condition, Step
+
+Text = str | Term
+Truth = bool | str | Term
+"""A condition: a term, or an expression as text, or simply true or false."""
+
+
+class Handling(TypedDict, total=False):
+    """What every step takes by keyword: what it ``needs`` (steps or their ids), and what is run where it failed."""
+
+    needs: Sequence[str | Step]
+    always: bool
+    on_failure: Sequence[Step]
+    description: str
+
+
+class Common(Handling, total=False):
+    """As Handling, with ``if_``: one condition, or several that must all hold."""
+
+    if_: Truth | Sequence[Truth]
+
+
+def made(id_: str, common: Common | Handling, **fields: Any) -> Step:
+    """The step, with every term written out."""
+    whole: dict[str, Any] = {**common, **fields}
+    if "needs" in whole:
+        whole["needs"] = [need.id if isinstance(need, Step) else need for need in whole["needs"]]
+    if "on_failure" in whole:
+        whole["on_failure"] = list(whole["on_failure"])
+    if "if_" in whole:
+        whole["if_"] = condition(whole["if_"])
+    return Step(
+        id=id_, **{name: value if name in _STEPS else written(value) for name, value in whole.items()}
+    )
+
+
+_STEPS = frozenset({"then", "else_", "switch", "for_each", "map", "chain", "group", "parallel", "on_failure"})
+
+
+def condition(value: Truth | Sequence[Truth]) -> Condition:
+    """The condition as it stands in a workflow."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, Term):
+        return str(value)
+    return [one if isinstance(one, bool) else str(one) for one in value]

@@ -1,0 +1,206 @@
+"""What will run, where, and in what order: a plan in words, as the six primitives it comes down to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import UNSET
+
+from muster.model import values
+from muster.model.phrases import action, branch, conditions, quoted
+from muster.model.plan import Block, Plan, Primitive, StepPlan
+from muster.model.validation.kinds import actions
+from muster.model.workflow import Input, Step, Workflow
+
+_FAILURES: Final = {
+    "drain": "nothing new is started, and what runs is let end",
+    "cancel": "what runs is stopped",
+    "continue": "whatever does not need it goes on",
+}
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One step. ``stage`` counts from 1 in its block: those of a stage can run at once. ``what`` is a sentence;
+    ``written`` is the key that stands in the file.
+    """
+
+    path: str
+    stage: int
+    primitive: Primitive
+    written: str
+    what: str
+    after: list[str] = []
+    condition: str = ""
+    always: bool = False
+    gives: list[str] = []
+    blocks: list[Section] = []
+    on_failure: Section | None = None
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The steps of a block, and when it is run."""
+
+    name: str = ""
+    when: str = ""
+    steps: list[Line]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A workflow in words. ``primitives`` counts the steps by what they come down to, those in blocks included."""
+
+    workflow: str
+    description: str = ""
+    inputs: list[str] = []
+    outputs: list[str] = []
+    primitives: dict[str, int]
+    steps: list[Line]
+    failure: str
+    on_finish: Section | None = None
+    workflows: list[Explanation] = []
+
+
+def explain(plan: Plan, workflows: list[Explanation] | None = None) -> Explanation:
+    """The explanation of a plan; ``workflows`` are those of the workflows it runs."""
+    workflow = plan.workflow
+    finish = plan.finish
+    steps = _lines(plan.block)
+    ending = None if finish is None else _section(finish, "at the end, however it ends")
+    return Explanation(
+        workflow=workflow.name,
+        description=workflow.description,
+        inputs=[_input(name, declared) for name, declared in workflow.inputs.items()],
+        outputs=list(workflow.outputs),
+        primitives=_counted(steps, ending),
+        steps=steps,
+        failure=f"When a step fails, {_FAILURES[workflow.on_failure]}.",
+        on_finish=ending,
+        workflows=workflows or [],
+    )
+
+
+def _counted(steps: list[Line], finish: Section | None) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    waiting = [*steps, *(finish.steps if finish is not None else ())]
+    while waiting:
+        line = waiting.pop()
+        counts[line.primitive] += 1
+        for section in (*line.blocks, line.on_failure):
+            waiting += section.steps if section is not None else []
+    return {
+        name: counts[name] for name in ("run", "choose", "each", "wait", "child", "assign") if counts[name]
+    }
+
+
+def _input(name: str, declared: Input) -> str:
+    kind = "anything" if declared.type == "any" else values.article(declared.type)
+    if declared.default is not UNSET:
+        return f"{name}: {kind}, {quoted(declared.default)} where it is not given"
+    return f"{name}: {kind}" + ("" if declared.required else ", or nothing")
+
+
+def _lines(block: Block) -> list[Line]:
+    stages = staged(block)
+    return [_line(step, stages[id_]) for id_, step in block.steps.items()]
+
+
+def staged(block: Block) -> dict[str, int]:
+    """How many stages of the block come before the end of each step; without recursion, as chains may be long."""
+    stages: dict[str, int] = {}
+    missing = {id_: len(step.needs) for id_, step in block.steps.items()}
+    ready = [id_ for id_, count in missing.items() if not count]
+    while ready:
+        id_ = ready.pop()
+        step = block.steps[id_]
+        stages[id_] = 1 + max((stages[need] for need in step.needs), default=0)
+        for dependent in step.dependents:
+            missing[dependent] -= 1
+            if not missing[dependent]:
+                ready.append(dependent)
+    return stages
+
+
+def _line(step: StepPlan, stage: int) -> Line:
+    return Line(
+        path=step.path,
+        stage=stage,
+        primitive=step.primitive,
+        written=actions(step.step)[0],
+        what=action(step),
+        after=list(step.needs),
+        condition=conditions(step.conditions),
+        always=step.step.always,
+        gives=list(_gives(step.step)),
+        blocks=[_section(block, branch(step, block)) for block in step.blocks if block.steps],
+        on_failure=None if step.rescue is None else _section(step.rescue, f"where {step.id} has failed"),
+    )
+
+
+def _gives(step: Step) -> Iterator[str]:
+    for name, output in step.outputs.items():
+        yield name if output.type == "any" else f"{name} ({output.type})"
+    yield from step.set or ()
+    if step.for_each is not None or step.map is not None:
+        yield "items"
+    if step.map is not None and step.map.reduce is not None:
+        yield "result"
+
+
+def _section(block: Block, when: str) -> Section:
+    return Section(name=block.name, when=when, steps=_lines(block))
+
+
+# ---- as text
+
+
+def written(found: Explanation) -> list[str]:
+    """The lines people read."""
+    total = sum(found.primitives.values())
+    counted = ", ".join(f"{count} {name}" for name, count in found.primitives.items())
+    lines = [f"{found.workflow}: {total} step{'' if total == 1 else 's'} ({counted})"]
+    lines += [f"  {found.description.strip()}"] if found.description else []
+    lines += [f"  takes {one}" for one in found.inputs]
+    lines += [f"  gives {', '.join(found.outputs)}"] if found.outputs else []
+    lines += ["", *_written(found.steps, "")]
+    if found.on_finish is not None:
+        lines += ["", "At the end, however it ends:", *_written(found.on_finish.steps, "  ")]
+    lines += ["", found.failure]
+    for inner in found.workflows:
+        lines += ["", "", *written(inner)]
+    return lines
+
+
+def _written(steps: list[Line], indent: str) -> Iterator[str]:
+    for line in sorted(steps, key=lambda one: one.stage):
+        yield f"{indent}{line.stage}. {_name(line.path)} [{line.primitive}] {_sentence(line)}"
+        inside = indent + "   "
+        for section in line.blocks:
+            heading = ", ".join(part for part in dict.fromkeys((section.name, section.when)) if part)
+            if heading:
+                yield f"{inside}{heading}:"
+            yield from _written(section.steps, f"{inside}  " if heading else inside)
+        if line.on_failure is not None:
+            yield f"{inside}{line.on_failure.when}:"
+            yield from _written(line.on_failure.steps, f"{inside}  ")
+
+
+def _sentence(line: Line) -> str:
+    parts = [f"after {' and '.join(line.after)}"] if line.after else []
+    parts += [f"if {line.condition}"] if line.condition else []
+    parts += ["whatever became of them"] if line.always and line.after else ["always"] if line.always else []
+    parts += [line.what]
+    text = ", ".join(parts)
+    return text + (f"; gives {', '.join(line.gives)}" if line.gives else "")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def explained(workflow: Workflow) -> Explanation:
+    """The explanation of a valid workflow and of those it runs."""
+    from muster.model.lowering import lower
+
+    return explain(lower(workflow), [explained(inner) for inner in workflow.workflows.values()])
