@@ -60,7 +60,20 @@ def path(muster: Muster) -> str:
 def test_the_tour_of_the_readme_is_what_happens(muster: Muster, path: str):
     """Each command of the tour in the README does what the text around it says, one after the other."""
     said = {}
+    asking = None
     for line in TOUR:
+        if "newsletter.yaml --id" in line:
+            asking = subprocess.Popen(
+                line,
+                shell=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                cwd=ROOT,
+                env=muster.environment | {"PATH": path},
+            )
+            assert asking.stdout is not None
+            assert any("answer it: muster resume issue-7" in told for told in asking.stdout)
+            continue
         done = subprocess.run(
             line,
             shell=True,
@@ -80,6 +93,8 @@ def test_the_tour_of_the_readme_is_what_happens(muster: Muster, path: str):
     assert "exit code 1" in hopeless
     assert "What to do: " in hopeless
     assert "hopeless" in said["muster list --status failed"]
+    assert asking is not None
+    assert "said: sent 37 characters" in asking.communicate(timeout=30)[0]
 
 
 def test_the_program_of_the_readme_runs(muster: Muster):

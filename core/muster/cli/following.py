@@ -12,7 +12,7 @@ from muster.cli import failures
 from muster.cli.overview import ITEMS_MAX, crowded
 from muster.cli.terminal import Terminal
 from muster.cli.waiting import tell_questions, tell_why
-from muster.cli.words import doing, items, offset, value
+from muster.cli.words import doing, first_line, items, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView, StepView
 from muster.client.result import Result, result_of
@@ -98,7 +98,7 @@ class Lines:
 
     def _write(self, event: Event, label: str, detail: str, machine: str) -> None:
         line = f"{offset(self._start, event.time):>9}  {event.step or '':<16}  {label}"
-        line += f"  {detail}" if detail else ""
+        line += f"  {first_line(detail)}" if detail else ""
         self._terminal.say(f"{line}  [{machine}]" if machine else line)
 
     def shows(self, view: ExecutionView) -> Self:

@@ -13,7 +13,7 @@ from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.overview import crowded, overview
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.waiting import abridged, waiting
-from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, offset, value
+from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, first_line, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
 from muster.client.reach import folded
@@ -195,7 +195,7 @@ def _moment_line(moment: Moment, start: datetime | None, width: int) -> str:
     parts.append(f"{moment.machine or '':<12}")
     if moment.seconds:
         parts.append(f"in {duration(moment.seconds)}")
-    parts.append(moment.detail)
+    parts.append(first_line(moment.detail))
     return "  ".join(part for part in parts if part).rstrip()
 
 

@@ -64,7 +64,7 @@ def doing(step: StepView, now: datetime | None = None) -> str:
         why = ": ".join(part for part in (step.reason, step.message) if part)
         return f"skipped ({why})" if why else "skipped"
     if step.status == "waiting":
-        said = step.prompt or step.message
+        said = first_line(step.prompt or step.message)
         return f"{_WAITS.get(step.reason, f'waiting: {step.reason}')}{_due(step, now)}{': ' + said if said else ''}"
     if step.phase is not None and not step.finished:
         phase = _PHASES.get(step.phase, step.phase)
@@ -73,10 +73,16 @@ def doing(step: StepView, now: datetime | None = None) -> str:
 
 
 def _inside(step: StepView) -> str:
-    """How far a loop has come, which branch was chosen, which execution is run."""
+    """How far a loop has come, which branch was chosen, which execution is run, what was said."""
     if step.items is not None:
         return items(step.items)
-    return step.branch or (f"execution {step.child}" if step.child else "")
+    return step.branch or (f"execution {step.child}" if step.child else first_line(step.message))
+
+
+def first_line(text: str) -> str:
+    """The beginning of a text, where there is room for one line."""
+    first, _, rest = text.strip().partition("\n")
+    return f"{first.rstrip()} …" if rest else first
 
 
 def items(found: Items) -> str:

@@ -72,7 +72,8 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step as it stands. ``finished`` is also true of a step that failed, was skipped or was cancelled.
 
     ``reason`` says why it waits (input, timer, check_later, backoff), was skipped (condition, upstream, ending, asked)
-    or cancelled, ``message`` what the container said about it. ``prompt``, ``schema`` and ``token`` are of a step that
+    or cancelled, ``message`` what the container said about it, or what a
+    ``log`` step said. ``prompt``, ``schema`` and ``token`` are of a step that
     waits, or waited, for input, ``resumed_by`` is the command that brought it. ``branch`` is the block that was chosen,
     ``child`` the execution that it runs.
     """
@@ -270,14 +271,17 @@ class ExecutionView:
         else:
             self._asking.pop(path, None)
         if after.finished:
-            self._settle(after)
-        return after
+            self._settle(after, event)
+        return self.steps[path]
 
-    def _settle(self, step: StepView) -> None:
-        """A step has its outcome: a variable may be set by it, an item of a loop done with it."""
+    def _settle(self, step: StepView, event: Event) -> None:
+        """A step has its outcome: a variable may be set by it, something said, an item of a loop done with it."""
         plan = outline.find(self._plan, step.path) if self._plan is not None else None
-        if plan is not None and plan.step.set is not None and step.status == "succeeded":
-            self.variables = self.variables | step.outputs
+        if plan is not None and step.status == "succeeded":
+            if plan.step.set is not None:
+                self.variables = self.variables | step.outputs
+            if plan.step.log is not None:
+                self._say(step, event)
         of = outline.member(step.path)
         loop = self.steps.get(of[0]) if of is not None else None
         if of is None or loop is None or loop.items is None:
@@ -288,6 +292,13 @@ class ExecutionView:
         if not member.open:
             del self._members[of]
         self.steps[loop.path] = msgspec.structs.replace(loop, items=items)
+
+    def _say(self, step: StepView, event: Event) -> None:
+        """A ``log`` step has said what it has to say."""
+        message = str(step.outputs.get("message", ""))
+        self.steps[step.path] = msgspec.structs.replace(step, message=message)
+        said = Moment(time=event.time, label="Said", kind=event.kind, step=step.path, detail=message)
+        self.timeline.append(said)
 
 
 class Member:

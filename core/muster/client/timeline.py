@@ -98,8 +98,16 @@ def detail(event: Event) -> str:
 
 def _wait(data: catalogue.StepWaiting, now: datetime) -> str:
     """What is asked or said, and how long at most it waits."""
-    left = "" if data.due_at is None else f"for {max((data.due_at - now).total_seconds(), 0):g} s"
+    left = "" if data.due_at is None else f"for {_long(max((data.due_at - now).total_seconds(), 0))}"
     return ", ".join(part for part in (data.prompt or data.message, left) if part)
+
+
+def _long(seconds: float) -> str:
+    """A wait as it would be written in a workflow: ``24h``, ``90s``, ``0.5s``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:.0f}{unit}"
+    return f"{seconds:.3g}s"
 
 
 def _seconds(event: Event) -> float | None:

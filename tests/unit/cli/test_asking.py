@@ -13,7 +13,7 @@ from muster.cli.overview import FAILURES_MAX, overview
 from muster.cli.show import timeline_lines
 from muster.cli.values import answer_of
 from muster.cli.waiting import LINES_MAX, abridged, reasons
-from muster.client.follower import ExecutionView
+from muster.client.follower import ExecutionView, StepView
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from tests.fixtures.controlled import ASK, go, played, said, step
 from tests.fixtures.play import Play
@@ -115,6 +115,12 @@ def test_what_a_container_said_is_shown():
     skips = played(step("a"))
     said(skips, kind="skip", reason="nothing new")
     assert words.doing(seen(skips).steps["a"]) == "skipped (asked: nothing new)"
+
+
+def test_a_long_question_takes_one_line_where_there_is_room_for_one():
+    """The whole of it is said where it is answered."""
+    asks = StepView(path="ask", status="waiting", reason="input", prompt="Send this?\nDear all")
+    assert words.doing(asks) == "waiting for input: Send this? …"
 
 
 def test_few_items_are_all_shown_in_order():

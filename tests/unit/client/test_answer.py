@@ -164,3 +164,16 @@ def test_a_wait_has_its_reason_and_its_end():
     (waits,) = play.events("step.waiting")
     assert isinstance(waits.data, c.StepWaiting)
     assert nap.due_at == waits.data.due_at == waits.time + timedelta(seconds=10)
+
+
+def test_what_a_step_says_is_told():
+    """The message of a log step is on the step and in the timeline."""
+    view = seen(played({"id": "tell", "log": "all is ${{ 'well' }}"}))
+    assert view.steps["tell"].message == "all is well"
+    assert [(moment.label, moment.detail) for moment in view.timeline] == [("Said", "all is well")]
+
+
+def test_how_long_is_waited_is_said_as_it_would_be_written():
+    """Not as a number of seconds that nobody reads."""
+    steps = [{"id": f"nap-{number}", "sleep": wait} for number, wait in enumerate(["36h", "90s", "500ms"])]
+    assert [moment.detail for moment in seen(played(*steps)).timeline] == ["for 36h", "for 90s", "for 0.5s"]
