@@ -10,18 +10,16 @@ know, be it a kind, a field or an attribute, counts as a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Final
 
 import msgspec
 
-from muster.model import tokens
+from muster.model.disguise import Disguise, templated
 from muster.model.envelope import TYPE_PREFIX, Event, decode, encode
-from muster.model.errors import ExpressionError, by_code
-from muster.model.expressions import compile_template, templates
+from muster.model.errors import by_code
 from muster.model.facts import AGENT_ENDS
-from muster.model.order import split
 from muster.model.pseudonyms import Pseudonyms
 
 Treatment = Callable[["Confidential", Any], Any]
@@ -35,19 +33,19 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(fields.split())
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
-        "execution.queued": "transition rerun_of",
+        "execution.queued": "transition rerun_of parent",
         "execution.started": "transition",
         "execution.waiting": "transition",
         "execution.resumed": "transition",
-        "execution.ending": "outcome",
+        "execution.ending": "outcome with_parent",
         "execution.succeeded": "transition",
         "execution.failed": "transition",
         "execution.cancelled": "transition",
         "execution.cleared": "events sequences archived",
         "log.archived": "objects previous first left",
         "step.scheduled": "machine session slots cpus memory gpus labels",
-        "step.started": "machine transition",
-        "step.waiting": "reason due_at",
+        "step.started": "machine transition branch child",
+        "step.waiting": "reason due_at token",
         "step.retrying": "budget used due_at",
         "step.skipped": "reason",
         "attempt.superseded": "machine reason",
@@ -68,14 +66,10 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
 }
 """The fields of each kind that stay. Of those not named here see ``TREATED``; of all others every leaf is a value."""
 
-_STEP: Final = frozenset(
-    {"id", "network_mode", "read_only", "pull_policy", "stop_grace_period", "needs", "retry", "timeouts"}
-    | {"machine", "resources"}
-)
-_DECLARATION: Final = frozenset(("type", "required", "source"))
 _FACTS: Final = frozenset(
     ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
 )
+_RESULT: Final = frozenset(("kind", "wait_min", "wait_max", "max_retries", "wait_for"))
 _ERROR: Final = frozenset(("code", "name", "phase", "step", "machine", "attempt"))
 _DETAILS: Final = frozenset(("exit_code", "limit_s", "memory", "clipped"))  # the engine's own numbers
 
@@ -135,7 +129,7 @@ class Confidential:
 
     def image(self, value: Any) -> Any:
         """A name that keeps its form; it may hold expressions."""
-        return self._template(value, self.stand_ins.shaped)
+        return templated(self.stand_ins, value, self.stand_ins.shaped)
 
     def digest(self, value: Any) -> Any:
         """A digest."""
@@ -203,42 +197,19 @@ class Confidential:
             return self.value(value)
         return {name: part if name in _DETAILS else self.value(part) for name, part in value.items()}
 
-    # ---- definitions
+    # ---- definitions and what steps wait for
 
     def workflow(self, value: Any) -> Any:
         """A definition: as good as before, and its expressions look up the same things."""
-        return self._fields(value, frozenset(("name",)), _IN_WORKFLOW)
+        return Disguise(self.stand_ins, self._kept).workflow(value)
 
-    def declarations(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Inputs or outputs as they are declared."""
-        return {
-            name: self._fields(part, _DECLARATION, {})
-            | ({"default": part["default"]} if f"inputs.{name}" in self._kept and "default" in part else {})
-            for name, part in value.items()
-        }
+    def result(self, value: Any) -> Any:
+        """What a container asked for instead of outputs."""
+        return self._fields(value, _RESULT, {}) if isinstance(value, dict) else self.value(value)
 
-    def steps(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The steps of a definition."""
-        return [self._fields(step, _STEP, _IN_STEPS) for step in value]
-
-    def templated(self, value: Any) -> Any:
-        """Anything that may hold expressions, however nested."""
-        return self._template(value, None)
-
-    def entrypoint(self, value: Any) -> Any:
-        """An entrypoint: one that is a string must still be split into as many words."""
-        if isinstance(value, str):
-            return " ".join(self.stand_ins.template(word) for word in split(value))
-        return self.templated(value)
-
-    def _template(self, value: Any, make: Callable[[str], str] | None) -> Any:
-        if isinstance(value, str):
-            return self.stand_ins.template(value, make)
-        if isinstance(value, dict):
-            return {self.stand_ins.text(key): self._template(part, make) for key, part in value.items()}
-        if isinstance(value, list):
-            return [self._template(part, make) for part in value]
-        return self.value(value)
+    def left_out(self, value: Any) -> Any:
+        """A schema that answers must fit: nothing is decided by it when a record is replayed."""
+        return {} if isinstance(value, dict) else self.value(value)
 
 
 TREATED: Final[dict[str, Treatment]] = {
@@ -251,6 +222,8 @@ TREATED: Final[dict[str, Treatment]] = {
     "digest": Confidential.digest,
     "facts": Confidential.facts,
     "reason": Confidential.words,
+    "result": Confidential.result,
+    "schema": Confidential.left_out,
 }
 KINDS: Final = frozenset(STRUCTURE) | {
     "step.resumed", "step.succeeded", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
@@ -262,21 +235,6 @@ _IN_ERRORS: Final[dict[str, Treatment]] = {
     "details": Confidential.details,
     "cause": Confidential.error,
 }
-_IN_WORKFLOW: Final[dict[str, Treatment]] = {
-    "inputs": Confidential.declarations,
-    "steps": Confidential.steps,
-    "outputs": Confidential.templated,
-}
-_IN_STEPS: Final[dict[str, Treatment]] = {
-    "image": Confidential.image,
-    "command": Confidential.templated,
-    "entrypoint": Confidential.entrypoint,
-    "environment": Confidential.templated,
-    "inputs": Confidential.templated,
-    "working_dir": Confidential.image,
-    "user": Confidential.image,
-    "outputs": Confidential.declarations,
-}
 
 
 @cache
@@ -285,22 +243,3 @@ def _own_sentences() -> frozenset[str]:
     kinds = by_code().values()
     plain = (kind._default({}) for kind in kinds)
     return frozenset({"", *(kind.remedy for kind in kinds), *(text for text in plain if "{" not in text)})
-
-
-def names(workflow: dict[str, Any]) -> Iterator[str]:
-    """The names in a definition, which stay wherever they are found: expressions look things up by them."""
-    yield str(workflow.get("name", ""))
-    yield from workflow.get("inputs", {})
-    yield from workflow.get("outputs", {})
-    for step in workflow.get("steps", []):
-        yield step["id"]
-        for field in ("inputs", "outputs", "environment"):
-            yield from step.get(field) or {}
-    for _, text in templates(workflow):
-        try:
-            expressions = compile_template(text).expressions
-        except ExpressionError:  # a description may hold anything
-            continue
-        for expression in expressions:
-            listed = tokens.listed(expression.source)
-            yield from (token.text for at, token in enumerate(listed) if tokens.is_field(listed, at))

@@ -20,10 +20,13 @@ from typing import Any
 import msgspec
 
 from muster.model import catalogue as c
-from muster.model.confidential import Confidential, names
+from muster.model.confidential import Confidential
+from muster.model.disguise import names
 from muster.model.envelope import Event, Recorded, decode, encode
 from muster.model.errors import InvalidArgumentError
 from muster.model.expressions import compile_template, references, templates
+from muster.model.lowering import conditions, lower
+from muster.model.outline import find
 from muster.model.plan import templated
 from muster.model.pseudonyms import Pseudonyms
 from muster.model.replay import Recomputed, Replay, same
@@ -169,7 +172,7 @@ class _DecidedAgain:
                 return False
             if then.sequence not in self._sound:
                 return round_.whole
-            if now is None or (then.event.id, then.event.kind) != (now.id, now.kind):
+            if now is None or _course(then.event) != _course(now):
                 self._remark(then.sequence, then.event, now)
                 return False
             self._made[self._at[then.sequence]] = Recorded(then.sequence, decode(encode(now)))
@@ -183,15 +186,33 @@ class _DecidedAgain:
             sequence=sequence,
             execution=event.execution,
             step=event.step,
-            then="nothing" if then is None else then.kind,
-            now="nothing" if now is None else now.kind,
+            then=_said(then),
+            now=_said(now),
             computed=tuple(_computed(workflow, event.step)) if workflow is not None else (),
         )
 
 
+def _course(event: Event) -> tuple[Any, ...]:
+    """What of a decision says what else happens: not the values in it."""
+    data = event.data
+    if not isinstance(data, c.StepStarted):
+        return event.id, event.kind
+    return event.id, event.kind, data.branch, data.child, len(data.members or ())
+
+
+def _said(event: Event | None) -> str:
+    if event is None:
+        return "nothing"
+    branch = event.data.branch if isinstance(event.data, c.StepStarted) else None
+    return event.kind if branch is None else f"{event.kind} ({branch or 'no branch'})"
+
+
 def _computed(workflow: Workflow, step: str | None) -> dict[str, None]:
     """What the expressions of a step (of the outputs, where None) look at that do more than pass a value on."""
-    fields = [templated(each) for each in workflow.steps if each.id == step] if step else [workflow.outputs]
+    plan = find(lower(workflow), step) if step else None
+    fields = (
+        [workflow.outputs] if step is None else [templated(plan.step), *conditions(plan.step)] if plan else []
+    )
     found: dict[str, None] = {}
     for _, text in templates(fields):
         template = compile_template(text)

@@ -9,6 +9,7 @@ import pytest
 
 from muster.model import catalogue as c
 from muster.model import confidential
+from muster.model.disguise import names
 from muster.model.expressions import templates
 from muster.model.pseudonyms import Pseudonyms
 from muster.model.validation import from_object, load
@@ -23,7 +24,7 @@ def test_every_field_of_the_catalogue_is_decided_about():
     """Of each kind that ships it is said whether a field stays; a new field makes somebody think."""
     ours = {kind: body for kind, body in c.CATALOGUE.items() if not body.__module__.startswith("tests")}
     assert set(ours) == confidential.KINDS
-    values = {"inputs", "outputs", "output", "metadata", "message", "place"}
+    values = {"inputs", "outputs", "output", "metadata", "message", "place", "members", "context", "prompt"}
     for kind, body in ours.items():
         fields = set(body.__struct_fields__)
         structure = confidential.STRUCTURE.get(kind, frozenset())
@@ -58,7 +59,7 @@ def test_the_engines_own_sentences_stay(code: str, message: str, stays: bool):
 def test_redacted_examples_are_valid(path: Path):
     """Each example's definition is valid after redaction too, with as many expressions in it."""
     before = msgspec.to_builtins(load(path.read_bytes(), name=path.name))
-    confided_ = confidential.Confidential(Pseudonyms(KEY, confidential.names(before)))
+    confided_ = confidential.Confidential(Pseudonyms(KEY, names(before)))
     after = confided_.workflow(before)
     from_object(after)
     assert len([*templates(after)]) == len([*templates(before)])

@@ -121,8 +121,7 @@ class _Reading:
                 self.script.policy = self.script.policy or policy
                 self._elected(recorded, at)
             case c.ExecutionQueued():
-                self.script.known[event.execution] = event.data
-                self._cue(at, recorded)
+                self._queued(recorded, event.data, at)
             case c.ExecutionEnding(outcome="cancelled"):
                 if not self._foreign(event):
                     self._cue(at, recorded)
@@ -138,9 +137,17 @@ class _Reading:
                 self._scheduled(recorded, event.data, at)
             case c.AttemptSuperseded():
                 self._superseded(recorded, at)
+            case c.StepWaiting() | c.StepResumed():
+                self.script.asking.heard(event, recorded.sequence)
         if event.basis is not None and not self._foreign(event):
             new = not self._round or self._round[-1].basis != event.basis
             self._round = [event] if new else [*self._round, event]
+
+    def _queued(self, recorded: Recorded, data: c.ExecutionQueued, at: datetime) -> None:
+        decided = data.parent is not None and data.parent.execution in self.script.known
+        self.script.known[recorded.event.execution] = data
+        if not decided:
+            self._cue(at, recorded)
 
     def _elected(self, recorded: Recorded, at: datetime) -> None:
         if self._round and self._round[-1].time < at:

@@ -152,6 +152,8 @@ def _deviations(recorded: ExecutionResult, played: ExecutionResult) -> list[Chan
 def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> Iterator[str]:
     yield "what people asked for, and machines that came, went or fell silent, come at their recorded times"
     yield "the scheduler reacts at once; what held it up is part of how long attempts took"
+    if script.asking.answers:
+        yield "input that a step waits for is given as long after it was asked for as it was then"
     if script.policy is None:
         yield "the record does not say under which policy it was made: the defaults"
     if script.gaps:

@@ -73,9 +73,9 @@ def _count(result: ExecutionResult, event: Event) -> None:
     if isinstance(data, c.ExecutionSucceeded | c.ExecutionFailed | c.ExecutionCancelled):
         result.outcome, result.makespan_s = event.kind.partition(".")[2], after_s
         result.error = _error(data.error) if isinstance(data, c.ExecutionFailed) else None
-    step = result.steps.get(event.step or "") if noun == "step" else None
-    if step is None:
+    if noun != "step" or event.step is None:
         return
+    step = result.steps.setdefault(event.step, StepResult())
     if isinstance(data, c.StepScheduled):
         result.attempts += 1
         step.machines.append(data.machine)

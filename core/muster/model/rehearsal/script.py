@@ -13,7 +13,10 @@ from muster.model import catalogue as c
 from muster.model.body import AttemptRef, Body
 from muster.model.cluster import Machine
 from muster.model.envelope import Recorded
+from muster.model.lowering import lower
+from muster.model.outline import find
 from muster.model.policy import Policy
+from muster.model.rehearsal.asking import Asking
 from muster.model.rehearsal.leadership import Gap
 from muster.model.rehearsal.silences import Silence
 from muster.model.workflow import Step
@@ -83,10 +86,13 @@ class Script(msgspec.Struct, kw_only=True):
     foreign: int = 0
     restarts: list[tuple[str, datetime]] = []
     skews: dict[str, timedelta] = {}
+    asking: Asking = msgspec.field(default_factory=Asking)
 
     def step(self, ref: AttemptRef) -> Step:
         """The definition of the attempt's step."""
-        return next(step for step in self.known[ref.execution].workflow.steps if step.id == ref.step)
+        found = find(lower(self.known[ref.execution].workflow), ref.step)
+        assert found is not None
+        return found.step
 
     def steps(self) -> set[str]:
         """The ids of all steps of all executions."""

@@ -33,6 +33,7 @@ from muster.model.evolve import evolve
 from muster.model.foreign import hold
 from muster.model.names import SCHEDULER
 from muster.model.policy import Policy
+from muster.model.rehearsal.asking import Answer, give
 from muster.model.rehearsal.assumptions import Assumptions
 from muster.model.rehearsal.changes import Changes
 from muster.model.rehearsal.leadership import Leadership
@@ -136,7 +137,10 @@ class Stage:
             decide(self._state, now, round_)
         for event in written or ():
             evolve(self._state, event)
-        self.events += [*round_.events, *(written or ())]
+        made = [*round_.events, *(written or ())]
+        self.events += made
+        for event in made:
+            self._ask(event)
         if not self._leadership.dies(now):
             self._send(round_, now)
 
@@ -147,6 +151,18 @@ class Stage:
         if self._arrived or any(isinstance(event.data, _STOPPING) for event in round_.events):
             self._arrived = False
             self._stops(now)
+
+    def _ask(self, event: Event) -> None:
+        found = self._script.asking.answer(event, self.assumed)
+        if found is not None:
+            at, answer = found
+            self._plan(at, lambda round_: self._given(round_, answer), answer.sequence)
+
+    def _given(self, round_: Round, answer: Answer) -> None:
+        if (led_at := self._leadership.led_at(round_.now)) > round_.now:
+            self._plan(led_at, lambda round_: give(self._state, answer, round_))
+        else:
+            give(self._state, answer, round_)
 
     # ---- the script
 
