@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Log lines older than this go: they are for looking, not the truth."""
     log_max_bytes: int = 1 << 30
     """Log lines beyond this go, oldest first, so that chatty containers cannot fill the disk."""
+    artifact_bytes_max: Annotated[int, msgspec.Meta(ge=0)] = 4 << 30
+    """The largest file a step gives or a client sends: a film of some hours. The broker keeps it, beside the log."""
     connect_timeout_s: float = 5.0
     """How long a command waits for the broker before it says that none answers."""
 
@@ -58,10 +60,12 @@ _ENVIRONMENT = {
     "data_dir": "MUSTER_DATA_DIR",
     "archive": "MUSTER_ARCHIVE",
     "replicas": "MUSTER_REPLICAS",
+    "artifact_bytes_max": "MUSTER_ARTIFACT_BYTES_MAX",
 }
 
 _MEANT = {
     "replicas": "number of replicas (1 to 5)",
+    "artifact_bytes_max": "number of bytes",
     "data_dir": "path that can be resolved",
     "archive": "path that can be resolved",
 }

@@ -20,6 +20,7 @@ from muster.model.envelope import Event, Recorded
 
 if TYPE_CHECKING:
     from muster.archive.archive import Archive
+    from muster.artifacts.store import Artifacts
 
 
 class Fence(msgspec.Struct, frozen=True):
@@ -231,7 +232,7 @@ class LogLines(Protocol):
 
 
 class Broker(Protocol):
-    """One connection and the four things that are reached over it."""
+    """One connection and the things that are reached over it."""
 
     @property
     def log(self) -> EventLog:
@@ -261,6 +262,11 @@ class Broker(Protocol):
     @property
     def lines(self) -> LogLines:
         """The log lines."""
+        ...
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """The contents of files."""
         ...
 
     @property

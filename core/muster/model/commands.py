@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from muster.model.artifacts import Artifact
 from muster.model.catalogue import AttemptRef
 from muster.model.workflow import ContainerSpec, Output
 
@@ -81,7 +82,10 @@ class AttemptResources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
 
 class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One attempt to run, with every expression already evaluated. ``inputs`` go to the file $MUSTER_INPUT."""
+    """One attempt to run, with every expression already evaluated. ``inputs`` go to the file $MUSTER_INPUT.
+
+    ``files`` are what is put into /muster/in, by name; inputs, command and environment speak of them by these paths.
+    """
 
     execution: str
     step: str
@@ -94,6 +98,7 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     outputs: dict[str, Output] = {}
     context: Any = None
     gives_result: bool = False
+    files: dict[str, Artifact] = {}
 
     @property
     def ref(self) -> AttemptRef:

@@ -17,7 +17,8 @@ attempt.
         PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
         ExecutionNotEndedError, FixtureInvalidError,
         CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
-        ArchiveUnavailableError, ArchiveDamagedError, ReplacedError, IllegalTransitionError
+        ArchiveUnavailableError, ArchiveDamagedError, ArtifactMissingError, ArtifactDamagedError,
+        ReplacedError, IllegalTransitionError
 """
 
 from __future__ import annotations
@@ -315,6 +316,22 @@ class ArchiveDamagedError(MusterError):
     code = "archive_damaged"
     remedy = (
         "muster log verify names everything that is missing; put it back from a backup (docs/archive.md)."
+    )
+
+
+class ArtifactMissingError(MusterError):
+    """The file {digest} of the execution {execution} is not in the broker's store."""
+
+    code = "artifact_missing"
+    remedy = "It goes when its execution is cleared. Run the execution again that made it."
+
+
+class ArtifactDamagedError(MusterError):
+    """The file {digest} of the execution {execution} is not what was stored."""
+
+    code = "artifact_damaged"
+    remedy = (
+        "The broker's disk may be failing: look after it, and run the execution again that made the file."
     )
 
 

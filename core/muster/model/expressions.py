@@ -11,7 +11,7 @@ a literal ``${{``. The scope an expression sees:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -171,26 +171,30 @@ def _described(source: str, found: list[tokens.Token], start: int) -> Expression
 # ---- evaluating
 
 
-def render(value: Any, scope: Mapping[str, Any]) -> Any:
+Written = Callable[[Any], str]
+"""How a value stands inside other text."""
+
+
+def render(value: Any, scope: Mapping[str, Any], written: Written = values.text) -> Any:
     """``value`` with every expression in it evaluated, lists and objects included.
 
     Raises ValueMissingError where something referenced is not there, ExpressionError for all else.
     """
     if isinstance(value, str):
-        return _render_text(value, scope) if OPENING in value else value
+        return _render_text(value, scope, written) if OPENING in value else value
     if isinstance(value, dict):
-        return {key: render(part, scope) for key, part in value.items()}
+        return {key: render(part, scope, written) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [render(part, scope) for part in value]
+        return [render(part, scope, written) for part in value]
     return value
 
 
-def _render_text(text: str, scope: Mapping[str, Any]) -> Any:
+def _render_text(text: str, scope: Mapping[str, Any], written: Written) -> Any:
     template = compile_template(text)
     if whole := template.whole:
         return _evaluate(whole, scope)
     return "".join(
-        part if isinstance(part, str) else values.text(_evaluate(part, scope)) for part in template.parts
+        part if isinstance(part, str) else written(_evaluate(part, scope)) for part in template.parts
     )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from muster.model import values
+from muster.model.artifacts import Staging
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, MusterError
-from muster.model.expressions import render
+from muster.model.expressions import Written, render
 from muster.model.limits import ARGUMENT_BYTES_MAX, ARGUMENTS_BYTES_MAX, VALUES_BYTES_MAX
 from muster.model.workflow import ContainerSpec, Step
 
@@ -16,13 +17,13 @@ SHELL: Final = ("/bin/sh", "-c")
 _LARGE: Final = "Pass it under inputs instead: the container reads them from the JSON file $MUSTER_INPUT."
 
 
-def container(step: Step, scope: Mapping[str, Any]) -> ContainerSpec:
-    """The container of ``step``."""
+def container(step: Step, scope: Mapping[str, Any], files: Staging) -> ContainerSpec:
+    """The container of ``step``. What it speaks of as a file is added to ``files``, and spoken of by its path."""
     spec = ContainerSpec(
         image=_text(step, "image", step.image or "", scope),
-        command=_command(step, scope),
-        entrypoint=_entrypoint(step, scope),
-        environment=_environment(step, scope),
+        command=_command(step, scope, files),
+        entrypoint=_entrypoint(step, scope, files),
+        environment=_environment(step, scope, files),
         working_dir=_optional(step, "working_dir", step.working_dir, scope),
         user=_optional(step, "user", step.user, scope),
         network_mode=step.network_mode,
@@ -45,10 +46,12 @@ def inputs(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def placed(place: str, value: Any, scope: Mapping[str, Any], **data: Any) -> Any:
+def placed(
+    place: str, value: Any, scope: Mapping[str, Any], *, written: Written = values.text, **data: Any
+) -> Any:
     """``value`` evaluated; an error says at which place it happened."""
     try:
-        return render(value, scope)
+        return render(value, scope, written)
     except MusterError as error:
         kind = type(error)
         raise kind(f"{place}: {error.message}", remedy=error.advice, **(error.data | data)) from None
@@ -58,21 +61,26 @@ def _field(step: Step, field: str, value: Any, scope: Mapping[str, Any]) -> Any:
     return placed(f"step {step.id}, {field}", value, scope, step=step.id)
 
 
-def _command(step: Step, scope: Mapping[str, Any]) -> list[str] | None:
+def _with_files(step: Step, field: str, value: Any, scope: Mapping[str, Any], files: Staging) -> Any:
+    found = placed(f"step {step.id}, {field}", value, scope, written=files.text, step=step.id)
+    return files.placed(found)
+
+
+def _command(step: Step, scope: Mapping[str, Any], files: Staging) -> list[str] | None:
     if step.command is None:
         return None
-    found = _field(step, "command", step.command, scope)
+    found = _with_files(step, "command", step.command, scope, files)
     if isinstance(found, str):
         return [*SHELL, found]
     return _arguments(step, "command", found)
 
 
-def _entrypoint(step: Step, scope: Mapping[str, Any]) -> list[str] | None:
+def _entrypoint(step: Step, scope: Mapping[str, Any], files: Staging) -> list[str] | None:
     """A string is split as a shell would, before expressions are evaluated: a value never becomes two arguments."""
     if step.entrypoint is None:
         return None
     written = split(step.entrypoint) if isinstance(step.entrypoint, str) else step.entrypoint
-    return _arguments(step, "entrypoint", _field(step, "entrypoint", written, scope))
+    return _arguments(step, "entrypoint", _with_files(step, "entrypoint", written, scope, files))
 
 
 def split(entrypoint: str) -> list[str]:
@@ -92,10 +100,11 @@ def _arguments(step: Step, field: str, found: Any) -> list[str]:
     return [values.text(argument) for argument in found]
 
 
-def _environment(step: Step, scope: Mapping[str, Any]) -> dict[str, str]:
+def _environment(step: Step, scope: Mapping[str, Any], files: Staging) -> dict[str, str]:
     """A variable that is null, as written or as evaluated, is left out."""
     found = {
-        name: _field(step, f"environment.{name}", value, scope) for name, value in step.environment.items()
+        name: _with_files(step, f"environment.{name}", value, scope, files)
+        for name, value in step.environment.items()
     }
     return {name: values.text(value) for name, value in found.items() if value is not None}
 

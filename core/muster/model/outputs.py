@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from muster.model import values
+from muster.model.artifacts import OUT, Artifact
 from muster.model.errors import InvalidTypeError, OutputError, ValueMissingError
 from muster.model.inputs import meant
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.workflow import Output
 
-_LARGE = "Write large data to a file of your own, and its place as the output."
+_LARGE = "Write large data to a file below /muster/out, and declare it as an output with its path."
 
 
-def collect(declared: Mapping[str, Output], document: bytes | None, stdout: bytes | None) -> dict[str, Any]:
+def collect(
+    declared: Mapping[str, Output],
+    document: bytes | None,
+    stdout: bytes | None,
+    files: Mapping[str, Artifact] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The outputs of an attempt that ended well, in the order in which they are declared.
 
     ``document`` is what stands in the file $MUSTER_OUTPUT (None or nothing: it was not written), ``stdout`` what the
-    container printed (None: it was not kept). Raises OutputError, ValueMissingError or InvalidTypeError.
+    container printed (None: it was not kept), ``files`` what was found where outputs have a path. Raises OutputError,
+    ValueMissingError or InvalidTypeError.
     """
     written = _document(document)
     for name in written:
-        if name not in declared or declared[name].source != "file":
+        if name not in declared or declared[name].source != "file" or declared[name].path is not None:
             raise _undeclared(name, declared)
+    kept = {name: artifact.value() for name, artifact in files.items()}
     found = {
-        name: _value(name, output, written if output.source == "file" else _printed(name, output, stdout))
+        name: _value(name, output, _source(name, output, written, stdout, kept))
         for name, output in declared.items()
     }
     if (total := values.size(found)) > VALUES_BYTES_MAX:
@@ -36,6 +45,14 @@ def collect(declared: Mapping[str, Output], document: bytes | None, stdout: byte
             f"the outputs are {total} bytes as JSON, more than {VALUES_BYTES_MAX}.", remedy=_LARGE
         )
     return found
+
+
+def _source(
+    name: str, output: Output, written: Mapping[str, Any], stdout: bytes | None, kept: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    if output.path is not None:
+        return kept
+    return written if output.source == "file" else _printed(name, output, stdout)
 
 
 def _document(document: bytes | None) -> dict[str, Any]:
@@ -125,12 +142,16 @@ def _a(value: Any) -> str:
 
 
 def _absent(name: str, output: Output) -> str:
+    if output.path is not None:
+        return f"the output {name} is the file {OUT}/{output.path}, and the step made none."
     if output.source == "stdout":
         return f"the output {name} is what the step prints, and it printed nothing."
     return f"the output {name} is declared and the step did not write it."
 
 
 def _remedy(name: str, output: Output) -> str:
+    if output.path is not None:
+        return f"Write it to $MUSTER_OUT/{output.path}, or declare the output with required: false."
     if output.source == "stdout":
         return "Print it, or give the output a default."
     return f'Write {{"{name}": ...}} to the file named by $MUSTER_OUTPUT, or give the output a default.'
@@ -138,9 +159,12 @@ def _remedy(name: str, output: Output) -> str:
 
 def _undeclared(name: str, declared: Mapping[str, Output]) -> OutputError:
     if name in declared:
+        elsewhere, instead = "source: stdout", "with source: file"
+        if declared[name].path is not None:
+            elsewhere, instead = "a path", "without a path"
         return OutputError(
-            f"the step wrote the output {name}, which it declares with source: stdout.",
-            remedy="Declare it with source: file, or do not write it to $MUSTER_OUTPUT.",
+            f"the step wrote the output {name}, which it declares with {elsewhere}.",
+            remedy=f"Declare it {instead}, or do not write it to $MUSTER_OUTPUT.",
             output=name,
         )
     suggestion = meant(name, declared)

@@ -17,6 +17,7 @@ from msgspec import UNSET
 
 from muster.model import order as orders
 from muster.model import values
+from muster.model.artifacts import Staging
 from muster.model.commands import AttemptOrder, AttemptResources, AttemptTimeouts
 from muster.model.errors import InvalidArgumentError
 from muster.model.expressions import compile_template, references, templates
@@ -121,19 +122,21 @@ def order(
 
     Raises ExpressionError, ValueMissingError, InvalidTypeError or InvalidArgumentError, naming step and field.
     """
-    step = step_plan.step
+    step, staging = step_plan.step, Staging()
+    inputs = staging.inputs(orders.inputs(step, scope))
     return AttemptOrder(
         execution=execution,
         step=path or step_plan.path,
         attempt=attempt,
         workflow=workflow,
-        container=orders.container(step, scope),
+        container=orders.container(step, scope, staging),
         timeouts=step_plan.timeouts,
         resources=step_plan.resources,
-        inputs=orders.inputs(step, scope),
+        inputs=inputs,
         outputs=step.outputs,
         context=context,
         gives_result=step.gives_result,
+        files=staging.files,
     )
 
 

@@ -38,7 +38,8 @@ class Output(_Part, frozen=True, kw_only=True):
     """One output of a step.
 
     ``source``: ``file`` takes the key of this name from the JSON object at $MUSTER_OUTPUT; ``stdout`` takes what the
-    container printed, without the last line end, read as JSON unless the type is string.
+    container printed, without the last line end, read as JSON unless the type is string. ``path``: the output is the
+    file that stands there below /muster/out when the container has ended well.
     """
 
     type: ValueType = "any"
@@ -46,6 +47,7 @@ class Output(_Part, frozen=True, kw_only=True):
     default: Any | UnsetType = UNSET
     required: bool = True
     source: Literal["file", "stdout"] = "file"
+    path: str | None = None
 
 
 class Backoff(_Part, frozen=True, kw_only=True):

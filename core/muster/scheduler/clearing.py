@@ -149,6 +149,7 @@ class Clearing:
             await self._broker.log.erase(execution, marker.event.data.sequences[-1][1] + 1)
         await fault.point("scheduler.clear.log")
         await self._broker.lines.purge(execution)
+        await self._broker.artifacts.erase(execution)
         await self._broker.commands.forget(execution)
         await self._broker.heartbeats.forget(execution)
         for objects in await self._places():

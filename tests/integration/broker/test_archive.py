@@ -259,7 +259,8 @@ async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
     broker = await site.connect()
     objects: Any = broker.archive.home
     data = bytes(range(256)) * 12_000
-    real, published = objects._publish, 0
+    bucket = objects._bucket
+    real, published = bucket.publish, 0
 
     async def dies(*arguments, **options):
         nonlocal published
@@ -269,10 +270,10 @@ async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
         return await real(*arguments, **options)
 
     await objects.put("before", b"x")
-    objects._publish = dies
+    bucket.publish = dies
     with pytest.raises(RuntimeError):
         await objects.put("large", data)
-    objects._publish = real
+    bucket.publish = real
     assert await objects.get(["large"]) == [None]
     assert await objects.put("large", data)
     assert await objects.get(["large"]) == [data]

@@ -135,7 +135,7 @@ REFUSED: dict[str, tuple[dict[str, Output], bytes | None, bytes | None, type[Mus
         OutputError,
         (
             "the file at $MUSTER_OUTPUT has 1048578 bytes, more than 1048576. "
-            "Write large data to a file of your own, and its place as the output."
+            "Write large data to a file below /muster/out, and declare it as an output with its path."
         ),
     ),
     "printed nothing": (
@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[dict[str, Output], bytes | None, bytes | None, type[Mus
         OutputError,
         (
             "the output text is what the step printed, 1048577 bytes, more than 1048576. "
-            "Write large data to a file of your own, and its place as the output."
+            "Write large data to a file below /muster/out, and declare it as an output with its path."
         ),
     ),
 }

@@ -7,6 +7,7 @@ import asyncio
 from muster.archive.archive import Archive
 from muster.archive.history import History
 from muster.broker.interface import LogReader, Refused
+from muster.broker.memory.artifacts import MemoryArtifacts
 from muster.broker.memory.commands import MemoryCommands
 from muster.broker.memory.heartbeats import MemoryHeartbeats
 from muster.broker.memory.lines import MemoryLogLines
@@ -37,6 +38,7 @@ class MemoryBroker:
         self.commands = MemoryCommands(self._link, self.store.queues)
         self.heartbeats = MemoryHeartbeats(self._link, self.store.beats)
         self.lines = MemoryLogLines(self._link, self.store.written)
+        self.artifacts = MemoryArtifacts(self._link)
 
     @property
     def history(self) -> LogReader:

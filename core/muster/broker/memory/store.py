@@ -70,6 +70,7 @@ class MemoryStore:
         self.beats = Beats()
         self.written = Written()
         self.objects: dict[str, bytes] = {}
+        self.artifacts: dict[tuple[str, str], bytes] = {}
         self.created = datetime.min.replace(tzinfo=UTC)
         self.wipe()
 

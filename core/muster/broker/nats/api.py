@@ -103,15 +103,16 @@ async def following_message(
     connection: Connection, stream: str, subject: str, sequence: int
 ) -> Stored | None:
     """The first message on ``subject`` from ``sequence`` on, as the leader of the stream has it."""
-    return await _stored(connection, stream, {"seq": sequence, "next_by_subj": subject})
+    return await stored(connection, stream, {"seq": sequence, "next_by_subj": subject})
 
 
 async def last(connection: Connection, stream: str, subject: str) -> Stored | None:
     """The newest message on ``subject``, which may hold wildcards, as the leader of the stream has it."""
-    return await _stored(connection, stream, {"last_by_subj": subject})
+    return await stored(connection, stream, {"last_by_subj": subject})
 
 
-async def _stored(connection: Connection, stream: str, body: Mapping[str, Any]) -> Stored | None:
+async def stored(connection: Connection, stream: str, body: Mapping[str, Any]) -> Stored | None:
+    """The message the leader of the stream has for what ``body`` asks."""
     try:
         answer = await call(connection, f"STREAM.MSG.GET.{stream}", body)
     except BrokerError as error:

@@ -11,6 +11,7 @@ from muster.archive.archive import Archive
 from muster.archive.history import History
 from muster.broker.interface import LogReader
 from muster.broker.nats import streams
+from muster.broker.nats.artifacts import NatsArtifacts
 from muster.broker.nats.commands import NatsCommands
 from muster.broker.nats.connection import Connection
 from muster.broker.nats.heartbeats import NatsHeartbeats
@@ -36,6 +37,7 @@ class NatsBroker:
         self.commands = NatsCommands(connection)
         self.heartbeats = NatsHeartbeats(connection)
         self.lines = NatsLogLines(connection)
+        self.artifacts = NatsArtifacts(connection)
 
     @classmethod
     async def connect(cls, settings: Settings, *, name: str) -> Self:

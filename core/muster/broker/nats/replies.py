@@ -11,10 +11,14 @@ from nats.aio.msg import Msg
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. ``status`` is set where the server answered without a body, such as 503."""
+    """What came back. ``status`` is set where the server answered without a body, such as 503.
+
+    ``sequence`` is that of a message that was asked for, where the server says it.
+    """
 
     payload: bytes
     status: str = ""
+    sequence: int = 0
 
 
 Handler = Callable[[Answer | None], None]
@@ -57,5 +61,8 @@ class Replies:
     async def _received(self, msg: Msg) -> None:
         handler = self._handlers.pop(msg.subject[len(self._prefix) :], None)
         if handler is not None:
-            status = msg.headers.get("Status", "") if msg.headers and not msg.data else ""
-            handler(Answer(msg.data, status))
+            headers = msg.headers or {}
+            # A message without a body that was asked for has headers too, and they say where it stands.
+            sequence = headers.get("Nats-Sequence", "")
+            status = "" if msg.data or sequence else headers.get("Status", "")
+            handler(Answer(msg.data, status, int(sequence or 0)))

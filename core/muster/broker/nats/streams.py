@@ -1,4 +1,4 @@
-"""The four streams: how they are made, and whether those that are there will do."""
+"""The four streams and the bucket for files: how they are made, and whether those that are there will do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.broker.nats import api
+from muster.broker.nats import api, artifacts, bucket
 from muster.broker.nats.connection import Connection
 from muster.model import subjects
 from muster.model.errors import BrokerError, BrokerUnsuitableError
@@ -36,7 +36,7 @@ _TUNABLE: Final = ("max_age", "max_bytes", "max_msgs_per_subject", "duplicate_wi
 
 
 def configs(settings: Settings) -> list[dict[str, Any]]:
-    """What each stream is made of."""
+    """What each stream is made of, that of the bucket included."""
     window = int(settings.duplicate_window_s * NANOSECONDS)
     common = {"storage": "file", "num_replicas": settings.replicas, "retention": "limits"}
     events = common | {
@@ -69,7 +69,8 @@ def configs(settings: Settings) -> list[dict[str, Any]]:
         # JetStream does not take a window longer than the age limit.
         "duplicate_window": min(window, max_age),
     }
-    return [events, commands, heartbeats, logs]
+    files = bucket.config(artifacts.BUCKET, artifacts.DESCRIPTION, settings.replicas)
+    return [events, commands, heartbeats, logs, files]
 
 
 async def prepare(connection: Connection) -> None:

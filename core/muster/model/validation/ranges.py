@@ -10,6 +10,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from muster.model.answers import schema_defect
+from muster.model.artifacts import FILE_TYPES, path_defect
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, NameInvalidError
 from muster.model.expressions import OPENING
 from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, SECONDS_MAX
@@ -67,8 +68,7 @@ def check_step(step: Step, path: Path, report: Report) -> None:
         _container(step, step.image, path, report)
     _waits(step, path, report)
     for name, output in step.outputs.items():
-        _value_name("output", name, (*path, "outputs", name), report)
-        _default(f"the output {name}", output, (*path, "outputs", name, "default"), report)
+        _output(name, output, (*path, "outputs", name), report)
     _machine(step, (*path, "machine"), report)
     # What was not written has its default, which is right: most steps of a large workflow say none of these.
     if step.resources != _RESOURCES:
@@ -93,6 +93,29 @@ def _waits(step: Step, path: Path, report: Report) -> None:
     for name in ("for_each", "map"):
         if (loop := getattr(step, name)) is not None:
             at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
+
+
+def _output(name: str, output: Output, path: Path, report: Report) -> None:
+    _value_name("output", name, path, report)
+    _default(f"the output {name}", output, (*path, "default"), report)
+    if output.path is not None:
+        _file(name, output, output.path, path, report)
+
+
+def _file(name: str, output: Output, place: str, path: Path, report: Report) -> None:
+    """An output that is a file."""
+    if wrong := path_defect(place):
+        message = f"the path of the output {name} is {shown(place)}: {wrong}."
+        report.add((*path, "path"), message, "Write where the step puts the file, below /muster/out.")
+    if output.type != "any" and output.type not in FILE_TYPES:
+        message = f"the output {name} is the file {place}, and of the type {output.type}."
+        report.add((*path, "type"), message, "Write type: file, or leave the path out.", InvalidTypeError)
+    if output.source != "file":
+        message = f"the output {name} has a path and is what the step prints."
+        report.add((*path, "source"), message, "Leave one of them out.")
+    if output.default is not UNSET:
+        message = f"the output {name} is a file, and a file has no default."
+        report.add((*path, "default"), message, "Write required: false: without the file it is null.")
 
 
 # ---- names
