@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from muster.model.workflow import (
         Backoff,
         Case,
+        Concurrency,
         ForEach,
         Input,
         MachineSelector,
@@ -67,6 +68,7 @@ __all__ = [
     "Backoff",
     "Case",
     "Client",
+    "Concurrency",
     "ErrorInfo",
     "Event",
     "ExecutionView",
@@ -139,8 +141,8 @@ _HOMES = {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },
     "muster.model.workflow": {
-        "Backoff", "Case", "ForEach", "Input", "MachineSelector", "Map", "Output", "Resources", "Retry", "Step",
-        "Timeouts", "WaitForInput", "Workflow",
+        "Backoff", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Resources", "Retry",
+        "Step", "Timeouts", "WaitForInput", "Workflow",
     },
     "muster.settings": {"Settings"},
 }  # fmt: skip

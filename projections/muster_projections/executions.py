@@ -6,12 +6,14 @@ from typing import Any, Final
 
 from muster.model.catalogue import (
     ExecutionCancelled,
+    ExecutionDeferred,
     ExecutionEnding,
     ExecutionFailed,
     ExecutionQueued,
     ExecutionSucceeded,
     ExecutionWaiting,
 )
+from muster.model.claims import turn
 from muster.model.envelope import Recorded
 from muster.model.lowering import lower
 from muster_projections.projection import (
@@ -50,6 +52,9 @@ TABLE: Final = Table(
         ),
         Column(name="error", type="JSON", doc="The error: what, where, and what to do."),
         Column(name="reason", type="TEXT", doc="Why it waits, ends or was cancelled, where that was said."),
+        Column(
+            name="concurrency_key", type="TEXT", doc="The key of which it holds one while it is under way."
+        ),
         Column(name="labels", type="JSON", doc="The labels it was submitted with."),
         Column(name="metadata", type="JSON", doc="The metadata it was submitted with."),
         Column(name="digest", type="TEXT", doc="The digest of its definition."),
@@ -101,14 +106,21 @@ def _queued(recorded: Recorded) -> list[Change]:
             "rerun_of": data.rerun_of,
             "parent": None if data.parent is None else data.parent.execution,
             "parent_step": None if data.parent is None else data.parent.step,
+            "concurrency_key": None if data.concurrency is None else data.concurrency.key,
             "steps": len(lower(data.workflow).steps),
             "created_at": moment(recorded.event.time),
         },
     )
 
 
+def _deferred(recorded: Recorded) -> list[Change]:
+    data = recorded.event.data
+    assert isinstance(data, ExecutionDeferred)
+    return _touch(recorded, {"reason": turn(data.ahead, data.key)})
+
+
 def _started(recorded: Recorded) -> list[Change]:
-    return _moved(recorded, {"started_at": moment(recorded.event.time)})
+    return _moved(recorded, {"started_at": moment(recorded.event.time), "reason": None})
 
 
 def _waiting(recorded: Recorded) -> list[Change]:
@@ -172,10 +184,11 @@ def _cleared(recorded: Recorded) -> list[Change]:
 
 EXECUTIONS: Final = Projection.of(
     name="executions",
-    version=2,
+    version=3,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,
+        "execution.deferred": _deferred,
         "execution.started": _started,
         "execution.waiting": _waiting,
         "execution.resumed": _resumed,

@@ -26,6 +26,7 @@ class Execution(Row, frozen=True, kw_only=True):
     error_code: str | None
     error: ErrorInfo | None
     reason: str | None
+    concurrency_key: str | None
     labels: dict[str, str]
     metadata: dict[str, Any]
     digest: str | None

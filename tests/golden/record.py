@@ -48,6 +48,7 @@ for _part in (
     "leading",
     "containers",
     "constructs",
+    "sharing",
     "strange",
 ):
     importlib.import_module(f"tests.golden.scenarios.{_part}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
+import msgspec
+
 from muster.build.handling import Common, Text, made
 from muster.model.terms import Term, written
 from muster.model.workflow import (
+    Concurrency,
     Duration,
     Input,
     MachineSelector,
@@ -69,10 +72,12 @@ def workflow(
     on_failure: Literal["drain", "cancel", "continue"] = "drain",
     on_finish: Sequence[Step] = (),
     workflows: Sequence[Workflow] | Mapping[str, Workflow] = (),
+    concurrency: Concurrency | int | None = None,
 ) -> Workflow:
     """A workflow of ``steps``. ``inputs`` as the outputs of ``step``; ``outputs`` may hold terms at any depth.
 
-    ``workflows``: those that steps made by ``call`` run.
+    ``workflows``: those that steps made by ``call`` run. ``concurrency``: a ``Concurrency``, or only how many
+    executions of this workflow may be under way at once.
     """
     return Workflow(
         name=name,
@@ -83,7 +88,15 @@ def workflow(
         on_failure=on_failure,
         on_finish=list(on_finish),
         workflows=dict(workflows) if isinstance(workflows, Mapping) else {one.name: one for one in workflows},
+        concurrency=claims(concurrency),
     )
+
+
+def claims(concurrency: Concurrency | int | None) -> Concurrency | None:
+    """What is claimed of a key, which may be a term, from its short form."""
+    if concurrency is None or isinstance(concurrency, int):
+        return None if concurrency is None else Concurrency(limit=concurrency)
+    return msgspec.structs.replace(concurrency, key=written(concurrency.key))
 
 
 def ports(kind: type[_Port], declared: Mapping[str, _Port | ValueType] | Sequence[str]) -> dict[str, _Port]:

@@ -18,6 +18,8 @@ from muster.client.follower import ExecutionView, StepView
 from muster.client.result import Result, result_of
 from muster.client.timeline import moment
 from muster.client.watch import Watch
+from muster.model.catalogue import ExecutionDeferred
+from muster.model.claims import turn
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
 from muster.model.outline import member
@@ -72,6 +74,8 @@ class Lines:
         if event.kind == "execution.queued":
             self._start = event.time
             self._terminal.say(f"execution {event.execution}")
+        elif isinstance(event.data, ExecutionDeferred):
+            self._write(event, "Waits", turn(event.data.ahead, event.data.key), "")
         elif happened is not None:
             self._write(event, happened.label, happened.detail, happened.machine or "")
         elif step is not None and step.finished:

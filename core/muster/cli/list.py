@@ -20,6 +20,7 @@ from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
 from muster.client.reach import position
 from muster.model import catalogue, subjects
+from muster.model.claims import turn
 from muster.model.envelope import Event, Recorded
 from muster.model.lowering import lower
 from muster.model.names import SCHEDULER
@@ -39,6 +40,7 @@ class Row(msgspec.Struct, kw_only=True):
     steps_ended: int = 0
     created_at: datetime
     ended_at: datetime | None = None
+    reason: str | None = None
 
 
 @command("list", short_help="List executions, newest first.")
@@ -160,6 +162,7 @@ class Listing:
         self.rows.setdefault(event.execution, row)
 
     def _move(self, row: Row, event: Event) -> None:
+        row.reason = _reason(row.reason, event)
         transition = getattr(event.data, "transition", None)
         if isinstance(transition, Transition):
             row.status = transition.after
@@ -171,18 +174,38 @@ class Listing:
             row.steps_ended = len(ended)
 
 
+def _reason(before: str | None, event: Event) -> str | None:
+    """Why the execution waits or ends, after the event."""
+    match event.data:
+        case catalogue.ExecutionDeferred(ahead=ahead, key=key):
+            return turn(ahead, key)
+        case catalogue.ExecutionStarted() | catalogue.ExecutionResumed():
+            return None
+        case catalogue.ExecutionWaiting(reason=reason) | catalogue.ExecutionEnding(reason=reason):
+            return reason or None
+        case catalogue.ExecutionCancelled(reason=reason) if reason:
+            return reason
+    return before
+
+
 ID_MIN: Final = (
     13  # an ellipsis and the last twelve characters, which are what differs in ids made of the time
 )
 GAP: Final = 2
-DROPPED: Final = ("queued", "took", "steps", "workflow")  # in this order, where there is not room for all
+DROPPED: Final = (
+    "why",
+    "queued",
+    "took",
+    "steps",
+    "workflow",
+)  # in this order, where there is not room for all
 
 
 def _print(terminal: Terminal, rows: list[Row]) -> None:
     from rich.text import Text
 
     console = terminal.console()
-    chosen, room = columns(rows, console.width) if terminal.live else (list(_CELLS), None)
+    chosen, room = columns(rows, console.width) if terminal.live else (_told(rows), None)
     table = _table(chosen)
     for row in rows:
         cells = {name: Text(cell(row)) for name, cell in _CELLS.items()}
@@ -209,16 +232,22 @@ _CELLS: Final[dict[str, Callable[[Row], str]]] = {
     "steps": lambda row: f"{row.steps_ended}/{row.steps}",
     "queued": lambda row: clock(row.created_at),
     "took": lambda row: elapsed(row.created_at, row.ended_at),
+    "why": lambda row: (row.reason or "") if row.status not in TERMINAL else "",
 }
+
+
+def _told(rows: list[Row]) -> list[str]:
+    """The columns that say something."""
+    return [name for name, cell in _CELLS.items() if name != "why" or any(map(cell, rows))]
 
 
 def columns(rows: list[Row], width: int) -> tuple[list[str], int]:
     """The columns there is room for and how wide the id may be: it is shortened before a column goes."""
     wide = {name: max(len(name), *(len(cell(row)) for row in rows)) for name, cell in _CELLS.items()}
-    chosen = list(_CELLS)
+    chosen = _told(rows)
     for name in ("", *DROPPED):
         if name:
-            chosen.remove(name)
+            chosen = [each for each in chosen if each != name]
         room = width - sum(wide[each] + GAP for each in chosen if each != "execution") - GAP
         if room >= min(ID_MIN, wide["execution"]):
             break

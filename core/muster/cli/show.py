@@ -80,6 +80,7 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
             for step in view.steps.values()
             if step.child
         ],
+        "concurrency": view.claim,
         "labels": view.labels,
         "metadata": view.metadata,
         "inputs": view.inputs,
@@ -163,6 +164,8 @@ def _summary(view: ExecutionView) -> str:
     ]
     if view.parent is not None:
         rows.append(f"child of {view.parent.execution}, step {view.parent.step}")
+    if view.claim is not None:
+        rows.append(f"concurrency: one of {view.claim.limit} with the key {view.claim.key}")
     if view.reason:
         rows.append(f"reason: {view.reason}")
     if view.ending and not view.ended_at:

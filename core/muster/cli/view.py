@@ -23,6 +23,7 @@ class ExecutionRow(Protocol):
     steps_ended: int
     created_at: Any
     ended_at: Any
+    reason: Any
 
 
 class View(Protocol):

@@ -12,6 +12,7 @@ from muster.cli.asking import question
 from muster.cli.moment import Point
 from muster.cli.terminal import Terminal
 from muster.client.watch import Watch
+from muster.model.claims import turn
 from muster.model.cluster import Machine
 from muster.model.evolve import evolve
 from muster.model.execution import StepState
@@ -70,7 +71,7 @@ async def tell_questions(terminal: Terminal, watch: Watch, shown: Shown) -> None
 
 def abridged(found: dict[str, str], between: str = " waits: ") -> list[str]:
     """A line for each step that waits, and at most so many as a person reads."""
-    lines = [f"{path}{between}{sentence}" for path, sentence in found.items()]
+    lines = [f"{path or 'the execution'}{between}{sentence}" for path, sentence in found.items()]
     more = len(lines) - LINES_MAX
     return lines if more <= 0 else [*lines[:LINES_MAX], f"… and {more} more steps wait"]
 
@@ -78,7 +79,7 @@ def abridged(found: dict[str, str], between: str = " waits: ") -> list[str]:
 async def waiting(broker: Broker, execution: str, point: Point | None = None) -> dict[str, str]:
     """A sentence for each step that is ready and has no machine, by its path: now, or as it was at ``point``.
 
-    It reads the log from its beginning.
+    An execution that waits for its turn has one itself, whose path is empty. It reads the log from its beginning.
     """
     state = State()
     latest = datetime.now(UTC)
@@ -96,6 +97,8 @@ def reasons(state: State, execution: str, now: datetime, *, advise: bool = True)
     known = state.executions.get(execution)
     if known is None:
         return {}
+    if known.claim is not None and state.turns.waits(known.claim.key, execution):
+        return {"": turn(state.turns.before(known.claim.key, execution)[0], known.claim.key)}
     return {
         path: reason(requirement(step.plan), state.machines, step.plan.step.image or "", advise=advise)
         for path, step in known.steps.items()

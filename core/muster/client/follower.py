@@ -21,6 +21,7 @@ import msgspec
 from muster.client.timeline import Moment, moment
 from muster.model import catalogue, outline
 from muster.model.catalogue import Body
+from muster.model.claims import Claim
 from muster.model.decisions import Parent
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
@@ -132,6 +133,7 @@ class ExecutionView:
         self.outputs: dict[str, Any] = {}
         self.error: ErrorInfo | None = None
         self.reason = ""
+        self.claim: Claim | None = None
         self.ending = ""
         self.cleared = False
         self._n: dict[str, int] = {}
@@ -228,6 +230,7 @@ class ExecutionView:
     def _queued(self, data: catalogue.ExecutionQueued) -> None:
         self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
         self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
+        self.claim = data.concurrency
         self._plan = lower(data.workflow)
         for path in self._plan.steps:
             self.steps.setdefault(path, StepView(path=path))

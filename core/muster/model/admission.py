@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model import answers, inputs
+from muster.model import answers, concurrency, inputs
 from muster.model import catalogue as c
 from muster.model.clipping import clipped
 from muster.model.commands import Cancel, Clear, Command, Resume, Submit
@@ -88,13 +88,15 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
         return
     workflow = from_object(command.workflow)
     _check_steps(round_, workflow)
+    accepted = inputs.accept(workflow, command.inputs)
     body = c.ExecutionQueued(
         workflow=workflow,
-        inputs=inputs.accept(workflow, command.inputs),
+        inputs=accepted,
         transition=transition(1, "init", None),
         digest=digest_,
         labels=command.labels,
         metadata=command.metadata,
+        concurrency=concurrency.claimed(round_.state, workflow, accepted, command.execution),
     )
     if (size := len(msgspec.json.encode(body))) > QUEUED_BYTES_MAX:
         raise CommandInvalidError(
@@ -111,11 +113,13 @@ def child_queued(
     check_execution(id_)
     workflow = execution.plan.workflow.workflows[step.plan.step.workflow or ""]
     _check_steps(round_, workflow)
+    parent, accepted = Parent(execution=execution.id, step=step.path), inputs.accept(workflow, given)
     return c.ExecutionQueued(
         workflow=workflow,
-        inputs=inputs.accept(workflow, given),
+        inputs=accepted,
         transition=transition(1, "init", None),
-        parent=Parent(execution=execution.id, step=step.path),
+        parent=parent,
+        concurrency=concurrency.claimed(round_.state, workflow, accepted, id_, parent),
     )
 
 

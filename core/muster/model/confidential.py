@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model.disguise import Disguise, templated
+from muster.model.disguise import CLAIM, Disguise, templated
 from muster.model.envelope import TYPE_PREFIX, Event, decode, encode
 from muster.model.errors import by_code
 from muster.model.facts import AGENT_ENDS
@@ -34,10 +34,11 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
         "execution.queued": "transition rerun_of parent",
+        "execution.deferred": "ahead by",
         "execution.started": "transition",
         "execution.waiting": "transition",
         "execution.resumed": "transition",
-        "execution.ending": "outcome with_parent",
+        "execution.ending": "outcome with_parent replaced_by",
         "execution.succeeded": "transition",
         "execution.failed": "transition",
         "execution.cancelled": "transition",
@@ -80,6 +81,7 @@ _OWN_WORDS: Final = re.compile(
     r"|(?:T|t)he outputs are larger than \d+ bytes\.?"
     r"|[a-z0-9][a-z0-9_-]* did not stop it in time"
     r"|the execution is ending|condition|ending"
+    r"|replaced by [0-9a-zA-Z_-]+"
     rf"|{AGENT_ENDS}"
 )
 _EXHAUSTED: Final = re.compile(r"(all \d+ attempts failed in the \w+ phase; the last one: )(.*)", re.DOTALL)
@@ -140,6 +142,12 @@ class Confidential:
         if not isinstance(value, dict):
             return self.value(value)
         return {name: self.value(part) for name, part in value.items()}
+
+    def claim(self, value: Any) -> Any:
+        """A key that may be made of inputs, and how many may hold it."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        return self._fields(value, CLAIM, {})
 
     def facts(self, value: Any) -> Any:
         """What a machine is: host name and boot id have stand-ins."""
@@ -224,6 +232,8 @@ TREATED: Final[dict[str, Treatment]] = {
     "reason": Confidential.words,
     "result": Confidential.result,
     "schema": Confidential.left_out,
+    "concurrency": Confidential.claim,
+    "key": Confidential.value,
 }
 KINDS: Final = frozenset(STRUCTURE) | {
     "step.resumed", "step.succeeded", "step.failed", "step.cancelled", "machine.draining", "machine.drained",

@@ -21,7 +21,7 @@ import heapq
 from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
-from muster.model import conditions, control, waiting
+from muster.model import concurrency, conditions, control, waiting
 from muster.model import plan as plans
 from muster.model.assignment import assign
 from muster.model.body import Body
@@ -49,8 +49,9 @@ def decide(state: State, now: datetime, into: Round | None = None) -> Round:
     """Decide everything there is to decide at ``now``; ``into`` continues a round that recorded inputs already."""
     round_ = into or Round(state, now)
     _due(round_)
-    while state.touched or state.queue_stirred:
-        while state.touched:
+    while state.touched or state.queue_stirred or state.turns.stirred:
+        while state.touched or state.turns.stirred:
+            concurrency.take_turns(round_)
             for execution, steps in state.taken():
                 _execution(round_, execution, steps)
         if state.queue_stirred:
@@ -94,9 +95,9 @@ def _due(round_: Round) -> None:
 
 
 def _execution(round_: Round, execution: ExecutionState, steps: list[StepState]) -> None:
-    if execution.status == "queued" and (execution.ending is None or execution.runs_at_end):
-        started = changed(execution, "start")
-        round_.write(c.ExecutionStarted(transition=started), execution.queued_id, execution=execution.id)
+    begins = execution.ending is None or execution.runs_at_end
+    if execution.status == "queued" and execution.claim is None and begins:
+        concurrency.started(round_, execution)
     waiting.resume(round_, execution)
     touched = round_.state.touched
     for step in steps:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from muster.model.body import Body, event
+from muster.model.claims import Claim
 from muster.model.errors import ErrorInfo
 from muster.model.policy import Policy
 from muster.model.transitions import Transition
@@ -38,7 +39,10 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
 
 @event("execution.queued", "scheduler", given=True)
 class ExecutionQueued(Body, frozen=True):
-    """A submit was accepted; definition and inputs are recorded in full (defaults filled in)."""
+    """A submit was accepted; definition and inputs are recorded in full (defaults filled in).
+
+    ``concurrency`` is its claim on a key, which it holds from ``execution.started`` to its end.
+    """
 
     workflow: Workflow
     inputs: dict[str, Any]
@@ -48,6 +52,16 @@ class ExecutionQueued(Body, frozen=True):
     metadata: dict[str, Any] = {}
     rerun_of: str | None = None
     parent: Parent | None = None
+    concurrency: Claim | None = None
+
+
+@event("execution.deferred", "scheduler")
+class ExecutionDeferred(Body, frozen=True):
+    """It waits for its turn: ``ahead`` others that claim its key come first. ``by`` are the first of them."""
+
+    key: str
+    ahead: int
+    by: list[str] = []
 
 
 @event("execution.started", "scheduler")
@@ -74,13 +88,17 @@ class ExecutionResumed(Body, frozen=True):
 
 @event("execution.ending", "scheduler")
 class ExecutionEnding(Body, frozen=True):
-    """The outcome is decided; nothing new starts, what is live is let end (or stopped, on cancel)."""
+    """The outcome is decided; nothing new starts, what is live is let end (or stopped, on cancel).
+
+    ``replaced_by`` is the execution that takes its place under their key.
+    """
 
     outcome: Literal["succeeded", "failed", "cancelled"]
     error: ErrorInfo | None = None
     reason: str = ""
     outputs: dict[str, Any] | None = None
     with_parent: bool = False
+    replaced_by: str = ""
 
 
 @event("execution.succeeded", "scheduler")

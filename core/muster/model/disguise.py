@@ -22,6 +22,7 @@ _STEP: Final = frozenset(
 )
 _WORKFLOW: Final = frozenset(("name", "on_failure"))
 _DECLARATION: Final = frozenset(("type", "required", "source"))
+CLAIM: Final = frozenset(("limit", "on_conflict"))
 _LOOP: Final = frozenset(("max_parallel", "on_failure"))
 _BLOCKS: Final = ("then", "else", "chain", "group", "parallel", "on_failure")
 _GIVEN: Final = ("key", "value", "items", "result", "branches", "message")
@@ -88,6 +89,10 @@ class Disguise:
         """What is run for each member."""
         return self._fields(value, _LOOP, _IN_LOOPS)
 
+    def claim(self, value: Any) -> Any:
+        """A key that may be made of inputs, and how many may hold it."""
+        return self._fields(value, CLAIM, {"key": Disguise.templated})
+
     def asked(self, value: Any) -> Any:
         """What is asked of somebody."""
         return self._fields(
@@ -130,6 +135,7 @@ _IN_WORKFLOW: Final[dict[str, Treatment]] = {
     "outputs": Disguise.templated,
     "on_finish": Disguise.steps,
     "workflows": Disguise.workflows,
+    "concurrency": Disguise.claim,
 }
 _IN_LOOPS: Final[dict[str, Treatment]] = {
     "steps": Disguise.steps,

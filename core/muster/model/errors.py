@@ -10,7 +10,7 @@ attempt.
     │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
     ├── what the other predecessors can say
     │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
-    │   RaisedError, RetryAskedError,
+    │   RaisedError, RetryAskedError, ConcurrencyLimitError,
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
@@ -179,6 +179,15 @@ class FunctionLimitError(MusterError):
 
     code = "function_limit"
     remedy = "Raise limits.functions for it, or use it less."
+
+
+class ConcurrencyLimitError(MusterError):
+    """As many as may be are under way with the key {key!r}."""
+
+    code = "concurrency_limit"
+    remedy = (
+        "Wait until one of them has ended, raise concurrency.limit, or let it queue (on_conflict: queue)."
+    )
 
 
 class OutputError(MusterError):

@@ -98,6 +98,7 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
         queued_id=event.id,
         root=Frame(prefix="", block=plan.block, order=()),
         parent=data.parent,
+        claim=data.concurrency,
         seed=event.cause or "",
         number=1,
         transitions=1,
@@ -110,7 +111,13 @@ def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> No
     execution = state.executions.get(event.execution)
     if execution is not None:
         execution.status = data.transition.after
+        if execution.claim is not None:
+            state.turns.take(execution.claim.key, execution.id)
         frames.begin(state, execution, execution.root, event)
+
+
+def _deferred(state: State, event: Event, data: c.ExecutionDeferred, _: int) -> None:
+    state.turns.defer(data.key, event.execution)
 
 
 def _moved(state: State, event: Event, data: c.ExecutionWaiting | c.ExecutionResumed, _: int) -> None:
@@ -127,6 +134,8 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
     execution.ending_due = ending_due(state, execution, event.time)
     execution.handlers_due = event.time + timedelta(seconds=state.policy.handler_timeout_s)
     execution.error, execution.ending_reason, execution.outputs = data.error, data.reason, data.outputs
+    if execution.claim is not None:
+        state.turns.give_up(execution.claim.key, execution.id)
     for path in execution.steps:
         state.touch(execution.id, path)
     state.touch(execution.id, "")
@@ -281,6 +290,7 @@ def _attempt_ended(state: State, event: Event, data: Any, _: int) -> None:
 _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.LeaderElected: _leader_elected,
     c.ExecutionQueued: _queued,
+    c.ExecutionDeferred: _deferred,
     c.ExecutionStarted: _started,
     c.ExecutionWaiting: _moved,
     c.ExecutionResumed: _moved,

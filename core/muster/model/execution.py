@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model.catalogue import AttemptRef
+from muster.model.claims import Claim
 from muster.model.cluster import Attempt
 from muster.model.decisions import Parent
 from muster.model.errors import ErrorInfo
@@ -43,6 +44,7 @@ NEVER_CHANGED: Final = frozenset(
         "variables",
         "answer",
         "context",
+        "claim",
     }
 )
 """Fields that are set anew, and whose values stay as they are: copies share them."""
@@ -198,7 +200,8 @@ class ExecutionState(_Node, kw_only=True):
 
     ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``
     the scheduler's events about this one. ``latest_id`` is the newest outcome of a step, or the ending, where that came
-    later. ``asking`` counts the steps that wait for input, ``moving`` those that go on by themselves.
+    later. ``asking`` counts the steps that wait for input, ``moving`` those that go on by themselves. ``claim`` is what
+    it holds of a key once it has been started.
     """
 
     id: str
@@ -228,11 +231,17 @@ class ExecutionState(_Node, kw_only=True):
     asking: int = 0
     moving: int = 0
     returned: StepState | None = None
+    claim: Claim | None = None
 
     @property
     def terminal(self) -> bool:
         """Whether it has ended."""
         return self.status in TERMINAL
+
+    @property
+    def withdrawn(self) -> bool:
+        """Whether it ends before it had its turn: then nothing of it is run, not even what always is."""
+        return self.status == "queued" and self.claim is not None and self.ending is not None
 
     @property
     def open(self) -> int:
@@ -279,7 +288,7 @@ class ExecutionState(_Node, kw_only=True):
 
     def leaving(self, step: StepState) -> bool:
         """Whether the step must not start any more."""
-        return not step.plan.step.always and self.left(step.frame)
+        return self.withdrawn or (not step.plan.step.always and self.left(step.frame))
 
     def left(self, frame: Frame) -> bool:
         """Whether nothing starts in the frame any more.

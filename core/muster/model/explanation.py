@@ -22,6 +22,13 @@ _FAILURES: Final = {
 }
 
 
+_CONFLICTS: Final = {
+    "queue": "one more waits for its turn",
+    "cancel_running": "for one more the oldest is cancelled",
+    "reject": "one more is refused",
+}
+
+
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step. ``stage`` counts from 1 in its block: those of a stage can run at once. ``what`` is a sentence;
     ``written`` is the key that stands in the file.
@@ -58,6 +65,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     primitives: dict[str, int]
     steps: list[Line]
     failure: str
+    concurrency: str = ""
     on_finish: Section | None = None
     workflows: list[Explanation] = []
 
@@ -76,9 +84,20 @@ def explain(plan: Plan, workflows: list[Explanation] | None = None) -> Explanati
         primitives=_counted(steps, ending),
         steps=steps,
         failure=f"When a step fails, {_FAILURES[workflow.on_failure]}.",
+        concurrency=_concurrency(workflow),
         on_finish=ending,
         workflows=workflows or [],
     )
+
+
+def _concurrency(workflow: Workflow) -> str:
+    """How many at once, and what becomes of one more."""
+    written = workflow.concurrency
+    if written is None:
+        return ""
+    key = workflow.name if written.key is None else written.key
+    many = "execution" if written.limit == 1 else "executions"
+    return f"At most {written.limit} {many} at once with the key {key}: {_CONFLICTS[written.on_conflict]}."
 
 
 def _counted(steps: list[Line], finish: Section | None) -> dict[str, int]:
@@ -167,6 +186,7 @@ def written(found: Explanation) -> list[str]:
     if found.on_finish is not None:
         lines += ["", "At the end, however it ends:", *_written(found.on_finish.steps, "  ")]
     lines += ["", found.failure]
+    lines += [found.concurrency] if found.concurrency else []
     for inner in found.workflows:
         lines += ["", "", *written(inner)]
     return lines

@@ -133,6 +133,8 @@ def finish(state: State, execution: ExecutionState, event: Event) -> None:
     state.touch(execution.id, "")
     if block is None or execution.finish is not None or execution.ending is None or execution.root.open:
         return
+    if execution.withdrawn:
+        return
     execution.finish = Frame(
         prefix=f"{block.name}/",
         block=block,

@@ -32,6 +32,7 @@ from muster.model.envelope import Basis, Event, Recorded, encode
 from muster.model.errors import FixtureInvalidError
 from muster.model.evolve import evolve
 from muster.model.foreign import SharedQueue, hold
+from muster.model.foreign_turns import SharedTurns
 from muster.model.grounds import grounds
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
@@ -78,7 +79,7 @@ def given(event: Event) -> bool:
     """Whether a scheduler's event records what it was asked for or told by beats."""
     data = event.data
     if isinstance(data, c.ExecutionEnding):
-        return data.outcome == "cancelled" and not data.with_parent
+        return data.outcome == "cancelled" and not data.with_parent and not data.replaced_by
     if isinstance(data, c.ExecutionQueued):
         return data.parent is None
     return not isinstance(data, c.Unknown) and data.given
@@ -184,6 +185,7 @@ class Replay:
         self.state = State(policy)
         self._queue = SharedQueue(self.state)
         self.state.queue = self._queue
+        self.state.turns = self._turns = SharedTurns()
         self._folded_to = folded_to
         self._facts: deque[Recorded] = deque()
         self._round: list[Recorded] = []
@@ -241,9 +243,12 @@ class Replay:
         count = self._give(round_, events)
         self._known |= {r.event.execution for r in events if isinstance(r.event.data, c.ExecutionQueued)}
         own = [recorded for recorded in events[count:] if not self._foreign(recorded.event)]
-        self._queue.share(round_, [recorded.event for recorded in events[count:]], self._known)
+        decided = [recorded.event for recorded in events[count:]]
+        self._queue.share(round_, decided, self._known)
+        self._turns.share(decided, self._known, lambda: len(round_.events) - count)
         decide(state, basis.now, round_)
         self._queue.rest()
+        self._turns.rest()
         return Recomputed(
             basis=basis,
             last=events[-1].sequence,
@@ -266,6 +271,7 @@ class Replay:
         event = recorded.event
         if isinstance(event.data, c.ExecutionQueued):
             self._known.add(event.execution)
+        self._turns.hold(event, self._known)
         if self._foreign(event) and isinstance(event.data, c.StepScheduled):
             hold(self.state, event, event.data)
         else:

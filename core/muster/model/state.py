@@ -11,6 +11,7 @@ from muster.model.cluster import Attempt, Machine
 from muster.model.execution import ExecutionState, StepState
 from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
+from muster.model.turns import Turns
 
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
 TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
@@ -38,6 +39,7 @@ class State:
         self.forgotten = False
         self.queue = Queue()
         self.queue_stirred = False
+        self.turns = Turns()
         self.touched: dict[str, set[str]] = {}
         self.timers: list[Timer] = []
         self._armed = 0
@@ -48,6 +50,8 @@ class State:
         self._accepted += 1
         execution.position = self._accepted
         self.executions[execution.id] = execution
+        if execution.claim is not None:
+            self.turns.wait(execution.claim, (0, execution.position, execution.id))
         self.touch(execution.id, "")
 
     def touch(self, execution: str, step: str) -> None:
@@ -73,6 +77,7 @@ class State:
             for execution in self.executions.values()
         }
         self.queue_stirred = True
+        self.turns.stir_all()
         self.timers.clear()
         for execution in self.executions.values():
             self._rearm(execution)
@@ -112,6 +117,8 @@ class State:
     def end(self, execution: ExecutionState) -> None:
         """Let an ended execution go, but for its id."""
         del self.executions[execution.id]
+        if execution.claim is not None:
+            self.turns.leave(execution.claim.key, execution.id)
         self.touched.pop(execution.id, None)
         self.remember(execution.id, execution.digest)
 

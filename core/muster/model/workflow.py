@@ -187,12 +187,25 @@ class Step(_Part, frozen=True, kw_only=True):
         return steps[self.id].outputs
 
 
+class Concurrency(_Part, frozen=True, kw_only=True):
+    """How many with the same ``key`` may be under way at once, in all executions of the cluster.
+
+    ``on_conflict``: one more waits for its turn (queue), or the oldest are cancelled for it (cancel_running), or it is
+    refused (reject).
+    """
+
+    key: str | None = None
+    limit: int = 1
+    on_conflict: Literal["queue", "cancel_running", "reject"] = "queue"
+
+
 class Workflow(_Part, frozen=True, kw_only=True):
     """A definition: inputs, steps, outputs.
 
     ``on_failure``: after a step has failed nothing new is started and what runs is let end (drain), or it is stopped
     (cancel), or whatever does not need the step goes on (continue); the execution fails in each case. ``on_finish``:
     steps that are run at the end, however it ends. ``workflows``: those that ``workflow`` steps run, by name.
+    ``concurrency``: how many executions with the same key, by default the workflow's name, are under way at once.
     """
 
     name: str
@@ -203,6 +216,7 @@ class Workflow(_Part, frozen=True, kw_only=True):
     on_failure: Literal["drain", "cancel", "continue"] = "drain"
     on_finish: list[Step] = []
     workflows: dict[str, Workflow] = {}
+    concurrency: Concurrency | None = None
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -30,6 +30,7 @@ def test_an_accepted_execution_has_a_row(tmp_path):
         "error_code": None,
         "error": None,
         "reason": None,
+        "concurrency_key": None,
         "labels": '{"team":"a"}',
         "metadata": '{"k":[1]}',
         "digest": "d1",

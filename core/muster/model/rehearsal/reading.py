@@ -122,8 +122,8 @@ class _Reading:
                 self._elected(recorded, at)
             case c.ExecutionQueued():
                 self._queued(recorded, event.data, at)
-            case c.ExecutionEnding(outcome="cancelled"):
-                if not self._foreign(event):
+            case c.ExecutionEnding(outcome="cancelled", replaced_by=by):
+                if not self._foreign(event) and by not in self.script.known:
                     self._cue(at, recorded)
                 self._asked(event, at)
             case c.MachineOffline():

@@ -37,10 +37,13 @@ _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
 _FACTS: Final = ("id", "workflow")
 _PYTHON: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
 _ALWAYS: Final = frozenset(("inputs", "steps", "vars", "execution"))
+_BEFORE: Final = frozenset(("inputs", "execution"))
 _WHERE: Final = {
     "item": "There is an item in the steps of for_each and map.",
     "error": "There is an error in the steps of on_failure and on_finish.",
     "machine": "There is a machine in what a container runs: its command, environment and inputs.",
+    "steps": "Nothing has run yet where this is worked out: write it with inputs.",
+    "vars": "Nothing has run yet where this is worked out: write it with inputs.",
 }
 _SET: Final = "Set it in a step: set: {NAME: VALUE}."
 _GIVEN: Final = {"get": ("value",), "log": ("message",), "error": (), "sleep": (), "sleep_until": ()}
@@ -85,6 +88,9 @@ def check(workflow: Workflow, report: Report) -> None:
             _check_step_of(step, path, known, report)
     seen = {step.id: step for _, step in block(workflow.steps, ())}
     _check_all(workflow.outputs, ("outputs",), msgspec.structs.replace(whole, steps=seen), report)
+    if workflow.concurrency is not None:
+        before = msgspec.structs.replace(whole, roots=_BEFORE)
+        _check_all(workflow.concurrency.key, ("concurrency", "key"), before, report)
 
 
 def _returns(workflow: Workflow) -> bool:

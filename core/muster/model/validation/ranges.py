@@ -13,7 +13,7 @@ from muster.model.answers import schema_defect
 from muster.model.artifacts import FILE_TYPES, path_defect
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, NameInvalidError
 from muster.model.expressions import OPENING
-from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, SECONDS_MAX
+from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, EXPRESSION_BYTES_MAX, SECONDS_MAX
 from muster.model.lowering import spliced
 from muster.model.names import check_machine, check_name
 from muster.model.order import split
@@ -23,7 +23,17 @@ from muster.model.transitions import PHASES
 from muster.model.validation import kinds
 from muster.model.validation.tree import members
 from muster.model.values import article, fits, shown, type_name
-from muster.model.workflow import Input, MachineSelector, Output, Resources, Retry, Step, Timeouts, Workflow
+from muster.model.workflow import (
+    Concurrency,
+    Input,
+    MachineSelector,
+    Output,
+    Resources,
+    Retry,
+    Step,
+    Timeouts,
+    Workflow,
+)
 
 _VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
 _MEMORY_MIN: Final = (
@@ -48,6 +58,8 @@ def check(workflow: Workflow, report: Report) -> None:
         _value_name("output", name, ("outputs", name), report)
     if not workflow.steps:
         report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
+    if workflow.concurrency is not None:
+        _concurrency(workflow.concurrency, ("concurrency",), report)
     for path, step in members(workflow):
         check_step(step, path, report)
 
@@ -116,6 +128,13 @@ def _file(name: str, output: Output, place: str, path: Path, report: Report) -> 
     if output.default is not UNSET:
         message = f"the output {name} is a file, and a file has no default."
         report.add((*path, "default"), message, "Write required: false: without the file it is null.")
+
+
+def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
+    at_least(1, written.limit, (*path, "limit"), report)
+    if written.key is not None and not 0 < len(written.key.strip()) <= EXPRESSION_BYTES_MAX:
+        remedy = "Write a name, or remove the line: then the name of the workflow is the key."
+        report.add((*path, "key"), "the key is empty, or too long.", remedy)
 
 
 # ---- names
