@@ -113,7 +113,8 @@ def child_queued(
     check_execution(id_)
     workflow = execution.plan.workflow.workflows[step.plan.step.workflow or ""]
     _check_steps(round_, workflow)
-    parent, accepted = Parent(execution=execution.id, step=step.path), inputs.accept(workflow, given)
+    parent = Parent(execution=execution.id, step=step.path)
+    accepted = inputs.accept(workflow, given, exact=False)
     return c.ExecutionQueued(
         workflow=workflow,
         inputs=accepted,

@@ -72,10 +72,18 @@ class Disguise:
     def declarations(self, value: dict[str, Any]) -> dict[str, Any]:
         """Inputs or outputs as they are declared."""
         return {
-            name: self._fields(part, _DECLARATION, {})
+            name: self._fields(part, _DECLARATION, _IN_PORTS)
             | ({"default": part["default"]} if f"inputs.{name}" in self._kept and "default" in part else {})
             for name, part in value.items()
         }
+
+    def items(self, value: Any) -> Any:
+        """What the members of an array are: a type, or another port."""
+        return self._fields(value, _DECLARATION, _IN_PORTS) if isinstance(value, dict) else value
+
+    def properties(self, value: dict[str, Any]) -> dict[str, Any]:
+        """The ports in a port."""
+        return {name: self.items(part) for name, part in value.items()}
 
     def steps(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The steps of a block."""
@@ -137,6 +145,7 @@ _IN_WORKFLOW: Final[dict[str, Treatment]] = {
     "workflows": Disguise.workflows,
     "concurrency": Disguise.claim,
 }
+_IN_PORTS: Final[dict[str, Treatment]] = {"items": Disguise.items, "properties": Disguise.properties}
 _IN_LOOPS: Final[dict[str, Treatment]] = {
     "steps": Disguise.steps,
     **dict.fromkeys(("in", "over", "initial", "reduce"), Disguise.templated),
@@ -146,6 +155,7 @@ _IN_STEPS: Final[dict[str, Treatment]] = {
     "entrypoint": Disguise.entrypoint,
     "working_dir": Disguise.shaped,
     "user": Disguise.shaped,
+    "accepts": Disguise.declarations,
     "outputs": Disguise.declarations,
     "switch": Disguise.cases,
     "for_each": Disguise.loop,
@@ -167,18 +177,29 @@ def names(workflow: dict[str, Any]) -> Iterator[str]:
     """The names in a definition, which stay wherever they are found: expressions look things up by them."""
     yield from _GIVEN
     yield str(workflow.get("name", ""))
-    yield from workflow.get("inputs", {})
+    yield from _ports(workflow.get("inputs", {}))
     yield from workflow.get("outputs", {})
     written = [text for _, text in templates(workflow)]
     for step in _steps([*workflow.get("steps", []), *workflow.get("on_finish", [])]):
         yield step.get("id", "")
-        for field in ("inputs", "outputs", "environment", "set"):
+        for field in ("inputs", "environment", "set"):
             yield from step.get(field) or {}
+        for field in ("accepts", "outputs"):
+            yield from _ports(step.get(field) or {})
         written += _conditions(step)
     yield from _looked_up(written)
     for name, inner in workflow.get("workflows", {}).items():
         yield name
         yield from names(inner)
+
+
+def _ports(declared: dict[str, Any]) -> Iterator[str]:
+    """The names of ports and of what is in them: values are checked by them."""
+    for name, port in declared.items():
+        yield name
+        while isinstance(port, dict):
+            yield from _ports(port.get("properties") or {})
+            port = port.get("items")
 
 
 def _steps(block: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec import UNSET
 
-from muster.model import values
-from muster.model.errors import InputMissingError, InvalidArgumentError, InvalidTypeError
+from muster.model import ports, values
+from muster.model.errors import InputMissingError, InvalidArgumentError
 from muster.model.limits import VALUES_BYTES_MAX
+from muster.model.names import meant
 from muster.model.workflow import Input, Workflow
 
-_CANDIDATES_MAX: Final = 500  # comparing takes some 10 microseconds for each
 
-
-NAME_SEARCHED_MAX: Final = 100  # characters; looking for what is like a name of megabytes would take seconds
-
-
-def accept(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs an execution runs with, in the order in which they are declared.
+def accept(workflow: Workflow, given: Mapping[str, Any], *, exact: bool = True) -> dict[str, Any]:
+    """The inputs an execution runs with, in the order in which they are declared. ``exact`` as in ``ports.fitted``:
+    it is not where other ports gave the values.
 
     Raises InputMissingError, InvalidTypeError, or InvalidArgumentError for what is not declared, is no JSON or is too
     large.
@@ -28,7 +24,9 @@ def accept(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
     for name in given:
         if name not in workflow.inputs:
             raise _unknown(workflow, name)
-    accepted = {name: _value(name, declared, given) for name, declared in workflow.inputs.items()}
+    accepted = {
+        name: _value(name, declared, given, exact=exact) for name, declared in workflow.inputs.items()
+    }
     if (total := values.size(accepted)) > VALUES_BYTES_MAX:
         raise InvalidArgumentError(
             f"the inputs are {total} bytes as JSON, more than {VALUES_BYTES_MAX}.",
@@ -37,28 +35,17 @@ def accept(workflow: Workflow, given: Mapping[str, Any]) -> dict[str, Any]:
     return accepted
 
 
-def _value(name: str, declared: Input, given: Mapping[str, Any]) -> Any:
+def _value(name: str, declared: Input, given: Mapping[str, Any], *, exact: bool) -> Any:
     if name not in given:
         if declared.default is not UNSET:
-            return declared.default
+            return ports.fitted(declared.default, declared, f"the default of the input {name}", input=name)
         if declared.required:
             raise InputMissingError(input=name)
         return None
     value = given[name]
     if reason := values.defect(value):
         raise InvalidArgumentError(f"the input {name} cannot travel as JSON: {reason}.", input=name)
-    if value is None and not declared.required:
-        return None
-    if not values.fits(value, declared.type):
-        found = values.type_name(value)
-        raise InvalidTypeError(
-            f"the input {name} must be {values.article(declared.type)}, not {values.article(found)}: "
-            f"{values.shown(value)}.",
-            input=name,
-            expected=declared.type,
-            found=found,
-        )
-    return value
+    return ports.fitted(value, declared, f"the input {name}", exact=exact, input=name)
 
 
 def _unknown(workflow: Workflow, name: str) -> InvalidArgumentError:
@@ -68,11 +55,3 @@ def _unknown(workflow: Workflow, name: str) -> InvalidArgumentError:
     return InvalidArgumentError(
         f"the workflow {workflow.name} has no input {name}.", remedy=remedy, input=name
     )
-
-
-def meant(name: Any, known: Iterable[str]) -> str:
-    """The question that ends most searches for a mistake, or the empty string."""
-    text = str(name)[:NAME_SEARCHED_MAX]
-    candidates = sorted(known, key=lambda one: abs(len(one) - len(text)))[:_CANDIDATES_MAX]
-    close = get_close_matches(text, candidates, n=1)
-    return f"Did you mean {close[0]}?" if close else ""

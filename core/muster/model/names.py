@@ -1,15 +1,19 @@
-"""Names and paths: what may be called what, refused before anything is sent."""
+"""Names and paths: what may be called what, refused before anything is sent; and which one was meant."""
 
 from __future__ import annotations
 
 import re
-from typing import Final
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any, Final
 
 from muster.model.errors import NameInvalidError
 
 SCHEDULER: Final = "scheduler"
 NO_EXECUTION: Final = "-"
 PATH_LENGTH_MAX: Final = 200  # characters; a path is one token of a NATS subject and of a container label
+NAME_SEARCHED_MAX: Final = 100  # characters; looking for what is like a name of megabytes would take seconds
+_CANDIDATES_MAX: Final = 500  # comparing takes some 10 microseconds for each
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _PATH_PART = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -44,3 +48,11 @@ def check_execution(execution: str) -> str:
     if not _EXECUTION.match(execution):
         raise NameInvalidError(what="execution id", name=execution)
     return execution
+
+
+def meant(name: Any, known: Iterable[str]) -> str:
+    """The question that ends most searches for a mistake, or the empty string."""
+    text = str(name)[:NAME_SEARCHED_MAX]
+    candidates = sorted(known, key=lambda one: abs(len(one) - len(text)))[:_CANDIDATES_MAX]
+    close = get_close_matches(text, candidates, n=1)
+    return f"Did you mean {close[0]}?" if close else ""

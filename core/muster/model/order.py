@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, Final
 
-from muster.model import values
+from msgspec import UNSET
+
+from muster.model import ports, values
 from muster.model.artifacts import Staging
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, MusterError
 from muster.model.expressions import Written, render
 from muster.model.limits import ARGUMENT_BYTES_MAX, ARGUMENTS_BYTES_MAX, VALUES_BYTES_MAX
-from muster.model.workflow import ContainerSpec, Step
+from muster.model.workflow import ContainerSpec, Input, Step
 
 SHELL: Final = ("/bin/sh", "-c")
 _LARGE: Final = "Pass it under inputs instead: the container reads them from the JSON file $MUSTER_INPUT."
@@ -35,8 +37,9 @@ def container(step: Step, scope: Mapping[str, Any], files: Staging) -> Container
 
 
 def inputs(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """What the step finds in the file $MUSTER_INPUT."""
+    """What the step finds in the file $MUSTER_INPUT: as it accepts them, with the defaults of what is not given."""
     found = {name: _field(step, f"inputs.{name}", value, scope) for name, value in step.inputs.items()}
+    found |= {name: _accepted(step, name, port, found) for name, port in step.accepts.items()}
     if (total := values.size(found)) > VALUES_BYTES_MAX:
         raise InvalidArgumentError(
             f"step {step.id}, inputs: {total} bytes as JSON, more than {VALUES_BYTES_MAX}.",
@@ -44,6 +47,14 @@ def inputs(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
             step=step.id,
         )
     return found
+
+
+def _accepted(step: Step, name: str, port: Input, found: Mapping[str, Any]) -> Any:
+    otherwise = None if port.default is UNSET else port.default
+    given = found.get(name, otherwise)
+    return ports.fitted(
+        given, port, f"step {step.id}, inputs.{name}", ": it", exact=False, step=step.id, input=name
+    )
 
 
 def placed(

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from muster.model import values
+from muster.model import ports, values
 from muster.model.artifacts import OUT, Artifact
-from muster.model.errors import InvalidTypeError, OutputError, ValueMissingError
-from muster.model.inputs import meant
+from muster.model.errors import OutputError, ValueMissingError
 from muster.model.limits import VALUES_BYTES_MAX
+from muster.model.names import meant
 from muster.model.workflow import Output
 
 _LARGE = "Write large data to a file below /muster/out, and declare it as an output with its path."
@@ -120,21 +120,11 @@ def _json(raw: bytes) -> tuple[Any, str]:
 def _value(name: str, output: Output, found: Mapping[str, Any]) -> Any:
     if name not in found:
         if output.default is not UNSET:
-            return output.default
+            return ports.fitted(output.default, output, f"the default of the output {name}", output=name)
         if output.required:
             raise ValueMissingError(_absent(name, output), remedy=_remedy(name, output), output=name)
         return None
-    value = found[name]
-    if value is None and not output.required:
-        return None
-    if not values.fits(value, output.type):
-        raise InvalidTypeError(
-            f"the output {name} must be {values.article(output.type)}, not {_a(value)}: {values.shown(value)}.",
-            output=name,
-            expected=output.type,
-            found=values.type_name(value),
-        )
-    return value
+    return ports.fitted(found[name], output, f"the output {name}", output=name)
 
 
 def _a(value: Any) -> str:

@@ -18,8 +18,8 @@ import msgspec
 
 from muster.model import values
 from muster.model.errors import OutputError
-from muster.model.inputs import meant
 from muster.model.limits import ATTEMPTS_MAX, SECONDS_MAX
+from muster.model.names import meant
 from muster.model.quantities import seconds
 
 KEY: Final = "$result"

@@ -1,4 +1,4 @@
-"""JSON values: what type one has, whether it fits a declared type, how large it is."""
+"""JSON values: what type one has, whether it can travel, how large it is."""
 
 from __future__ import annotations
 
@@ -28,12 +28,6 @@ def type_name(value: Any) -> str:
     if value is None:
         return "null"
     return _TYPES.get(type(value), type(value).__name__)
-
-
-def fits(value: Any, declared: ValueType) -> bool:
-    """Whether ``value`` is of the declared type. An integer is a number; a boolean is not; ``any`` takes all."""
-    found = type_name(value)
-    return declared in ("any", found) or (declared == "number" and found == "integer")
 
 
 def article(declared: str) -> str:

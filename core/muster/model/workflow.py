@@ -8,14 +8,17 @@ evaluates it.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from muster.model.terms import Term, steps
 
-ValueType = Literal["any", "string", "integer", "number", "boolean", "array", "object"]
+ValueType = Literal[
+    "any", "string", "integer", "number", "boolean", "array", "object", "file", "image", "audio", "video", "pdf", "csv",
+]  # fmt: skip
+VALUE_TYPES: Final = get_args(ValueType)
 Duration = str | int | float
 Size = str | int
 Condition = str | bool | list[str | bool]
@@ -25,16 +28,25 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Unknown keys are refused by validation, not here: a log written by a newer release must still be read."""
 
 
-class Input(_Part, frozen=True, kw_only=True):
-    """One input of a workflow. Without a default it is required, unless ``required`` is false (then it is null)."""
+class Port(_Part, frozen=True, kw_only=True):
+    """What a value is: its ``type``; ``items``, what each member of an array is; ``properties``, those of an object.
+
+    Without a default it is required, unless ``required`` is false (then it is null where it is not given).
+    """
 
     type: ValueType = "any"
     description: str = ""
     default: Any | UnsetType = UNSET
     required: bool = True
+    items: ValueType | Port | None = None
+    properties: dict[str, Port] = {}
 
 
-class Output(_Part, frozen=True, kw_only=True):
+class Input(Port, frozen=True, kw_only=True):
+    """One input of a workflow or of a step. Without a default it is required, unless ``required`` is false."""
+
+
+class Output(Port, frozen=True, kw_only=True):
     """One output of a step.
 
     ``source``: ``file`` takes the key of this name from the JSON object at $MUSTER_OUTPUT; ``stdout`` takes what the
@@ -42,10 +54,6 @@ class Output(_Part, frozen=True, kw_only=True):
     file that stands there below /muster/out when the container has ended well.
     """
 
-    type: ValueType = "any"
-    description: str = ""
-    default: Any | UnsetType = UNSET
-    required: bool = True
     source: Literal["file", "stdout"] = "file"
     path: str | None = None
 
@@ -135,7 +143,8 @@ class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
     ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
-    $MUSTER_OUTPUT though it declares no outputs. ``if``: all must hold, or the step is skipped. ``always``: it runs
+    $MUSTER_OUTPUT though it declares no outputs. ``accepts``: what its ``inputs`` must be, by name. ``if``:
+    all must hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
     this one has failed.
     """
@@ -173,6 +182,7 @@ class Step(_Part, frozen=True, kw_only=True):
     pull_policy: Literal["missing", "always", "never"] = "missing"
     stop_grace_period: Duration = "10s"
     inputs: dict[str, Any] = {}
+    accepts: dict[str, Input] = {}
     outputs: dict[str, Output] = {}
     gives_result: bool = False
     needs: list[str] = []

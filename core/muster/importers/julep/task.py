@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET
@@ -11,9 +11,9 @@ from msgspec import UNSET
 from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug
 from muster.importers.julep.steps import Chain
 from muster.model.expressions import compile_template, references, templates
-from muster.model.workflow import Input, Step, ValueType, Workflow
+from muster.model.workflow import VALUE_TYPES, Input, Step, Workflow
 
-_TYPES: Final = frozenset(get_args(ValueType))
+_TYPES: Final = frozenset(VALUE_TYPES)
 _OF_A_TASK: Final = ("name", "description", "input_schema", "tools", "main", "title", "type")
 _PROMPTS: Final = (
     "An image that answers prompts: it finds prompt and settings in $MUSTER_INPUT and writes {result: answer} to "

@@ -17,9 +17,8 @@ import msgspec
 from muster.model.document import Document, parse
 from muster.model.errors import InvalidArgumentError, NameInvalidError, WorkflowInvalidError
 from muster.model.facts import MachineFacts
-from muster.model.inputs import meant
 from muster.model.limits import ATTEMPTS_MAX
-from muster.model.names import check_machine
+from muster.model.names import check_machine, meant
 from muster.model.policy import Policy
 from muster.model.problems import Path, Problem, Report
 from muster.model.quantities import seconds, size_bytes

@@ -18,9 +18,10 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model import catalogue as c
+from muster.model.artifacts import ALGORITHM, Artifact
 from muster.model.body import AttemptRef, Body
 from muster.model.rehearsal.script import Course, Script
-from muster.model.workflow import Output
+from muster.model.workflow import Port
 
 Assume = Literal["repeat", "succeed"]
 AFTER_CUT_S: Final = (
@@ -28,8 +29,13 @@ AFTER_CUT_S: Final = (
 )
 STOP_S: Final = 0.1  # how long an attempt takes to stop where no stop is recorded
 LATEST: Final = 1 << 62  # behind everything recorded
+_EMPTY: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the hash of no content
+_MEDIA: Final = {
+    "file": "", "image": "image/png", "audio": "audio/wav", "video": "video/mp4", "pdf": "application/pdf",
+    "csv": "text/csv",
+}  # fmt: skip
 _STAND_INS: Final[dict[str, Any]] = {
-    "string": "", "integer": 0, "number": 0.0, "boolean": False, "array": [], "object": {}, "any": None,
+    "string": "", "integer": 0, "number": 0.0, "boolean": False, "array": [], "any": None,
 }  # fmt: skip
 
 
@@ -153,8 +159,15 @@ def _source(well: list[Course], alike: list[Course]) -> str:
     return "the median of its attempts" if alike else "as none of its attempts ended in the record"
 
 
-def _stand_in(output: Output) -> Any:
-    return _STAND_INS[output.type] if output.default is UNSET else output.default
+def _stand_in(port: Port) -> Any:
+    """An empty value that fits the port."""
+    if port.default is not UNSET or not port.required:
+        return None if port.default is UNSET else port.default
+    if port.type == "object":
+        return {name: _stand_in(inner) for name, inner in port.properties.items()}
+    if port.type in _MEDIA:
+        return Artifact(address=ALGORITHM + _EMPTY, size=0, media_type=_MEDIA[port.type], execution="").value()
+    return _STAND_INS[port.type]
 
 
 def _at(begin: datetime, seconds: float) -> datetime:

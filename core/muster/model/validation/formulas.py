@@ -21,8 +21,8 @@ from muster.model.errors import (
 )
 from muster.model.evaluation import evaluate, program
 from muster.model.expressions import ROOTS, Expression, Reference, compile_template, templates
-from muster.model.inputs import meant
 from muster.model.lowering import spliced
+from muster.model.names import meant
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
 from muster.model.validation.tree import block, members, scopes

@@ -28,7 +28,7 @@ CONTAINER: Final = (
         "read_only",
         "pull_policy",
     ),
-    *("stop_grace_period", "outputs", "gives_result", "retry", "timeouts", "machine", "resources"),
+    *("stop_grace_period", "accepts", "outputs", "gives_result", "retry", "timeouts", "machine", "resources"),
 )
 _FIELDS: Final = {field.encode_name: field for field in msgspec.structs.fields(Step)}
 

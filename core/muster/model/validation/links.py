@@ -8,8 +8,8 @@ from typing import Final
 
 from muster.model.errors import DuplicateStepError, ExpressionError, SourceNodeMissingError
 from muster.model.expressions import compile_template, references, templates
-from muster.model.inputs import meant
 from muster.model.lowering import branches, conditions, entries, spliced
+from muster.model.names import meant
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
 from muster.model.validation.tree import Scope, members, scopes

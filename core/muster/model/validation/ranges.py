@@ -7,11 +7,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from msgspec import UNSET
-
 from muster.model.answers import schema_defect
-from muster.model.artifacts import FILE_TYPES, path_defect
-from muster.model.errors import InvalidArgumentError, InvalidTypeError, NameInvalidError
+from muster.model.errors import InvalidArgumentError, NameInvalidError
 from muster.model.expressions import OPENING
 from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, EXPRESSION_BYTES_MAX, SECONDS_MAX
 from muster.model.lowering import spliced
@@ -20,42 +17,26 @@ from muster.model.order import split
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
 from muster.model.transitions import PHASES
-from muster.model.validation import kinds
+from muster.model.validation import declarations, kinds
+from muster.model.validation.declarations import PLAIN, value_name
 from muster.model.validation.tree import members
-from muster.model.values import article, fits, shown, type_name
-from muster.model.workflow import (
-    Concurrency,
-    Input,
-    MachineSelector,
-    Output,
-    Resources,
-    Retry,
-    Step,
-    Timeouts,
-    Workflow,
-)
+from muster.model.values import shown
+from muster.model.workflow import Concurrency, MachineSelector, Resources, Retry, Step, Timeouts, Workflow
 
-_VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
 _MEMORY_MIN: Final = (
     6 * 2**20
 )  # what Docker takes at least; a smaller number was surely meant in another unit
 _RESOURCES: Final = Resources()
 _RETRY: Final = Retry()
 _TIMEOUTS: Final = Timeouts()
-_PLAIN: Final = (
-    "Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user and "
-    "inputs of a step, and in outputs of the workflow."
-)
 
 
 def check(workflow: Workflow, report: Report) -> None:
     """Report what is out of range anywhere in the workflow."""
     _name("workflow", workflow.name, ("name",), report)
-    for name, declared in workflow.inputs.items():
-        _value_name("input", name, ("inputs", name), report)
-        _default(f"the input {name}", declared, ("inputs", name, "default"), report)
+    declarations.check("input", workflow.inputs, ("inputs",), report)
     for name in workflow.outputs:
-        _value_name("output", name, ("outputs", name), report)
+        value_name("output", name, ("outputs", name), report)
     if not workflow.steps:
         report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
     if workflow.concurrency is not None:
@@ -75,12 +56,12 @@ def check_step(step: Step, path: Path, report: Report) -> None:
         if case.name is not None:
             _name("branch", case.name, (*path, "switch", at, "name"), report)
     for name in step.set or ():
-        _value_name("variable", name, (*path, "set", name), report)
+        value_name("variable", name, (*path, "set", name), report)
     if step.image is not None:
         _container(step, step.image, path, report)
     _waits(step, path, report)
-    for name, output in step.outputs.items():
-        _output(name, output, (*path, "outputs", name), report)
+    declarations.check("input", step.accepts, (*path, "accepts"), report)
+    declarations.check("output", step.outputs, (*path, "outputs"), report)
     _machine(step, (*path, "machine"), report)
     # What was not written has its default, which is right: most steps of a large workflow say none of these.
     if step.resources != _RESOURCES:
@@ -107,29 +88,6 @@ def _waits(step: Step, path: Path, report: Report) -> None:
             at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
 
 
-def _output(name: str, output: Output, path: Path, report: Report) -> None:
-    _value_name("output", name, path, report)
-    _default(f"the output {name}", output, (*path, "default"), report)
-    if output.path is not None:
-        _file(name, output, output.path, path, report)
-
-
-def _file(name: str, output: Output, place: str, path: Path, report: Report) -> None:
-    """An output that is a file."""
-    if wrong := path_defect(place):
-        message = f"the path of the output {name} is {shown(place)}: {wrong}."
-        report.add((*path, "path"), message, "Write where the step puts the file, below /muster/out.")
-    if output.type != "any" and output.type not in FILE_TYPES:
-        message = f"the output {name} is the file {place}, and of the type {output.type}."
-        report.add((*path, "type"), message, "Write type: file, or leave the path out.", InvalidTypeError)
-    if output.source != "file":
-        message = f"the output {name} has a path and is what the step prints."
-        report.add((*path, "source"), message, "Leave one of them out.")
-    if output.default is not UNSET:
-        message = f"the output {name} is a file, and a file has no default."
-        report.add((*path, "default"), message, "Write required: false: without the file it is null.")
-
-
 def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
     at_least(1, written.limit, (*path, "limit"), report)
     if written.key is not None and not 0 < len(written.key.strip()) <= EXPRESSION_BYTES_MAX:
@@ -142,12 +100,6 @@ def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
 
 def _name(what: str, name: str, path: Path, report: Report) -> None:
     _guarded(lambda: check_name(what, name), path, report)
-
-
-def _value_name(what: str, name: str, path: Path, report: Report) -> None:
-    if not _VALUE_NAME.match(name):
-        remedy = "Use 1 to 63 of a-z, A-Z, 0-9, _ and -, beginning with a letter or _."
-        report.add(path, f"the {what} {name!r} is not a legal name.", remedy, NameInvalidError)
 
 
 def _guarded(call: Callable[[], object], path: Path, report: Report) -> None:
@@ -165,12 +117,12 @@ def _machine(step: Step, path: Path, report: Report) -> None:
     name = selector.name
     place = (*path, "name") if isinstance(step.machine, MachineSelector) else path
     if name is not None and OPENING in name:
-        report.add(place, "a machine's name cannot be an expression.", _PLAIN)
+        report.add(place, "a machine's name cannot be an expression.", PLAIN)
     elif name is not None:
         _guarded(lambda: check_machine(name), place, report)
     for key, value in selector.labels.items():
         if OPENING in value:
-            report.add((*path, "labels", key), "a label cannot be an expression.", _PLAIN)
+            report.add((*path, "labels", key), "a label cannot be an expression.", PLAIN)
 
 
 # ---- the container
@@ -214,23 +166,6 @@ def _arguments(step: Step, path: Path, report: Report) -> None:
             message = f"{place[-1]} is longer than the {ARGUMENT_BYTES_MAX} bytes Linux takes."
             remedy = "Pass it under inputs instead: the container reads them from the file $MUSTER_INPUT."
             report.add((*path, *place), message, remedy, InvalidArgumentError)
-
-
-# ---- values
-
-
-def _default(what: str, declared: Input | Output, path: Path, report: Report) -> None:
-    value = declared.default
-    if value is UNSET or (value is None and not declared.required):
-        return
-    if not fits(value, declared.type):
-        message = (
-            f"the default of {what} must be {article(declared.type)}, "
-            f"not {article(type_name(value))}: {shown(value)}."
-        )
-        report.add(path, message, "Correct the default or the type.", InvalidTypeError)
-    elif isinstance(value, str) and OPENING in value:
-        report.add(path, f"the default of {what} cannot be an expression.", _PLAIN)
 
 
 # ---- numbers

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import inspect
 
-from muster.model.inputs import meant
+from muster.model.names import meant
 from muster.model.problems import Path, Report
 from muster.model.values import article, shown, text, type_name
 from muster.model.workflow import Workflow
@@ -78,6 +78,7 @@ _SIMPLE: Final[tuple[tuple[type[inspect.Type], str, tuple[str, ...], Any], ...]]
     (inspect.ListType, "list", ("array",), []),
     (inspect.DictType, "mapping", ("object",), {}),
     (inspect.StructType, "mapping", ("object",), {}),
+    (inspect.LiteralType, "word", ("string",), ""),
 )
 _SPOKEN: Final = {"array": "list", "object": "mapping"}
 _TAKES: Final = {type_: takes for type_, _, takes, _ in _SIMPLE}

@@ -13,7 +13,7 @@ from muster.model import values
 from muster.model.conditions import formula
 from muster.model.errors import ExpressionError, InputMissingError, InvalidArgumentError, InvalidTypeError
 from muster.model.expressions import OPENING, compile_template, templates
-from muster.model.inputs import meant
+from muster.model.names import meant
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
 from muster.model.validation.formulas import conditions
