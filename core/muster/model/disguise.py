@@ -197,9 +197,10 @@ def _ports(declared: dict[str, Any]) -> Iterator[str]:
     """The names of ports and of what is in them: values are checked by them."""
     for name, port in declared.items():
         yield name
-        while isinstance(port, dict):
-            yield from _ports(port.get("properties") or {})
-            port = port.get("items")
+        inside = port
+        while isinstance(inside, dict):
+            yield from _ports(inside.get("properties") or {})
+            inside = inside.get("items")
 
 
 def _steps(block: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

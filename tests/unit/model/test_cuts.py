@@ -26,7 +26,12 @@ INNER = {
     "name": "inner",
     "inputs": {"x": {}},
     "steps": [
-        {"chain": [{"id": "nap", "sleep": "1s"}, run("work", inputs={"x": "${{ inputs.x }}"})]},
+        {
+            "chain": [
+                {"id": "nap", "sleep": "1s"},
+                run("work", inputs={"x": "${{ inputs.x }}"}, accepts={"x": {}, "y": {"default": 1}}),
+            ]
+        },
         {"id": "ask", "wait_for_input": {"prompt": "go on?"}},
     ],
     "on_finish": [{"id": "tell", "log": "inner is done"}],

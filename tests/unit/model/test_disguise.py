@@ -93,3 +93,23 @@ def test_no_secret_is_left_in_control_steps():
     assert b"S3cret" not in text(found.records)
     assert found.remarks == []
     assert replay(found.records).differences == []
+
+
+def test_values_of_ports_are_checked_again_in_a_redacted_record():
+    """Names of properties stay, and with them what the values have to be; defaults and words do not."""
+    person = {"name": {"type": "string", "description": secret(0)}, "city": {"default": secret(1)}}
+    people = {"type": "array", "items": {"type": "object", "properties": person}}
+    play = Play()
+    elected(play, "s1")
+    play.submit(
+        {
+            "name": "ports",
+            "inputs": {"people": {**people, "default": [{"name": secret(2)}]}},
+            "steps": [{"id": "say", "log": "${{ inputs.people[0].city }}"}],
+        }
+    )
+    found = redact(play.log, KEY)
+    assert b"S3cret" not in text(found.records)
+    assert b"city" in text(found.records)
+    assert found.remarks == []
+    assert replay(found.records).differences == []
