@@ -1,6 +1,7 @@
 """The pages of docs/ that say what the code says: written from it, and checked against it by a test.
 
-python -m muster.documentation        write docs/{cli,errors,events,limits,states}.md and docs/workflow.schema.json
+python -m muster.documentation        write docs/{cli,errors,events,limits,states}.md, docs/workflow.schema.json
+                                      and docs/compatibility.md, which is made from docs/compatibility/
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any, Final
 import click
 import msgspec
 
+from muster import compatibility
 from muster.model import catalogue, errors, transitions
 from muster.model.policy import Policy
 from muster.model.schema import schema
@@ -33,10 +35,11 @@ _GROUPS: Final = (
 )
 
 
-def pages() -> dict[str, str]:
-    """Every generated page by its file name."""
+def pages(folder: Path) -> dict[str, str]:
+    """Every generated page by its file name; ``folder`` holds the list of what the predecessors could do."""
     makers: dict[str, Callable[[], Iterator[str]]] = {
         "cli.md": command_line,
+        "compatibility.md": lambda: compatibility.page(compatibility.systems(folder)),
         "errors.md": error_table,
         "events.md": event_table,
         "limits.md": limits,
@@ -54,7 +57,7 @@ def workflow_schema() -> str:
 def write(folder: Path) -> list[str]:
     """Write the pages that changed; their names."""
     changed = []
-    for name, text in pages().items():
+    for name, text in pages(folder).items():
         path = folder / name
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from muster import documentation
 from muster.model import catalogue, errors, transitions
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-PAGES = documentation.pages()
+PAGES = documentation.pages(DOCS)
 
 
 @pytest.mark.parametrize("name", PAGES)
