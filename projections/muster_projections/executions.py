@@ -73,7 +73,7 @@ TABLE: Final = Table(
         Column(name="updated_at", type="TEXT", doc="The time of the last decision about it or its steps."),
         Column(name="sequence", type="INTEGER", doc="The place in the log of that decision."),
     ),
-    indexes=(("created_at",), ("status", "created_at"), ("workflow", "created_at")),
+    indexes=(("created_at",), ("status", "created_at"), ("workflow", "created_at"), ("rerun_of",)),
 )
 
 
@@ -184,7 +184,7 @@ def _cleared(recorded: Recorded) -> list[Change]:
 
 EXECUTIONS: Final = Projection.of(
     name="executions",
-    version=3,
+    version=4,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

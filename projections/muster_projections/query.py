@@ -138,6 +138,11 @@ class View:
             raise ExecutionAmbiguousError(f"More than one execution begins with {name}: {some}.", prefix=name)
         return str(ids[0])
 
+    def reruns(self, execution: str) -> list[str]:
+        """The executions that are reruns of this one, in the order in which they were queued."""
+        sql = "SELECT id FROM executions WHERE rerun_of = ? ORDER BY created_at, id"
+        return [id_ for (id_,) in self._connection.execute(sql, (execution,))]
+
     def transitions(self, execution: str) -> list[rows.Transition]:
         """Every change of its status, in order."""
         sql = "SELECT * FROM transitions WHERE execution = ? ORDER BY number"

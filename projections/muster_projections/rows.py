@@ -93,6 +93,9 @@ class Step(Row, frozen=True, kw_only=True):
     branch: str | None
     items: int | None
     child: str | None
+    source_execution: str | None
+    source_attempt: int | None
+    source_at: datetime | None
     due_at: datetime | None
     retries: dict[str, Any] | None
     sequence: int

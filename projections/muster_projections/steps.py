@@ -15,6 +15,7 @@ from muster.model.catalogue import (
     StepSucceeded,
     StepWaiting,
 )
+from muster.model.decisions import Source
 from muster.model.envelope import Recorded
 from muster.model.lowering import lower
 from muster.model.outline import member
@@ -64,13 +65,20 @@ TABLE: Final = Table(
             name="reason",
             type="TEXT",
             doc="Why it waits (input, timer, check_later, retry), was skipped (condition, upstream, ending, asked) "
-            "or was cancelled.",
+            "or was cancelled; reused where its outputs were taken over.",
         ),
         Column(name="message", type="TEXT", doc="What its container said about that."),
         Column(name="prompt", type="TEXT", doc="What it asks, or asked, of whoever gives it its input."),
         Column(name="branch", type="TEXT", doc="The branch that was chosen, if it chooses."),
         Column(name="items", type="INTEGER", doc="How many items it goes through, if it is a loop."),
         Column(name="child", type="TEXT", doc="The execution it runs, if it runs another workflow."),
+        Column(
+            name="source_execution",
+            type="TEXT",
+            doc="The execution in which its outcome was made, where it was not made here.",
+        ),
+        Column(name="source_attempt", type="INTEGER", doc="The attempt there."),
+        Column(name="source_at", type="TEXT", doc="When."),
         Column(name="due_at", type="TEXT", doc="When the wait ends by itself."),
         Column(
             name="retries",
@@ -180,6 +188,7 @@ def _succeeded(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepSucceeded)
     columns: dict[str, Value] = {"outputs": text(data.outputs), "error_code": None, "error": None}
+    columns |= _source(data.source)
     return _ended(recorded, "succeeded", data.reason, columns)
 
 
@@ -192,7 +201,19 @@ def _failed(recorded: Recorded) -> list[Change]:
 def _skipped(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepSkipped)
-    return _ended(recorded, "skipped", data.reason, {"message": data.message or None})
+    columns: dict[str, Value] = {"message": data.message or None}
+    return _ended(recorded, "skipped", data.reason, columns | _source(data.source))
+
+
+def _source(source: Source | None) -> dict[str, Value]:
+    """Where the outcome was made, where that was not here."""
+    if source is None:
+        return {}
+    return {
+        "source_execution": source.execution,
+        "source_attempt": source.attempt,
+        "source_at": None if source.at is None else moment(source.at),
+    }
 
 
 def _cancelled(recorded: Recorded) -> list[Change]:
@@ -203,7 +224,7 @@ def _cancelled(recorded: Recorded) -> list[Change]:
 
 STEPS: Final = Projection.of(
     name="steps",
-    version=2,
+    version=3,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

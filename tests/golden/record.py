@@ -49,6 +49,7 @@ for _part in (
     "containers",
     "constructs",
     "sharing",
+    "again",
     "strange",
 ):
     importlib.import_module(f"tests.golden.scenarios.{_part}")

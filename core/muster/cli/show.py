@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from muster.broker.interface import Broker
 from muster.cli.asking import questions
 from muster.cli.following import error_lines
 from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.overview import crowded, overview
 from muster.cli.terminal import Terminal, command, execute
+from muster.cli.view import current_view
 from muster.cli.waiting import abridged, waiting
 from muster.cli.words import STATUS_STYLE, clock, doing, duration, elapsed, first_line, offset, value
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
-from muster.client.reach import folded
+from muster.client.reach import folded, position
 from muster.client.timeline import Moment
 
 if TYPE_CHECKING:
@@ -39,26 +42,25 @@ def show(terminal: Terminal, execution: str, at: At | None) -> None:
       muster show 0198f2c4-… --json | jq .steps
     """
 
-    async def fold() -> tuple[ExecutionView, dict[str, str], Point | None]:
+    async def fold() -> tuple[ExecutionView, dict[str, str], Point | None, list[str]]:
         async with Client(settings=terminal.settings) as client:
             broker = client.broker
             point = None if at is None else await locate(broker, at)
             view = await folded(broker, execution, point.sequence if point else None)
+            reruns = await _reruns(terminal, broker, view) if point is None else []
             if view.finished:
-                return view, {}, point
-            return (
-                view,
-                questions(view, advise=point is None) | await waiting(broker, execution, point),
-                point,
-            )
+                return view, {}, point, reruns
+            why = questions(view, advise=point is None) | await waiting(broker, execution, point)
+            return view, why, point, reruns
 
-    view, why, point = execute(fold())
+    view, why, point, reruns = execute(fold())
     if terminal.json:
-        terminal.emit(as_object(view) | {"waiting": why} | ({} if point is None else {"at": point}))
+        told = {"waiting": why, "reruns": reruns}
+        terminal.emit(as_object(view) | told | ({} if point is None else {"at": point}))
         return
     if point is not None:
         terminal.say(as_shown(point))
-    _print(terminal, view, why)
+    _print(terminal, view, why, reruns)
 
 
 def as_object(view: ExecutionView) -> dict[str, Any]:
@@ -74,6 +76,7 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
         "ending": view.ending or None,
         "reason": view.reason or None,
         "rerun_of": view.rerun_of,
+        "reused": [*view.reused],
         "parent": view.parent,
         "children": [
             {"step": step.path, "execution": step.child, "status": step.status}
@@ -94,7 +97,20 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
     }
 
 
-def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str]) -> None:
+async def _reruns(terminal: Terminal, broker: Broker, view: ExecutionView) -> list[str]:
+    """The executions that are reruns of this one, as far as the view of the projections knows."""
+    if not view.finished:
+        return []
+    found = await current_view(terminal.settings.view_path, (await position(broker)).last)
+    if found is None:
+        return []
+    try:
+        return await asyncio.to_thread(found.reruns, view.id)
+    finally:
+        found.close()
+
+
+def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns: list[str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -109,7 +125,7 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str]) -> None
             made.add_column(column)
         return made
 
-    console.print(_summary(view))
+    console.print(_summary(view, reruns))
     for title, values in (("Inputs", view.inputs), ("Variables", view.variables), ("Outputs", view.outputs)):
         if values:
             console.print(Text(f"\n{title}", style="bold"))
@@ -153,7 +169,7 @@ def _more(console: Console, count: int, what: str) -> None:
         console.print(f"… and {count} more {what} of loops; --json shows all", style="dim")
 
 
-def _summary(view: ExecutionView) -> str:
+def _summary(view: ExecutionView, reruns: list[str]) -> str:
     finished, total = view.progress
     took = elapsed(view.queued_at, view.ended_at)
     name = view.workflow.name if view.workflow else ""
@@ -162,6 +178,11 @@ def _summary(view: ExecutionView) -> str:
         f"[bold]{name}[/bold]  [{style}]{view.status}[/]  {finished}/{total} steps  {view.id}",
         f"queued {clock(view.queued_at)}{', took ' + took if took else ''}",
     ]
+    if view.rerun_of is not None:
+        taken = f", {len(view.reused)} outcomes taken over" if view.reused else ""
+        rows.append(f"rerun of {view.rerun_of}{taken}")
+    if reruns:
+        rows.append(f"rerun as {', '.join(reruns)}")
     if view.parent is not None:
         rows.append(f"child of {view.parent.execution}, step {view.parent.step}")
     if view.claim is not None:

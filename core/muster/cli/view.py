@@ -40,6 +40,10 @@ class View(Protocol):
         """The newest executions first."""
         ...
 
+    def reruns(self, execution: str) -> list[str]:
+        """The executions that are reruns of this one, in the order in which they were queued."""
+        ...
+
     def close(self) -> None:
         """Close the file."""
         ...

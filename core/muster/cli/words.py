@@ -61,7 +61,8 @@ def doing(step: StepView, now: datetime | None = None) -> str:
     if step.status == "failed" and step.error is not None:
         return f"failed: {step.error.name}"
     if step.status == "skipped":
-        why = ": ".join(part for part in (step.reason, step.message) if part)
+        where = f"from {step.source.execution}" if step.source is not None else ""
+        why = ": ".join(part for part in (step.reason, step.message, where) if part)
         return f"skipped ({why})" if why else "skipped"
     if step.status == "waiting":
         said = first_line(step.prompt or step.message)
@@ -69,6 +70,8 @@ def doing(step: StepView, now: datetime | None = None) -> str:
     if step.phase is not None and not step.finished:
         phase = _PHASES.get(step.phase, step.phase)
         return f"{phase} (cached)" if step.phase == "pull" and step.cached else phase
+    if step.source is not None:
+        return f"{step.status} ({step.reason} from {step.source.execution})"
     return step.status + (f": {inside}" if (inside := _inside(step)) else "")
 
 

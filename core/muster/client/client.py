@@ -17,6 +17,7 @@ from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.lines import read_lines
 from muster.client.patience import NO_SCHEDULER, erased, within
 from muster.client.reach import check_start, folded, position
+from muster.client.repetition import Repetition, check_ended, given
 from muster.client.result import Result, result_of
 from muster.client.submission import Submission
 from muster.client.watch import Listener, Watch
@@ -160,8 +161,13 @@ class Client:
             workflow = await asyncio.to_thread(workflow_of, workflow)
         named = uuid7() if execution is None else execution
         submission = Submission.of(workflow, inputs, named, labels, metadata)
-        # An id that was chosen by the caller may have been submitted before.
-        watch = Watch(self.broker.history, submission.execution, self._floor if execution is None else 1)
+        return await self._accepted(submission, listener, fresh=execution is None)
+
+    async def _accepted(
+        self, submission: Submission | Repetition, listener: Listener | None, *, fresh: bool
+    ) -> Watch:
+        """The watch that saw it accepted. ``fresh``: nobody can have used its id before."""
+        watch = Watch(self.broker.history, submission.execution, self._floor if fresh else 1)
         watch.keep()
         await watch.__aenter__()
         try:
@@ -173,6 +179,49 @@ class Client:
             raise
         watch.attach(listener)  # only now: what stood under the id before may be another's
         return watch
+
+    async def rerun(
+        self,
+        execution: str,
+        *,
+        from_step: str | None = None,
+        only_failed: bool = False,
+        inputs: Mapping[str, Any] | None = None,
+        rerun_as: str | None = None,
+    ) -> str:
+        """Run an ended execution again, and return the id of the new one once it is accepted.
+
+        As a whole, where ``inputs`` replace those of the same name; or from a step on, or only what failed: then what
+        the others gave is taken over. Raises ExecutionNotEndedError while it goes on, ExecutionNotFoundError for one
+        that is unknown or was cleared, SourceNodeMissingError for a step that it does not have. ``rerun_as`` is the
+        id of the new one: the same call with it is safe, where the outcome of a call is not known.
+        """
+        launched = self.relaunch(
+            execution, from_step=from_step, only_failed=only_failed, inputs=inputs, rerun_as=rerun_as
+        )
+        async with await launched as watch:
+            return watch.view.id
+
+    async def relaunch(
+        self,
+        execution: str,
+        *,
+        from_step: str | None = None,
+        only_failed: bool = False,
+        inputs: Mapping[str, Any] | None = None,
+        rerun_as: str | None = None,
+        listener: Listener | None = None,
+    ) -> Watch:
+        """As rerun, for programs that draw the execution as it goes; see launch."""
+        check_ended(await self.state(execution))
+        repetition = Repetition(
+            execution=uuid7() if rerun_as is None else check_execution(rerun_as),
+            of=execution,
+            from_step=from_step,
+            only_failed=only_failed,
+            inputs=given(inputs),
+        )
+        return await self._accepted(repetition, listener, fresh=rerun_as is None)
 
     # ---- ending
 

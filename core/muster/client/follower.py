@@ -22,7 +22,7 @@ from muster.client.timeline import Moment, moment
 from muster.model import catalogue, outline
 from muster.model.catalogue import Body
 from muster.model.claims import Claim
-from muster.model.decisions import Parent
+from muster.model.decisions import Parent, Reused, Source
 from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
 from muster.model.lowering import lower
@@ -76,7 +76,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     or cancelled, ``message`` what the container said about it, or what a
     ``log`` step said. ``prompt``, ``schema`` and ``token`` are of a step that
     waits, or waited, for input, ``resumed_by`` is the command that brought it. ``branch`` is the block that was chosen,
-    ``child`` the execution that it runs.
+    ``child`` the execution that it runs, ``source`` where its outputs were made, where that was in another execution.
     """
 
     path: str
@@ -101,6 +101,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     branch: str | None = None
     child: str | None = None
     items: Items | None = None
+    source: Source | None = None
 
     @property
     def finished(self) -> bool:
@@ -125,6 +126,8 @@ class ExecutionView:
         self.labels: dict[str, str] = {}
         self.metadata: dict[str, Any] = {}
         self.rerun_of: str | None = None
+        self.reused: dict[str, Reused] = {}
+        self.too_large: list[str] = []
         self.parent: Parent | None = None
         self.variables: dict[str, Any] = {}
         self.transitions: list[TransitionView] = []
@@ -231,6 +234,7 @@ class ExecutionView:
         self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
         self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
         self.claim = data.concurrency
+        self.reused, self.too_large = data.reused, data.too_large
         self._plan = lower(data.workflow)
         for path in self._plan.steps:
             self.steps.setdefault(path, StepView(path=path))
@@ -348,11 +352,12 @@ def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
                 "phase": None, "progress": None,
             }  # fmt: skip
         case catalogue.StepSucceeded() as data:
-            return _ended("succeeded", event, outputs=data.outputs, reason=data.reason, error=None)
+            made = {"outputs": data.outputs, "source": data.source}
+            return _ended("succeeded", event, reason=data.reason, error=None, **made)
         case catalogue.StepFailed() as data:
             return _ended("failed", event, error=data.error)
         case catalogue.StepSkipped() as data:
-            return _ended("skipped", event, reason=data.reason, message=data.message)
+            return _ended("skipped", event, reason=data.reason, message=data.message, source=data.source)
         case catalogue.StepCancelled() as data:
             return _ended("cancelled", event, reason=data.reason)
     return _attempt_changes(step, event)

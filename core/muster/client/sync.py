@@ -116,6 +116,22 @@ class SyncClient:
         """See Client.resume."""
         return self._call(self._client.resume(execution, input, step=step, token=token))
 
+    def rerun(
+        self,
+        execution: str,
+        *,
+        from_step: str | None = None,
+        only_failed: bool = False,
+        inputs: Mapping[str, Any] | None = None,
+        rerun_as: str | None = None,
+    ) -> str:
+        """See Client.rerun."""
+        return self._call(
+            self._client.rerun(
+                execution, from_step=from_step, only_failed=only_failed, inputs=inputs, rerun_as=rerun_as
+            )
+        )
+
     def clear(self, execution: str) -> None:
         """See Client.clear."""
         self._call(self._client.clear(execution))

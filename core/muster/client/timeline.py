@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from muster.model import catalogue
+from muster.model.decisions import Source
 from muster.model.envelope import Event
 from muster.model.names import SCHEDULER
 
@@ -58,6 +59,8 @@ def label(event: Event) -> str:
         return f"{data.label} (cached)"
     if isinstance(data, catalogue.StepStarted):
         return _begun(data)
+    if isinstance(data, catalogue.StepSucceeded | catalogue.StepSkipped) and data.source is not None:
+        return "Taken Over"
     if isinstance(data, catalogue.StepWaiting):
         return _WAITS.get(data.reason, "Waiting")
     return data.label or _OUTCOMES.get(event.kind, "")
@@ -83,6 +86,11 @@ def detail(event: Event) -> str:
             return function
         case catalogue.AttemptFailed(error=error) | catalogue.StepRetrying(error=error):
             return f"{error.name}: {error.message}"
+        case (
+            catalogue.StepSucceeded(source=Source() as source)
+            | catalogue.StepSkipped(source=Source() as source)
+        ):
+            return f"from {source.execution}"
         case catalogue.StepSkipped(reason=reason, message=message) if message:
             return f"{reason}: {message}"
         case catalogue.StepSkipped(reason=reason) | catalogue.StepCancelled(reason=reason):

@@ -16,7 +16,7 @@ import msgspec
 from muster.model import answers, concurrency, inputs
 from muster.model import catalogue as c
 from muster.model.clipping import clipped
-from muster.model.commands import Cancel, Clear, Command, Resume, Submit
+from muster.model.commands import Cancel, Clear, Command, Rerun, Resume, Submit
 from muster.model.decisions import Parent
 from muster.model.errors import (
     CommandInvalidError,
@@ -28,18 +28,17 @@ from muster.model.errors import (
     StepLimitError,
 )
 from muster.model.execution import ExecutionState, StepState
-from muster.model.limits import DEFINITION_BYTES_MAX, VALUES_BYTES_MAX
+from muster.model.limits import QUEUED_BYTES_MAX
 from muster.model.names import NO_EXECUTION, check_execution
+from muster.model.rerun import admit_rerun
 from muster.model.round import Round
 from muster.model.state import CLEARED
+from muster.model.takeover import Past
 from muster.model.transitions import transition
 from muster.model.validation import from_object
 from muster.model.workflow import Workflow
 
 COMMAND_ID_MAX: Final = 128  # characters; it stands in the events it causes
-QUEUED_BYTES_MAX: Final = (
-    DEFINITION_BYTES_MAX + 2 * VALUES_BYTES_MAX
-)  # what is accepted must fit the broker's 8 MB
 
 
 def digest(submit: Submit) -> str:
@@ -49,11 +48,17 @@ def digest(submit: Submit) -> str:
 
 
 def admit(
-    round_: Round, verb: str, command: Command, known: str | None, erased: c.ExecutionCleared | None = None
+    round_: Round,
+    verb: str,
+    command: Command,
+    known: str | None,
+    erased: c.ExecutionCleared | None = None,
+    past: Past | None = None,
 ) -> None:
     """Record what the command causes, or that it is refused and why.
 
-    ``erased`` is what a clear will erase, which the caller looked up.
+    ``erased`` is what a clear will erase, ``past`` what the log says of the execution that a rerun is of: the caller
+    looked them up.
     """
     execution = getattr(command, "execution", NO_EXECUTION)
     try:
@@ -65,6 +70,8 @@ def admit(
             _cancel(round_, command, _known(round_, check_execution(execution), known))
         elif isinstance(command, Resume):
             _resume(round_, command, _known(round_, check_execution(execution), known))
+        elif isinstance(command, Rerun):
+            admit_rerun(round_, command, _known(round_, check_execution(execution), known), past)
         elif isinstance(command, Clear):
             _clear(round_, command, _known(round_, check_execution(execution), known), erased)
         else:

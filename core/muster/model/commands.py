@@ -53,6 +53,19 @@ class Clear(Command, frozen=True, kw_only=True):
     execution: str
 
 
+class Rerun(Command, frozen=True, kw_only=True):
+    """Run the ended execution ``of`` again, as a new one: as a whole, ``from_step`` on, or ``only_failed``.
+
+    ``inputs`` replace those of the same name; they are for a whole rerun.
+    """
+
+    execution: str
+    of: str
+    from_step: str | None = None
+    only_failed: bool = False
+    inputs: dict[str, Any] = {}
+
+
 class Archive(Command, frozen=True, kw_only=True):
     """Move now what ended longer ago than ``older_than_s`` seconds; by default than the scheduler's own limit."""
 
@@ -124,6 +137,7 @@ VERBS: Final[dict[str, type[Command]]] = {
     "submit": Submit,
     "cancel": Cancel,
     "resume": Resume,
+    "rerun": Rerun,
     "clear": Clear,
     "archive": Archive,
     "start": Start,

@@ -10,7 +10,7 @@ know, be it a kind, a field or an attribute, counts as a value.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from muster.model.envelope import TYPE_PREFIX, Event, decode, encode
 from muster.model.errors import by_code
 from muster.model.facts import AGENT_ENDS
 from muster.model.pseudonyms import Pseudonyms
+from muster.model.reuse import digest
 
 Treatment = Callable[["Confidential", Any], Any]
 
@@ -33,7 +34,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(fields.split())
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
-        "execution.queued": "transition rerun_of parent",
+        "execution.queued": "transition rerun_of parent too_large",
         "execution.deferred": "ahead by",
         "execution.started": "transition",
         "execution.waiting": "transition",
@@ -48,7 +49,8 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "step.started": "machine transition branch child",
         "step.waiting": "reason due_at token",
         "step.retrying": "budget used due_at",
-        "step.skipped": "reason",
+        "step.succeeded": "source",
+        "step.skipped": "reason source",
         "attempt.superseded": "machine reason",
         "command.refused": "command verb",
         "machine.offline": "evidence",
@@ -67,6 +69,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
 }
 """The fields of each kind that stay. Of those not named here see ``TREATED``; of all others every leaf is a value."""
 
+_REUSED: Final = frozenset(("skipped", "execution", "attempt", "at"))
 _FACTS: Final = frozenset(
     ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
 )
@@ -82,17 +85,26 @@ _OWN_WORDS: Final = re.compile(
     r"|[a-z0-9][a-z0-9_-]* did not stop it in time"
     r"|the execution is ending|condition|ending"
     r"|replaced by [0-9a-zA-Z_-]+"
-    rf"|{AGENT_ENDS}"
+    rf"|reused|{AGENT_ENDS}"
 )
 _EXHAUSTED: Final = re.compile(r"(all \d+ attempts failed in the \w+ phase; the last one: )(.*)", re.DOTALL)
 
 
 class Confidential:
-    """Puts stand-ins into events. ``kept`` are inputs and outputs that stay: ``inputs.N``, ``steps.S.outputs.N``."""
+    """Puts stand-ins into events. ``kept`` are inputs and outputs that stay: ``inputs.N``, ``steps.S.outputs.N``.
 
-    def __init__(self, stand_ins: Pseudonyms, kept: Iterable[str] = ()) -> None:
+    ``lists`` are what loops went over, by digest: what a rerun takes over of members hangs on it.
+    """
+
+    def __init__(
+        self,
+        stand_ins: Pseudonyms,
+        kept: Iterable[str] = (),
+        lists: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
         self.stand_ins = stand_ins
         self._kept = frozenset(kept)
+        self._lists = lists or {}
         self._step: str | None = None
 
     def event(self, event: Event) -> Event:
@@ -167,6 +179,29 @@ class Confidential:
         """The outputs of a step, or of the execution."""
         return self._named(value, f"steps.{self._step}.outputs." if self._step else "outputs.")
 
+    def reused(self, value: Any) -> Any:
+        """What a rerun takes over, by the paths of the steps."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {path: self._taken_over(path, part) for path, part in value.items()}
+
+    def _taken_over(self, path: str, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return self.value(value)
+        found = self._fields(value, _REUSED, {})
+        if "outputs" in found:
+            found["outputs"] = self._named(value["outputs"], f"steps.{path}.outputs.")
+        return found
+
+    def loops(self, value: Any) -> Any:
+        """The digests of what loops went over: those of the lists as they are now, where they are known."""
+        if not isinstance(value, dict):
+            return self.value(value)
+        return {path: self._list(part) for path, part in value.items()}
+
+    def _list(self, known: Any) -> Any:
+        return digest(self.value(self._lists[known])) if known in self._lists else self.digest(known)
+
     def _named(self, value: Any, prefix: str) -> Any:
         if not isinstance(value, dict):
             return self.value(value)
@@ -224,6 +259,8 @@ TREATED: Final[dict[str, Treatment]] = {
     "workflow": Confidential.workflow,
     "inputs": Confidential.inputs,
     "outputs": Confidential.outputs,
+    "reused": Confidential.reused,
+    "loops": Confidential.loops,
     "labels": Confidential.labels,
     "error": Confidential.error,
     "image": Confidential.image,
@@ -236,7 +273,7 @@ TREATED: Final[dict[str, Treatment]] = {
     "key": Confidential.value,
 }
 KINDS: Final = frozenset(STRUCTURE) | {
-    "step.resumed", "step.succeeded", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
+    "step.resumed", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
     "machine.removed", "machine.disconnected", "attempt.accepted", "attempt.started", "image.pulling",
     "container.starting",
 }  # fmt: skip

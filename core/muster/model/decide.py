@@ -39,6 +39,7 @@ from muster.model.execution import ExecutionState, StepState
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.results import Result
 from muster.model.retry import Again, Final, after_asking, after_failure, after_loss
+from muster.model.reuse import taken_over
 from muster.model.round import Round
 from muster.model.state import State, accept_due, enqueue
 from muster.model.values import size
@@ -195,6 +196,9 @@ def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
     cause = step.ready_id or execution.queued_id
     if step.barred:
         write(round_, execution, step, c.StepSkipped(reason="upstream"), cause)
+        return
+    if (known := taken_over(execution, step)) is not None:
+        write(round_, execution, step, known, cause)
         return
     if not step.admitted:
         try:

@@ -37,11 +37,37 @@ class Parent(msgspec.Struct, frozen=True, kw_only=True):
     step: str
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where and when an outcome was made that another execution has as well. Control steps have no attempt."""
+
+    execution: str
+    step: str
+    attempt: int | None = None
+    at: datetime | None = None
+
+
+class Reused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The outcome of a step that a rerun takes over: it succeeded, or ``skipped``: it had asked to be.
+
+    ``execution`` is where it was made, where that is not the one that is run again.
+    """
+
+    outputs: dict[str, Any] = {}
+    skipped: bool = False
+    message: str = ""
+    execution: str = ""
+    attempt: int | None = None
+    at: datetime | None = None
+
+
 @event("execution.queued", "scheduler", given=True)
 class ExecutionQueued(Body, frozen=True):
     """A submit was accepted; definition and inputs are recorded in full (defaults filled in).
 
     ``concurrency`` is its claim on a key, which it holds from ``execution.started`` to its end.
+    ``rerun_of`` is the execution that is run again, ``reused`` what is taken over from it, by the paths of the steps.
+    ``loops`` has the digests of the lists that its loops went over: what is taken over of a member holds for the same
+    list only. ``too_large`` are steps that are run again because what they gave did not fit.
     """
 
     workflow: Workflow
@@ -51,6 +77,9 @@ class ExecutionQueued(Body, frozen=True):
     labels: dict[str, str] = {}
     metadata: dict[str, Any] = {}
     rerun_of: str | None = None
+    reused: dict[str, Reused] = {}
+    loops: dict[str, str] = {}
+    too_large: list[str] = []
     parent: Parent | None = None
     concurrency: Claim | None = None
 
@@ -197,10 +226,14 @@ class StepRetrying(Body, frozen=True):
 
 @event("step.succeeded", "scheduler")
 class StepSucceeded(Body, frozen=True):
-    """The step has its outputs. ``reason`` says why where no attempt produced them."""
+    """The step has its outputs. ``reason`` says why where no attempt produced them.
+
+    ``reused``: a rerun took them over. ``source`` says where they were made.
+    """
 
     outputs: dict[str, Any] = {}
     reason: str = ""
+    source: Source | None = None
 
 
 @event("step.failed", "scheduler")
@@ -214,11 +247,13 @@ class StepFailed(Body, frozen=True):
 class StepSkipped(Body, frozen=True):
     """The step was not run; ``reason`` is ``condition``, ``upstream`` (what it needs did not end well) or ``ending``.
 
-    Where it was run and said so itself, ``reason`` is ``asked``, and ``message`` is what it said.
+    Where it was run and said so itself, ``reason`` is ``asked``, and ``message`` is what it said. ``source`` says
+    where, if that was in an execution that this one is a rerun of.
     """
 
     reason: str
     message: str = ""
+    source: Source | None = None
 
 
 @event("step.cancelled", "scheduler")

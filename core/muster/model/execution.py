@@ -19,7 +19,7 @@ from msgspec import UNSET
 from muster.model.catalogue import AttemptRef
 from muster.model.claims import Claim
 from muster.model.cluster import Attempt
-from muster.model.decisions import Parent
+from muster.model.decisions import Parent, Reused
 from muster.model.errors import ErrorInfo
 from muster.model.expressions import Scope
 from muster.model.limits import EXPRESSION_COST_MAX, EXPRESSION_COST_SHARE_MIN, STEPS_COST_MAX
@@ -45,6 +45,8 @@ NEVER_CHANGED: Final = frozenset(
         "answer",
         "context",
         "claim",
+        "reused",
+        "loops",
     }
 )
 """Fields that are set anew, and whose values stay as they are: copies share them."""
@@ -125,6 +127,7 @@ class Members(_Node, kw_only=True):
     failed: dict[int, ErrorInfo] = {}
     begun: int = 0
     running: int = 0
+    digest: str = ""
 
 
 class StepState(_Node, kw_only=True):
@@ -201,7 +204,8 @@ class ExecutionState(_Node, kw_only=True):
     ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``
     the scheduler's events about this one. ``latest_id`` is the newest outcome of a step, or the ending, where that came
     later. ``asking`` counts the steps that wait for input, ``moving`` those that go on by themselves. ``claim`` is what
-    it holds of a key once it has been started.
+    it holds of a key once it has been started. ``reused`` and ``loops`` are what a rerun takes
+    over (``muster.model.reuse``).
     """
 
     id: str
@@ -215,6 +219,9 @@ class ExecutionState(_Node, kw_only=True):
     finish_due: datetime | None = None
     variables: dict[str, Any] = {}
     parent: Parent | None = None
+    rerun_of: str | None = None
+    reused: dict[str, Reused] = {}
+    loops: dict[str, str] = {}
     seed: str = ""
     position: int = 0
     number: int = 0

@@ -54,6 +54,7 @@ def ready(state: State, execution: ExecutionState, step: StepState, event: Event
     step.ready_at, step.ready_id, step.variables = event.time, event.id, execution.variables
     execution.count(step)
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
+    plain = plain and step.path not in execution.reused
     if plain and not execution.leaving(step) and execution.over(step, event.time) is None:
         enqueue(state, execution, step)
     else:

@@ -19,6 +19,9 @@ PROBLEMS_MAX: Final = 200  # nobody reads more; a file that is wrong everywhere 
 # ---- values
 
 VALUES_BYTES_MAX: Final = 2**20  # all values of one event, as JSON; larger ones belong into files
+QUEUED_BYTES_MAX: Final = (
+    DEFINITION_BYTES_MAX + 2 * VALUES_BYTES_MAX
+)  # what is accepted must fit the broker's 8 MB
 ORDER_BYTES_MAX: Final = 6 * 2**20  # an attempt travels in one message; the broker takes 8 MB
 VALUE_DEPTH_MAX: Final = 64  # as FILE_DEPTH_MAX
 

@@ -30,6 +30,7 @@ from muster.model.outline import find
 from muster.model.plan import templated
 from muster.model.pseudonyms import Pseudonyms
 from muster.model.replay import Recomputed, Replay, same
+from muster.model.reuse import digest
 from muster.model.workflow import Workflow
 
 
@@ -68,7 +69,7 @@ def redact(records: Sequence[Recorded], key: bytes, keep: Iterable[str] = ()) ->
     kept = frozenset(keep)
     _check_kept(records, kept)
     stand_ins = Pseudonyms(key, _clear(records, kept))
-    confidential = Confidential(stand_ins, kept)
+    confidential = Confidential(stand_ins, kept, _lists(records))
     made = [Recorded(recorded.sequence, confidential.event(recorded.event)) for recorded in records]
     return _DecidedAgain(records, made).settled()
 
@@ -89,6 +90,12 @@ def _check_kept(records: Iterable[Recorded], kept: frozenset[str]) -> None:
             if known
             else "The workflow has neither inputs nor outputs.",
         )
+
+
+def _lists(records: Iterable[Recorded]) -> dict[str, list[Any]]:
+    """What loops went over, by digest."""
+    started = (r.event.data for r in records if isinstance(r.event.data, c.StepStarted))
+    return {digest(data.members): data.members for data in started if data.members is not None}
 
 
 def _clear(records: Iterable[Recorded], kept: frozenset[str]) -> set[str]:

@@ -209,7 +209,8 @@ class Leader:
             if waiting.error is not None:
                 refuse(round_, waiting.command, waiting.delivery.verb, waiting.error)
             else:
-                admit(round_, waiting.delivery.verb, waiting.command, waiting.known, waiting.erased)
+                found = (waiting.known, waiting.erased, waiting.past)
+                admit(round_, waiting.delivery.verb, waiting.command, *found)
         return taken
 
     def _propose(self, round_: Round, proposals: Sequence[Proposal]) -> None:

@@ -17,7 +17,7 @@ from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery
 from muster.model import subjects
 from muster.model.catalogue import ExecutionCleared, ExecutionQueued
-from muster.model.commands import Archive, Cancel, Clear, Command, Submit
+from muster.model.commands import Archive, Cancel, Clear, Command, Rerun, Submit
 from muster.model.envelope import Recorded
 from muster.model.errors import (
     ArchiveDamagedError,
@@ -28,6 +28,7 @@ from muster.model.errors import (
 )
 from muster.model.names import SCHEDULER, check_execution
 from muster.model.state import CLEARED
+from muster.model.takeover import Past
 from muster.scheduler.clearing import erasable
 from muster.scheduler.follower import Follower
 
@@ -35,7 +36,7 @@ log = logging.getLogger("muster.scheduler")
 
 
 class Waiting(msgspec.Struct):
-    """A command that was received; ``known`` and ``erased`` as ``muster.model.admission`` wants them.
+    """A command that was received; ``known``, ``erased`` and ``past`` as ``muster.model.admission`` wants them.
 
     ``error`` is why it could not be looked up: then it is refused.
     """
@@ -44,6 +45,7 @@ class Waiting(msgspec.Struct):
     command: Command
     known: str | None = None
     erased: ExecutionCleared | None = None
+    past: Past | None = None
     error: MusterError | None = None
 
 
@@ -121,7 +123,7 @@ class Reception:
 
     async def _look_up(self, waiting: Waiting) -> None:
         command = waiting.command
-        if not isinstance(command, Submit | Cancel | Clear):
+        if not isinstance(command, Submit | Cancel | Rerun | Clear):
             return
         try:
             check_execution(command.execution)
@@ -129,6 +131,8 @@ class Reception:
             ended = waiting.known or self._follower.state.ended.get(command.execution)
             if isinstance(command, Clear) and ended not in {None, CLEARED}:
                 waiting.erased = await erasable(self._broker, command.execution)
+            if isinstance(command, Rerun) and command.of not in self._follower.state.executions:
+                waiting.past = await self._past(check_execution(command.of))
         except NameInvalidError:
             return  # which is said where it is admitted
         except (ArchiveUnavailableError, ArchiveDamagedError) as error:
@@ -149,6 +153,16 @@ class Reception:
             return CLEARED
         first = standing or archived
         return first.event.data.digest if first and isinstance(first.event.data, ExecutionQueued) else None
+
+    async def _past(self, execution: str) -> Past:
+        """What the log and the archive say of an execution that is to be run again."""
+        past = Past()
+        chosen = [subjects.events(writer=SCHEDULER, execution=execution)]
+        async with aclosing(self._broker.history.read(subjects=chosen)) as batches:
+            async for batch in batches:
+                for recorded in batch:
+                    past.add(recorded.event)
+        return past
 
     async def _archived(self, execution: str) -> Recorded | None:
         data = await self._broker.archive.find(execution)
