@@ -1,4 +1,4 @@
-"""One attempt on its way through the phases: pull, start, run. The agent reports; it never decides to try again."""
+"""One attempt on its way: pull, start, load, run. The agent reports; it never decides to try again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from muster.model import outputs, results
+from muster.model import calls, outputs, results
 from muster.model.catalogue import (
     AttemptFailed,
     AttemptFinished,
@@ -21,6 +21,8 @@ from muster.model.catalogue import (
     Body,
     ContainerExited,
     ContainerStarted,
+    FunctionLoaded,
+    FunctionLoading,
 )
 from muster.model.errors import (
     ErrorInfo,
@@ -31,13 +33,14 @@ from muster.model.errors import (
     StepTimeoutError,
 )
 from muster.model.results import Result
+from muster_agents.calls import Call
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
 from muster_agents.runtimes.interface import Exit, Found, Run, Runtime
 
 T = TypeVar("T")
-Phase = Literal["pull", "start", "run"]
+Phase = Literal["pull", "start", "load", "run"]
 ADOPTED_MIN_S: Final = 5.0
 """What is left of the run phase of an adopted attempt is at least this: one that ended in time was not late because
 its agent was."""
@@ -67,6 +70,8 @@ class Attempt:
         self.lines = lines
         self._options = options
         self._run: Run | None = None
+        function = held.order.container.function
+        self._call = None if function is None else Call(function)
         self._task: asyncio.Task[object] | None = None
         self._running = False
         self._stop_reason: str | None = None
@@ -82,7 +87,10 @@ class Attempt:
 
     def print(self, stream: str, chunk: bytes) -> None:
         """The container printed this."""
-        self.lines.print(stream, chunk)
+        if self._call is not None and stream == "stdout":
+            chunk = self._call.hear(chunk)
+        if chunk:
+            self.lines.print(stream, chunk)
 
     # ---- the life
 
@@ -141,26 +149,53 @@ class Attempt:
             await self._in_phase("pull", limits.pull, run.pull)
             self._running = True
             await self._in_phase("start", limits.start, run.start)
+            if (early := await self._load()) is not None:
+                return early
             await self.report(AttemptStarted())
             limit = limits.run
         else:
-            await self._catch_up(found)
+            if (early := await self._catch_up(found)) is not None:
+                return early
             limit = max(limits.run - _since(told.get(AttemptStarted.kind)), ADOPTED_MIN_S)
-        exited = await self._in_phase("run", limit, run.wait)
+        exited = await self._in_phase("run", limit, self._wait)
         self._running = False
         if found is not None:
             self._seconds["run"] = round(_since(told.get(AttemptStarted.kind)), 6)
-        if self._runtime.reports_containers and ContainerExited.kind not in told:
-            await self.report(self._exited(exited))
+        await self._report_exit(exited)
         return exited
 
-    async def _catch_up(self, found: Found) -> None:
-        """Write what the agent before had no time to write."""
+    async def _wait(self) -> Exit:
+        assert self._run is not None
+        return await (self._run.wait() if self._call is None else self._call.wait(self._run, self.report))
+
+    async def _load(self) -> Exit | None:
+        """Until the function can be called, if it is one. How it ended, where it ended before."""
+        run, call, told = self._run, self._call, self._held.told
+        if run is None or call is None or FunctionLoaded.kind in told:
+            return None
+        known = FunctionLoading.kind in told
+        exited = await self._in_phase(
+            "load", self.order.timeouts.load, lambda: call.load(run, self.report, told=known)
+        )
+        if exited is not None:
+            self._running = False
+            await self._report_exit(exited)
+        return exited
+
+    async def _report_exit(self, exited: Exit) -> None:
+        if self._runtime.reports_containers and ContainerExited.kind not in self._held.told:
+            await self.report(self._exited(exited))
+
+    async def _catch_up(self, found: Found) -> Exit | None:
+        """Write what the agent before had no time to write. How it ended, where it did before it could be called."""
         self._phase = "run"
         if self._runtime.reports_containers and ContainerStarted.kind not in self._held.told:
             await self.report(ContainerStarted(container=found.container))
+        if (early := await self._load()) is not None:
+            return early
         if AttemptStarted.kind not in self._held.told:
             await self.report(AttemptStarted())
+        return None
 
     async def _in_phase(self, phase: Phase, limit: float, work: Callable[[], Awaitable[T]]) -> T:
         self._phase = phase
@@ -193,6 +228,8 @@ class Attempt:
         if self._run is None:
             return
         try:
+            if self._call is not None:
+                self._call.close()
             await self._run.remove()
         except Exception as error:  # the attempt is over; what stays is an orphan for the next start
             log.error(f"what {self.ref.step} left could not be removed: {error}")
@@ -213,7 +250,7 @@ class Attempt:
             container=exited.container,
             exit_code=exited.exit_code,
             oom_killed=exited.oom_killed,
-            seconds=self._seconds.get("run", 0.0),
+            seconds=self._seconds.get(self._phase, 0.0),
             cpu_s=exited.cpu_s,
             memory_peak=exited.memory_peak,
         )
@@ -221,6 +258,8 @@ class Attempt:
     def _finished(self, exited: Exit) -> AttemptFinished:
         if exited.oom_killed:
             raise OutOfMemoryError(exit_code=exited.exit_code, memory=self.order.resources.memory)
+        if self._call is not None:
+            return self._called(self._call, exited)
         if exited.exit_code != 0:
             self.lines.close()
             raise ExecutionError(
@@ -235,6 +274,19 @@ class Attempt:
             exit_code=exited.exit_code,
             seconds=self._seconds,
         )
+
+    def _called(self, call: Call, exited: Exit) -> AttemptFinished:
+        if exited.document is None:
+            self.lines.close()
+            raise calls.unanswered(
+                call.function, exited.exit_code, self.lines.tail, loaded=self._phase == "run"
+            )
+        if len(exited.document) > self._options.output_bytes:
+            raise OutputError(f"What the function gave is larger than {self._options.output_bytes} bytes.")
+        answer = calls.answer(exited.document, call.function, self.order.outputs)
+        if not isinstance(answer, dict):
+            return self._said(answer, exited)
+        return AttemptFinished(outputs=answer, exit_code=exited.exit_code, seconds=self._seconds)
 
     def _said(self, result: Result, exited: Exit) -> AttemptFinished:
         if result.kind == "failure":

@@ -20,7 +20,7 @@ import requests.exceptions
 
 from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError, OutputError
-from muster_agents.runtimes.environment import OUTPUTS, documents, has_files, variables
+from muster_agents.runtimes.environment import OUTPUTS, documents, entrypoint, has_files, variables
 
 FOLDER: Final = "/muster"
 TIMEOUT_S: Final = 300
@@ -112,7 +112,7 @@ class Engine:
                 image,
                 spec.command,
                 name=name,
-                entrypoint=spec.entrypoint,
+                entrypoint=entrypoint(order, FOLDER),
                 environment=variables(order, FOLDER),
                 working_dir=spec.working_dir,
                 user=spec.user,

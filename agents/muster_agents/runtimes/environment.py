@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from muster.model.commands import AttemptOrder
+from muster_agents.harness import HARNESS, harness
 
 INPUTS: Final = "inputs.json"
 CONTEXT: Final = "context.json"
@@ -23,6 +24,7 @@ def variables(order: AttemptOrder, folder: str) -> dict[str, str]:
             "MUSTER_INPUT": f"{folder}/in/{INPUTS}",
             "MUSTER_OUTPUT": f"{folder}/out/{OUTPUTS}",
             "MUSTER_EXECUTION": order.execution,
+            "MUSTER_WORKFLOW": order.workflow,
             "MUSTER_STEP": order.step,
             "MUSTER_ATTEMPT": str(order.attempt),
         }
@@ -32,12 +34,23 @@ def variables(order: AttemptOrder, folder: str) -> dict[str, str]:
 def documents(order: AttemptOrder) -> dict[str, bytes]:
     """What the step finds in its folder ``in``, by file name."""
     found = {INPUTS: order.inputs or None, CONTEXT: order.context}
-    return {name: msgspec.json.encode(value) for name, value in found.items() if value is not None}
+    packed = {} if order.container.function is None else {HARNESS: harness()}
+    return packed | {name: msgspec.json.encode(value) for name, value in found.items() if value is not None}
+
+
+def entrypoint(order: AttemptOrder, folder: str, python: str = "python3") -> list[str] | None:
+    """What the container begins with: its own program, the image's (None), or the harness of its function."""
+    function = order.container.function
+    if function is None:
+        return order.container.entrypoint
+    return [python, f"{folder}/in/{HARNESS}", function]
 
 
 def wants_file(order: AttemptOrder) -> bool:
     """Whether something is taken from $MUSTER_OUTPUT."""
-    return order.gives_result or any(output.source == "file" for output in order.outputs.values())
+    if order.gives_result or order.container.function is not None:
+        return True
+    return any(output.source == "file" for output in order.outputs.values())
 
 
 def has_files(order: AttemptOrder) -> bool:

@@ -23,6 +23,7 @@ from muster_agents.runtimes.environment import (
     OUTPUTS,
     Kept,
     documents,
+    entrypoint,
     variables,
     wants_file,
     wants_stdout,
@@ -104,7 +105,9 @@ class ProcessRun:
     async def start(self) -> None:
         """See ``Run.start``."""
         spec = self._order.container
-        command = [*(spec.entrypoint or []), *(spec.command or [])]
+        # A process has no image to take a Python from: that of the agent is there, and new enough.
+        first = entrypoint(self._order, str(self._folder), sys.executable)
+        command = [*(first or []), *(spec.command or [])]
         if not command:
             raise ContainerStartingError(
                 "The step has no command, and a process has no image to take one from.",

@@ -17,7 +17,17 @@ from muster.model.order import split
 from muster.model.pseudonyms import Pseudonyms
 
 _STEP: Final = frozenset(
-    {"id", "network_mode", "read_only", "pull_policy", "stop_grace_period", "needs", "retry", "timeouts"}
+    {
+        "id",
+        "function",
+        "network_mode",
+        "read_only",
+        "pull_policy",
+        "stop_grace_period",
+        "needs",
+        "retry",
+        "timeouts",
+    }
     | {"machine", "resources", "gives_result", "always", "workflow", "get", "sleep"}
 )
 _WORKFLOW: Final = frozenset(("name", "on_failure"))

@@ -23,6 +23,7 @@ def container(step: Step, scope: Mapping[str, Any], files: Staging) -> Container
     """The container of ``step``. What it speaks of as a file is added to ``files``, and spoken of by its path."""
     spec = ContainerSpec(
         image=_text(step, "image", step.image or "", scope),
+        function=step.function,
         command=_command(step, scope, files),
         entrypoint=_entrypoint(step, scope, files),
         environment=_environment(step, scope, files),

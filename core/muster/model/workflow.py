@@ -142,15 +142,17 @@ class Case(_Part, frozen=True, kw_only=True):
 class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
-    ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
-    $MUSTER_OUTPUT though it declares no outputs. ``accepts``: what its ``inputs`` must be, by name. ``if``:
-    all must hold, or the step is skipped. ``always``: it runs
+    ``function``: ``module:callable`` in the image, called with ``inputs`` as its arguments; what it returns are the
+    outputs. ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
+    $MUSTER_OUTPUT though it declares no outputs. ``accepts``: what its ``inputs`` must be, by name. ``if``: all must
+    hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
     this one has failed.
     """
 
     id: str = ""
     image: str | None = None
+    function: str | None = None
     then: list[Step] | None = None
     else_: list[Step] | None = msgspec.field(name="else", default=None)
     switch: list[Case] | None = None
@@ -230,9 +232,12 @@ class Workflow(_Part, frozen=True, kw_only=True):
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What to run, with every expression evaluated. ``command`` and ``entrypoint`` None mean the image's own."""
+    """What to run, with every expression evaluated. ``command`` and ``entrypoint`` None mean the image's own; with a
+    ``function`` both are.
+    """
 
     image: str
+    function: str | None = None
     command: list[str] | None = None
     entrypoint: list[str] | None = None
     environment: dict[str, str] = {}

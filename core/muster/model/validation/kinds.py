@@ -19,6 +19,7 @@ ACTIONS: Final = (
 """What a step can do, beside ``then`` and ``else`` with ``if``."""
 CONTAINER: Final = (
     *(
+        "function",
         "command",
         "entrypoint",
         "environment",

@@ -17,7 +17,7 @@ from muster.model.order import split
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
 from muster.model.transitions import PHASES
-from muster.model.validation import declarations, kinds
+from muster.model.validation import declarations, functions, kinds
 from muster.model.validation.declarations import PLAIN, value_name
 from muster.model.validation.tree import members
 from muster.model.values import shown
@@ -52,6 +52,7 @@ def check_step(step: Step, path: Path, report: Report) -> None:
     elif not spliced(step):
         report.add((*path, "id"), f"step {int(path[-1]) + 1} has no id.", "Add id: a-name.")
     kinds.check(step, path, report)
+    functions.check(step, path, report)
     for at, case in enumerate(step.switch or ()):
         if case.name is not None:
             _name("branch", case.name, (*path, "switch", at, "name"), report)

@@ -1,0 +1,65 @@
+"""What can go wrong, and how it is told."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+TEXT_MAX = 20000  # characters of a message or a traceback: both stand in events
+HERE = os.path.dirname(__file__) + os.sep
+
+
+class Wrong(Exception):
+    """The call came to nothing at ``where``: find, load, bind, call or result."""
+
+    def __init__(self, where, message, error=None, **data):
+        super().__init__(message)
+        self.report = dict(data, where=where, message=cut(message))
+        if error is not None:
+            kinds = [kind.__name__ for kind in type(error).__mro__ if kind not in (BaseException, object)]
+            self.report.update(
+                {"class": _qualified(type(error)), "bases": kinds, "traceback": _traced(error)}
+            )
+
+
+class Stopped(BaseException):
+    """Muster asked the function to end."""
+
+
+def raised(where, error):
+    try:
+        text = str(error)
+    except Exception:
+        text = "its message cannot be shown"
+    name = type(error).__name__
+    return Wrong(where, "%s: %s" % (name, text) if text else name, error)
+
+
+def _qualified(kind):
+    module = kind.__module__
+    return kind.__qualname__ if module in ("builtins", "__main__") else "%s.%s" % (module, kind.__qualname__)
+
+
+def cut(text):
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    half = TEXT_MAX // 2
+    return text if len(text) <= TEXT_MAX else "%s\n ... \n%s" % (text[:half], text[-half:])
+
+
+def _traced(error):
+    """The traceback without the frames of this file and of the import machinery."""
+    whole = traceback.TracebackException.from_exception(error)
+    seen, waiting = set(), [whole]
+    while waiting:
+        part = waiting.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
+        kept = [frame for frame in part.stack if not _internal(frame.filename)]
+        part.stack = traceback.StackSummary.from_list(kept)
+        waiting += [part.__cause__, part.__context__]
+    return cut("".join(whole.format()))
+
+
+def _internal(filename):
+    return filename.startswith("<frozen importlib") or filename.startswith(HERE)
