@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from muster.model import calls, outputs, results
+from muster.model.artifacts import Artifact
 from muster.model.catalogue import (
     AttemptFailed,
     AttemptFinished,
@@ -34,6 +35,7 @@ from muster.model.errors import (
 )
 from muster.model.results import Result
 from muster_agents.calls import Call
+from muster_agents.files import Files
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
@@ -60,7 +62,13 @@ class Attempt:
     """
 
     def __init__(
-        self, held: Held, runtime: Runtime, outbox: Outbox, lines: LogStream, options: AgentOptions
+        self,
+        held: Held,
+        runtime: Runtime,
+        outbox: Outbox,
+        lines: LogStream,
+        files: Files,
+        options: AgentOptions,
     ) -> None:
         self.order = held.order
         self.ref: AttemptRef = held.order.ref
@@ -68,6 +76,8 @@ class Attempt:
         self._runtime = runtime
         self._outbox = outbox
         self.lines = lines
+        self._files = files
+        self._made: dict[str, Artifact] = {}
         self._options = options
         self._run: Run | None = None
         function = held.order.container.function
@@ -146,7 +156,7 @@ class Attempt:
         run, limits, told = self._run, self.order.timeouts, self._held.told
         assert run is not None
         if found is None:
-            await self._in_phase("pull", limits.pull, run.pull)
+            await self._in_phase("pull", limits.pull, lambda: self._pull(run))
             self._running = True
             await self._in_phase("start", limits.start, run.start)
             if (early := await self._load()) is not None:
@@ -162,7 +172,19 @@ class Attempt:
         if found is not None:
             self._seconds["run"] = round(_since(told.get(AttemptStarted.kind)), 6)
         await self._report_exit(exited)
+        await self._keep_files(run, exited)
         return exited
+
+    async def _pull(self, run: Run) -> None:
+        await run.pull()
+        if self.order.files:
+            run.bring(await self._files.bring(self.order))
+
+    async def _keep_files(self, run: Run, exited: Exit) -> None:
+        """Store what the step made: an attempt that is finished has all its files in the store."""
+        well = exited.exit_code == 0 and not exited.oom_killed
+        if any(output.path is not None for output in self.order.outputs.values()) and well:
+            self._made = await self._files.keep(self.order, run)
 
     async def _wait(self) -> Exit:
         assert self._run is not None
@@ -230,6 +252,7 @@ class Attempt:
         try:
             if self._call is not None:
                 self._call.close()
+            await self._files.release(self.ref)
             await self._run.remove()
         except Exception as error:  # the attempt is over; what stays is an orphan for the next start
             log.error(f"what {self.ref.step} left could not be removed: {error}")
@@ -283,7 +306,7 @@ class Attempt:
             )
         if len(exited.document) > self._options.output_bytes:
             raise OutputError(f"What the function gave is larger than {self._options.output_bytes} bytes.")
-        answer = calls.answer(exited.document, call.function, self.order.outputs)
+        answer = calls.answer(exited.document, call.function, self.order.outputs, self._made)
         if not isinstance(answer, dict):
             return self._said(answer, exited)
         return AttemptFinished(outputs=answer, exit_code=exited.exit_code, seconds=self._seconds)
@@ -299,7 +322,7 @@ class Attempt:
         for what, found in (("$MUSTER_OUTPUT", exited.document), ("stdout", exited.stdout)):
             if found is not None and len(found) > limit:
                 raise OutputError(f"The outputs in {what} are larger than {limit} bytes.")
-        values = outputs.collect(self.order.outputs, exited.document, exited.stdout)
+        values = outputs.collect(self.order.outputs, exited.document, exited.stdout, self._made)
         if len(msgspec.json.encode(values)) > limit:
             raise OutputError(f"The outputs are larger than {limit} bytes.")
         return values

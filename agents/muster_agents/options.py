@@ -57,6 +57,11 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     command that comes again does so within the broker's acknowledgement time; this many outlast it at any load."""
     output_bytes: int = 1 << 20
     """The outputs of one attempt: one event holds no more, and reading more into memory helps nobody."""
+    artifact_cache_bytes: int = 10 << 30
+    """Files on disk that attempts may want again, beside those in use: what a step gave is most often wanted next."""
+    artifact_transfer_s: float = 3600.0
+    """How long the files of one attempt may take to be stored, the broker's absence included: a film over a slow line.
+    The container has ended by then, so the timeout of its run phase says nothing of it."""
     log_line_bytes: int = 16 << 10
     """A longer line is cut into several: one line must fit any message and any screen."""
     log_batch_lines: int = 256

@@ -12,6 +12,7 @@ from muster.model.catalogue import AttemptAccepted, AttemptFailed, AttemptRef, A
 from muster.model.commands import AttemptOrder, Start, Stop
 from muster.model.errors import AttemptLostError, PlacementError
 from muster_agents.attempt import Attempt, located
+from muster_agents.files import Files
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
@@ -30,6 +31,7 @@ class Roster:
         runtime: Runtime,
         outbox: Outbox,
         lines: LogShipper,
+        files: Files,
         room: Room,
         options: AgentOptions,
     ) -> None:
@@ -37,6 +39,7 @@ class Roster:
         self._runtime = runtime
         self._outbox = outbox
         self._lines = lines
+        self._files = files
         self._room = room
         self._options = options
         self._active: dict[AttemptRef, Attempt] = {}
@@ -113,7 +116,9 @@ class Roster:
 
     def _enter(self, held: Held) -> Attempt:
         ref = held.order.ref
-        attempt = Attempt(held, self._runtime, self._outbox, self._lines.open(ref), self._options)
+        attempt = Attempt(
+            held, self._runtime, self._outbox, self._lines.open(ref), self._files, self._options
+        )
         self._active[ref] = attempt
         self._idle.clear()
         return attempt

@@ -20,7 +20,9 @@ from muster.model.commands import Start, Stop
 from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
 from muster.model.facts import AGENT_ENDS
 from muster.settings import Settings
+from muster_agents.cache import Cache
 from muster_agents.facts import host_facts, software
+from muster_agents.files import Files
 from muster_agents.heartbeat import Pulse
 from muster_agents.journal import Journal
 from muster_agents.logs import LogShipper
@@ -68,7 +70,10 @@ async def serve(
         stack.push_async_callback(runtime.close)
         known = await runtime.facts()
         facts = msgspec.structs.replace(facts, runtime=runtime.name, **_wins(known, chosen))
-        agent = _Agent(broker, chosen, outbox, runtime, facts, release, clock)
+        cache = Cache(folder / "artifacts", chosen.artifact_cache_bytes)
+        await cache.open()
+        files = Files(broker.artifacts, cache, chosen, settings.artifact_bytes_max)
+        agent = _Agent(broker, chosen, outbox, runtime, files, facts, release, clock)
         await agent.serve(stop, ready)
 
 
@@ -110,6 +115,7 @@ class _Agent:
         options: AgentOptions,
         outbox: Outbox,
         runtime: Runtime,
+        files: Files,
         facts: MachineFacts,
         release: str,
         clock: Clock,
@@ -118,6 +124,7 @@ class _Agent:
         self._options = options
         self._outbox = outbox
         self._runtime = runtime
+        self._files = files
         self._facts = facts
         self._software = release
         self._clock = clock
@@ -148,7 +155,13 @@ class _Agent:
     async def _work(self, found: list[Found], stop: asyncio.Event, ready: Callable[[str], None]) -> None:
         async with asyncio.TaskGroup() as group:
             roster = self._roster = Roster(
-                group, self._runtime, self._outbox, self._lines, Room.of(self._facts), self._options
+                group,
+                self._runtime,
+                self._outbox,
+                self._lines,
+                self._files,
+                Room.of(self._facts),
+                self._options,
             )
             pulse = Pulse(
                 self._broker.heartbeats,

@@ -9,7 +9,8 @@ import contextlib
 import io
 import math
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import docker
@@ -20,13 +21,13 @@ import requests.exceptions
 
 from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError, OutputError
-from muster_agents.runtimes.environment import OUTPUTS, documents, entrypoint, has_files, variables
+from muster_agents.runtimes.docker_files import STRANGE, archive, take
+from muster_agents.runtimes.environment import OUTPUTS, entrypoint, has_files, variables
+from muster_agents.runtimes.taking import Taken
 
 FOLDER: Final = "/muster"
 TIMEOUT_S: Final = 300
 """For one answer of the engine. The phases have their own limits; this one only ends waits nobody waits for."""
-MODE_TYPE: Final = 0x8F280000
-"""The bits of a Go file mode that say that it is no plain file."""
 HOPELESS: Final = (
     "executable file not found",
     "no such file or directory",
@@ -146,11 +147,12 @@ class Engine:
         )
         return config
 
-    def fill(self, container: str, order: AttemptOrder) -> None:
-        """Put the inputs, and a place for the outputs, into the container's volume, if it has one."""
+    def fill(self, container: str, order: AttemptOrder, files: Mapping[str, Path]) -> None:
+        """Put the inputs, files, and a place for the outputs into the container's volume, if it has one."""
         if has_files(order):
             with starting():
-                self.api.put_archive(container, FOLDER, _files(order))
+                # docker-py says bytes, and requests sends any iterable piece by piece.
+                self.api.put_archive(container, FOLDER, archive(order, files))
 
     def start(self, container: str) -> None:
         """Start it. Raises ContainerStartingError."""
@@ -195,7 +197,7 @@ class Engine:
         except docker.errors.NotFound:
             return None
         with contextlib.closing(chunks):
-            if stat["mode"] & MODE_TYPE:
+            if stat["mode"] & STRANGE:
                 raise OutputError("$MUSTER_OUTPUT is not a plain file.")
             if stat["size"] > limit:
                 raise OutputError(f"The outputs in $MUSTER_OUTPUT are larger than {limit} bytes.")
@@ -204,6 +206,18 @@ class Engine:
             member = tar.next()
             file = tar.extractfile(member) if member is not None else None
             return None if file is None else file.read()
+
+    def take(
+        self, container: str, path: str, target: Path, bytes_max: int, stopped: Callable[[], bool]
+    ) -> Taken | None:
+        """A file the container made; None where there is none. Raises OutputError."""
+        try:
+            return take(self.api, container, path, target, bytes_max, stopped)
+        except requests.exceptions.RequestException as error:
+            raise OutputError(
+                f"The container engine broke off while {FOLDER}/out/{path} was read: {_cause(error)}.",
+                remedy="Look after the engine on this machine: docker info.",
+            ) from error
 
 
 @contextlib.contextmanager
@@ -222,20 +236,6 @@ def starting() -> Iterator[None]:
             f"The container engine does not answer: {_cause(error)}.",
             remedy="Look after the engine on this machine: docker info.",
         ) from error
-
-
-def _files(order: AttemptOrder) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, mode in (("in", 0o755), ("out", 0o777)):
-            folder = tarfile.TarInfo(name)
-            folder.type, folder.mode = tarfile.DIRTYPE, mode
-            tar.addfile(folder)
-        for name, content in documents(order).items():
-            file = tarfile.TarInfo(f"in/{name}")
-            file.size, file.mode = len(content), 0o644
-            tar.addfile(file, io.BytesIO(content))
-    return buffer.getvalue()
 
 
 def _cause(error: BaseException) -> str:

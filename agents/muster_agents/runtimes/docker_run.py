@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import docker.errors
@@ -70,6 +71,7 @@ class DockerRun:
         self._pids = pids
         self._limit = output_bytes
         self._gone = gone
+        self._files: Mapping[str, Path] = {}
         self._loop = asyncio.get_running_loop()
         self._image: Image | None = None
         self._container = container
@@ -136,6 +138,10 @@ class DockerRun:
 
     # ---- start
 
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """See ``Run.bring``."""
+        self._files = files
+
     async def start(self) -> None:
         """See ``Run.start``."""
         assert self._image is not None
@@ -154,7 +160,7 @@ class DockerRun:
             self._order, image, name=self._name, labels=self._labels, pids=self._pids
         )
         self._followed = Followed(self._engine, self._container)
-        self._engine.fill(self._container, self._order)
+        self._engine.fill(self._container, self._order, self._files)
         if self._stopped.is_set():
             return
         self._attached = Attached(self._engine, self._container)
@@ -239,6 +245,12 @@ class DockerRun:
             oom_killed=code == 137 and self._engine.was_oom_killed(self._container),
             document=self._engine.output(self._container, self._limit) if wants_file(self._order) else None,
             stdout=None if self._kept is None else self._kept.value(),
+        )
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """See ``Run.take``."""
+        return await self._calls.call(
+            self._engine.take, self._container, path, target, bytes_max, self._stopped.is_set
         )
 
     # ---- the end

@@ -23,6 +23,8 @@ def variables(order: AttemptOrder, folder: str) -> dict[str, str]:
         | {
             "MUSTER_INPUT": f"{folder}/in/{INPUTS}",
             "MUSTER_OUTPUT": f"{folder}/out/{OUTPUTS}",
+            "MUSTER_IN": f"{folder}/in",
+            "MUSTER_OUT": f"{folder}/out",
             "MUSTER_EXECUTION": order.execution,
             "MUSTER_WORKFLOW": order.workflow,
             "MUSTER_STEP": order.step,
@@ -50,12 +52,13 @@ def wants_file(order: AttemptOrder) -> bool:
     """Whether something is taken from $MUSTER_OUTPUT."""
     if order.gives_result or order.container.function is not None:
         return True
-    return any(output.source == "file" for output in order.outputs.values())
+    return any(output.source == "file" and output.path is None for output in order.outputs.values())
 
 
 def has_files(order: AttemptOrder) -> bool:
     """Whether anything goes in or comes out as a file."""
-    return wants_file(order) or bool(documents(order))
+    made = any(output.path is not None for output in order.outputs.values())
+    return wants_file(order) or made or bool(order.files) or bool(documents(order))
 
 
 def wants_stdout(order: AttemptOrder) -> bool:

@@ -10,6 +10,7 @@ step, machine and attempt.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -56,12 +57,23 @@ class Run(Protocol):
         """Make the image available; report image.pulling and image.pulled, and progress between. ImagePullError."""
         ...
 
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """Called before ``start`` where there are any: copy these files of the host to /muster/in, by these names."""
+        ...
+
     async def start(self) -> None:
         """Create and start; report container.starting and container.started. ContainerStartingError."""
         ...
 
     async def wait(self) -> Exit:
         """Wait for the end of the run phase. The agent reports container.exited from what this returns."""
+        ...
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """Copy /muster/out/``path`` to ``target`` after the end; its sha256 in hexadecimal digits, and its size.
+
+        None where it is not there. Raises OutputError where it is no plain file, or larger than ``bytes_max``.
+        """
         ...
 
     async def stop(self, grace_s: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from muster.model.commands import AttemptOrder
@@ -22,6 +23,13 @@ class NoopRun:
 
     async def pull(self) -> None:
         """See ``Run.pull``."""
+
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """See ``Run.bring``."""
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:  # noqa: ARG002
+        """It makes no files."""
+        return None
 
     async def start(self) -> None:
         """See ``Run.start``."""

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -29,7 +29,9 @@ from muster_agents.runtimes.environment import (
     wants_stdout,
 )
 from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.rooted import rooted
 from muster_agents.runtimes.spawning import spawn
+from muster_agents.runtimes.taking import take
 from muster_agents.runtimes.threads import Threads
 
 PASSED_ON: Final = ("PATH", "HOME", "LANG")
@@ -87,7 +89,9 @@ class ProcessRun:
         output_bytes: int,
         gone: Callable[[ProcessRun], None],
     ) -> None:
-        self._order = order
+        self._order = rooted(order, str(folder))
+        self._files: Mapping[str, Path] = {}
+        self._stopped = False
         self._ears = ears
         self._threads = threads
         self._folder = folder
@@ -101,6 +105,16 @@ class ProcessRun:
 
     async def pull(self) -> None:
         """There is no image."""
+
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """See ``Run.bring``."""
+        self._files = files
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """See ``Run.take``."""
+        return await self._threads.call(
+            take, self._folder / "out", path, target, bytes_max, lambda: self._stopped
+        )
 
     async def start(self) -> None:
         """See ``Run.start``."""
@@ -152,6 +166,7 @@ class ProcessRun:
 
     async def remove(self) -> None:
         """See ``Run.remove``."""
+        self._stopped = True
         await self.stop(0.0)
         for pipe in self._pipes:
             pipe.close()
@@ -171,6 +186,8 @@ class ProcessRun:
             (folder / part).mkdir(parents=True, exist_ok=True)
         for name, content in documents(order).items():
             (folder / "in" / name).write_bytes(content)
+        for name, path in self._files.items():
+            shutil.copyfile(path, folder / "in" / name)
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment = inherited | variables(order, str(folder))
         place = folder / (order.container.working_dir or "")

@@ -13,12 +13,14 @@ The harness (it runs in the container, and cannot import this) writes one JSON o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from muster.model import outputs, results, values
+from muster.model.artifacts import Artifact
 from muster.model.errors import (
     AssertionFailedError,
     FunctionExecutionError,
@@ -84,8 +86,13 @@ class _Document(msgspec.Struct, frozen=True):
     raised: Raised | UnsetType = msgspec.field(name="$raised", default=UNSET)
 
 
-def answer(document: bytes, function: str, declared: Mapping[str, Output]) -> Result | dict[str, Any]:
-    """What the function asked for, or the outputs of its step.
+def answer(
+    document: bytes,
+    function: str,
+    declared: Mapping[str, Output],
+    files: Mapping[str, Artifact] = MappingProxyType({}),
+) -> Result | dict[str, Any]:
+    """What the function asked for, or the outputs of its step; ``files`` are those it made.
 
     Raises what the function raised in the words of the taxonomy, or what is wrong with its outputs.
     """
@@ -103,28 +110,40 @@ def answer(document: bytes, function: str, declared: Mapping[str, Output]) -> Re
         raise OutputError(
             f"{function}: what it gave cannot travel as JSON: {reason}.", remedy=_JSON, function=function
         )
-    return shaped(found.returned, function, declared)
+    return shaped(found.returned, function, declared, files)
 
 
-def shaped(value: Any, function: str, declared: Mapping[str, Output]) -> dict[str, Any]:
+def shaped(
+    value: Any,
+    function: str,
+    declared: Mapping[str, Output],
+    files: Mapping[str, Artifact] = MappingProxyType({}),
+) -> dict[str, Any]:
     """A value as the outputs of the step.
 
     A mapping is the outputs by name. Where one output is declared, the value is that output, unless it is a mapping of
-    just this name. Where none is, a mapping is taken as it is, and anything else is the output ``value``.
+    just this name. Where none is, a mapping is taken as it is, and anything else is the output ``value``. Outputs with
+    a path are files, and no part of the value.
     """
     if not declared:
         return value if isinstance(value, dict) else {VALUE: value}
-    if len(declared) == 1 and not (isinstance(value, dict) and value.keys() == declared.keys()):
-        value = {next(iter(declared)): value}
+    asked = {name: output for name, output in declared.items() if output.path is None}
+    if len(asked) == 1 and not (isinstance(value, dict) and value.keys() == asked.keys()):
+        value = {next(iter(asked)): value}
+    if not asked and value is None:
+        value = {}
     if not isinstance(value, dict):
         kind = values.article(values.type_name(value))
-        names = ", ".join(declared)
+        names = ", ".join(asked)
         raise OutputError(
-            f"{function}: it gave {kind}, and the step declares {len(declared)} outputs.",
-            remedy=f"Return a mapping with {names}.",
+            f"{function}: it gave {kind}, and the step declares {len(asked) or 'no'} outputs"
+            f"{' beside files' if len(asked) < len(declared) else ''}.",
+            remedy=f"Return a mapping with {names}."
+            if asked
+            else "Return nothing: the files are taken as they are.",
             function=function,
         )
-    return outputs.collect(declared, msgspec.json.encode(value), None)
+    return outputs.collect(declared, msgspec.json.encode(value), None, files)
 
 
 def unanswered(function: str, exit_code: int, tail: list[str], *, loaded: bool) -> MusterError:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +37,8 @@ class FakeRun:
         self.container = f"c-{order.step}"
         self.stopped = asyncio.Event()
         self.diary: list[str] = []
+        self._brought: Mapping[str, Path] = {}
+        self.files: dict[str, bytes] = {}
 
     async def pull(self) -> None:
         """Report, and do what the runtime's ``pulling`` says."""
@@ -43,9 +47,23 @@ class FakeRun:
         await self.runtime.pulling(self)
         await self.ears.report(ImagePulled(image="i"))
 
+    def bring(self, files: Mapping[str, Path]) -> None:
+        """Keep what came."""
+        self._brought = files
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """What the test says that it made."""
+        content = self.runtime.made.get(path)
+        if content is None:
+            return None
+        await asyncio.to_thread(target.write_bytes, content)
+        return sha256(content).hexdigest(), len(content)
+
     async def start(self) -> None:
         """Report, and do what the runtime's ``starting`` says."""
         self.diary.append("start")
+        for name, path in self._brought.items():
+            self.files[name] = await asyncio.to_thread(path.read_bytes)
         await self.ears.report(ContainerStarting(image="i"))
         await self.runtime.starting(self)
         await self.ears.report(ContainerStarted(container=self.container))
@@ -82,6 +100,7 @@ class FakeRuntime:
         self.starting: Callable[[FakeRun], Awaitable[None]] = nothing
         self.stopping: Callable[[FakeRun], Awaitable[None]] = nothing
         self.there: list[Found] = []
+        self.made: dict[str, bytes] = {}
         self.runs: dict[AttemptRef, FakeRun] = {}
         self.discarded: list[str] = []
 

@@ -3,7 +3,7 @@
 import pytest
 
 from muster.artifacts.content import described
-from muster.model import artifacts, outputs, plan, validation
+from muster.model import artifacts, calls, outputs, plan, validation
 from muster.model.artifacts import Artifact, Staging
 from muster.model.commands import AttemptOrder
 from muster.model.errors import OutputError, ValueMissingError, WorkflowInvalidError
@@ -32,8 +32,12 @@ def test_a_value_and_back():
 
 @pytest.mark.parametrize(
     "value",
-    [None, "sha256:1", {}, {"$artifact": "sha256:1"}, artifact().value() | {"size": -1}, [artifact().value()]]
-    + [artifact().value() | {"$artifact": DIGEST}, artifact().value() | {"$artifact": "sha256:" + "g" * 64}],
+    [
+        *(None, "sha256:1", {}, {"$artifact": "sha256:1"}, [artifact().value()]),
+        artifact().value() | {"size": -1},
+        artifact().value() | {"$artifact": DIGEST},
+        artifact().value() | {"$artifact": "sha256:" + "g" * 64},
+    ],
 )
 def test_what_is_no_artifact(value: object):
     """A value that only looks like one is a value like any other."""
@@ -177,3 +181,20 @@ def test_paths_that_are_refused(output: str, message: str):
         validation.load(text.encode(), name="w.yaml")
     assert message in str(raised.value)
     assert "w.yaml:6" in str(raised.value)
+
+
+# ---- functions
+
+
+def test_files_of_a_function():
+    """A function's files are beside what it returns: one other output is the value; with files alone there is none."""
+    files = {"f": artifact()}
+    one = {"f": Output(path="f.wav"), "n": Output(type="integer")}
+    assert calls.shaped(1, "m:f", one, files) == {"f": artifact().value(), "n": 1}
+    assert calls.shaped({"n": 1}, "m:f", one, files) == {"f": artifact().value(), "n": 1}
+    alone = {"f": Output(path="f.wav")}
+    assert calls.shaped(None, "m:f", alone, files) == {"f": artifact().value()}
+    with pytest.raises(
+        OutputError, match="it gave an integer, and the step declares no outputs beside files"
+    ):
+        calls.shaped(1, "m:f", alone, files)

@@ -75,7 +75,7 @@ def config(bucket: str, description: str, replicas: int) -> dict[str, Any]:
 
 
 class Bucket:
-    """One bucket over one connection. ``absent`` makes what is raised where it is not there, ``full`` says it is full."""
+    """One bucket over one connection. ``absent`` makes what is raised where it is not there."""
 
     def __init__(
         self,

@@ -1,0 +1,52 @@
+"""The folder /muster where there is no container: every process has one of its own, elsewhere.
+
+What a step says of ``/muster/in`` and ``/muster/out`` is replaced before it runs, so that a workflow runs the same in
+both runtimes: paths in its command, entrypoint, environment and working_dir, and the files among its inputs. What a
+program itself has in its text is not: there, $MUSTER_IN and $MUSTER_OUT say where they are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from muster.model.artifacts import IN
+from muster.model.commands import AttemptOrder
+
+_PATH: Final = re.compile(r"(?<![\w./-])/muster/(in|out)(?![\w.-])")
+
+
+def rooted(order: AttemptOrder, folder: str) -> AttemptOrder:
+    """The order with /muster in ``folder``."""
+
+    def placed(text: str) -> str:
+        return _PATH.sub(lambda found: f"{folder}/{found[1]}", text)
+
+    spec = order.container
+    known = {f"{IN}/{name}": f"{folder}/in/{name}" for name in order.files}
+    container = msgspec.structs.replace(
+        spec,
+        command=_each(spec.command, placed),
+        entrypoint=_each(spec.entrypoint, placed),
+        environment={name: placed(text) for name, text in spec.environment.items()},
+        working_dir=None if spec.working_dir is None else placed(spec.working_dir),
+    )
+    inputs = {name: _files(value, known) for name, value in order.inputs.items()} if known else order.inputs
+    return msgspec.structs.replace(order, container=container, inputs=inputs)
+
+
+def _each(words: list[str] | None, placed: Callable[[str], str]) -> list[str] | None:
+    return None if words is None else [placed(word) for word in words]
+
+
+def _files(value: Any, known: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return known.get(value, value)
+    if isinstance(value, dict):
+        return {key: _files(part, known) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_files(part, known) for part in value]
+    return value
