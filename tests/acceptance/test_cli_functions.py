@@ -331,3 +331,10 @@ def test_progress_is_told(muster: Muster):
     ]
     assert told[0]["phase"] == "run"
     assert (told[0]["current"], told[0]["total"], told[0]["message"]) == (1, 2, "page 1")
+
+
+def test_the_example(muster: Muster):
+    """The workflow people copy runs as it stands, where its folder is named."""
+    folder = Path(__file__).resolve().parents[2] / "examples" / "functions"
+    result = muster.json("run", str(folder / "functions.yaml"), "--input", f"folder={folder}")
+    assert result["outputs"] == {"counts": {"to": 2, "be": 2}, "loud": "TO BE OR NOT TO BE!"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
 import msgspec
 
+from muster.build.callables import named
 from muster.build.handling import Common, Text, made
 from muster.model.terms import Term, written
 from muster.model.workflow import (
@@ -51,13 +52,17 @@ def step(
     *,
     outputs: Mapping[str, Output | ValueType] | Sequence[str] = (),
     retry: Retry | int | None = None,
+    function: str | Callable[..., Any] | None = None,
     **more: Unpack[_Container],
 ) -> Step:
     """A step that runs a container.
 
     ``outputs``: by name an ``Output`` or only its type; or a list of names. ``retry``: or only how often to try.
+    ``function``: what is called in it, by name, or the function itself where the image has the same module.
     """
     whole: dict[str, Any] = {"image": image, "outputs": ports(Output, outputs)}
+    if function is not None:
+        whole["function"] = named(function)
     if retry is not None:
         whole["retry"] = Retry(max_attempts=retry) if isinstance(retry, int) else retry
     return made(id_, more, **whole)

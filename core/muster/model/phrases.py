@@ -50,7 +50,7 @@ def headline(plan: StepPlan) -> str:
 
 def _headlines(step: Step) -> Iterator[str]:
     if step.image is not None:
-        yield condition(step.image)
+        yield condition(step.image) if step.function is None else step.function
     if step.switch is not None:
         yield "switch"
     if step.for_each is not None or step.map is not None:
@@ -109,7 +109,8 @@ def action(plan: StepPlan) -> str:
     """What the step does, whole."""
     step = plan.step
     if step.image is not None:
-        return f"runs {_image(step)} {_where(step)}{_resources(step.resources)}{_tries(step.retry)}"
+        what = f"runs {_image(step)}" if step.function is None else f"calls {step.function} in {_image(step)}"
+        return f"{what} {_where(step)}{_resources(step.resources)}{_tries(step.retry)}"
     if step.for_each is not None or step.map is not None:
         return _loop(step)
     if step.switch is not None:

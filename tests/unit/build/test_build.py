@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -52,7 +53,7 @@ from muster import (
     workflow_of,
 )
 from muster.model.document import parse
-from muster.model.errors import WorkflowInvalidError
+from muster.model.errors import InvalidArgumentError, WorkflowInvalidError
 from muster.model.validation import load
 from tests.fixtures.constructs import workflows
 
@@ -116,6 +117,10 @@ FORMS: dict[str, tuple[str, Step]] = {
     "short forms": (
         "{id: x, image: b, retry: {max_attempts: 3}, outputs: {a: {}, b: {}}, machine: m1, needs: [r, q]}",
         step("x", "b", retry=3, outputs=["a", "b"], machine="m1", needs=[run, "q"]),
+    ),
+    "a function": (
+        "{id: x, image: b, function: 'app.text:shout', inputs: {text: hi}}",
+        step("x", "b", function="app.text:shout", inputs={"text": "hi"}),
     ),
     "if, then and else": (
         f"{{id: x, if: '${{{{ inputs.n == 1 }}}}', then: [{RUN}], else: [{{id: s, log: no}}]}}",
@@ -260,7 +265,7 @@ def again(one: Step) -> Step:
     if one.image is not None:
         return step(one.id, one.image, command=one.command, inputs=one.inputs, outputs=one.outputs, retry=one.retry,
                     resources=one.resources, gives_result=one.gives_result, environment=one.environment,
-                    machine=one.machine, timeouts=one.timeouts, **common)  # fmt: skip
+                    machine=one.machine, timeouts=one.timeouts, function=one.function, **common)  # fmt: skip
     return holding(one, common) or plain(one, common)
 
 
@@ -306,3 +311,31 @@ def plain(one: Step, common: dict[str, Any]) -> Step:
         if (value := getattr(one, name)) is not None:
             return cast("Step", maker(one.id, value, **common))
     return return_(one.id, one.return_, **common)
+
+
+def test_a_function_is_named_by_where_it_stands():
+    """As text, or itself: functions, classes, methods."""
+    assert step("s", "i", function="app.text:shout").function == "app.text:shout"
+    assert step("s", "i", function=parse).function == "muster.model.document:parse"
+    assert step("s", "i", function=Workflow).function == "muster.model.workflow:Workflow"
+    assert step("s", "i", function=Reader.read).function == f"{__name__}:Reader.read"
+
+
+def test_a_function_that_no_image_could_import():
+    """Lambdas, functions inside functions, what stands in the program itself, and objects are refused with words."""
+
+    def inner() -> None: ...
+
+    main = type("Main", (), {"__module__": "__main__"})
+    for function, words in ((lambda: None, "a lambda"), (inner, "inner stands inside"), (main, "being run")):
+        with pytest.raises(InvalidArgumentError, match=words):
+            step("s", "i", function=function)
+    with pytest.raises(InvalidArgumentError, match="has no name"):
+        step("s", "i", function=functools.partial(print))
+
+
+class Reader:
+    """Has a method."""
+
+    def read(self) -> None:
+        """Nothing."""

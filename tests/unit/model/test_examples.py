@@ -34,16 +34,32 @@ from muster.model.workflow import (
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
+OF_FUNCTIONS = ROOT / "examples" / "functions" / "functions.yaml"
 TEXTS = sorted((ROOT / "examples" / "text").glob("*.txt"))
 REFERENCE = (ROOT / "docs" / "workflow.md").read_text(encoding="utf-8")
 PARTS = (
-    *(Backoff, Case, ForEach, Input, MachineSelector, Map, Output, Resources, Retry, Step, Timeouts, WaitForInput),
+    *(
+        Backoff,
+        Case,
+        ForEach,
+        Input,
+        MachineSelector,
+        Map,
+        Output,
+        Resources,
+        Retry,
+        Step,
+        Timeouts,
+        WaitForInput,
+    ),
     Workflow,
 )
-BLOCKS = re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL)
+BLOCKS = re.findall(
+    r"```yaml\n(.*?)```", REFERENCE + (ROOT / "docs" / "functions.md").read_text(encoding="utf-8"), re.DOTALL
+)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*EXAMPLES, OF_FUNCTIONS], ids=lambda path: path.name)
 def test_every_example_is_valid(path: Path):
     """Each loads without a problem and is called what its file is called."""
     assert load(path.read_bytes(), name=path.name).name == path.stem
