@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -44,21 +45,28 @@ def until_in_view(view: Path, execution: str) -> None:
     raise BenchError(f"the view does not show {execution} succeeded after {VIEW_LIMIT_S:g} s: {found}")
 
 
-def check(url: str, view: Path, execution: str, steps: int) -> None:
+def check(
+    url: str, view: Path, execution: str, steps: int, name: Callable[[int], str] = "s{}".format
+) -> None:
     """Fail, saying what is missing, unless each of the steps has each event and each row exactly once."""
-    missing = _unlike("the stream", asyncio.run(_events(url, execution)), STEP_EVENTS, steps)
-    missing += _unlike("the view", _rows(view, execution), tuple(ROWS), steps)
+    paths = [name(number) for number in range(steps)]
+    missing = _unlike("the stream", asyncio.run(_events(url, execution)), STEP_EVENTS, paths)
+    missing += _unlike("the view", _rows(view, execution), tuple(ROWS), paths)
     if missing:
         raise BenchError(f"execution {execution} is not complete:\n" + "\n".join(missing))
 
 
-def _unlike(where: str, found: Counter[tuple[str, str]], kinds: tuple[str, ...], steps: int) -> list[str]:
+def _unlike(
+    where: str, found: Counter[tuple[str, str]], kinds: tuple[str, ...], paths: list[str]
+) -> list[str]:
     complaints = []
     for kind in kinds:
-        wrong = {f"s{n}": count for n in range(steps) if (count := found[kind, f"s{n}"]) != 1}
+        wrong = {path: count for path in paths if (count := found[kind, path]) != 1}
         if wrong:
             some = ", ".join(f"{step} ({count})" for step, count in list(wrong.items())[:5])
-            complaints.append(f"{where}: {len(wrong)} of {steps} steps have not exactly one {kind}: {some} …")
+            complaints.append(
+                f"{where}: {len(wrong)} of {len(paths)} steps have not exactly one {kind}: {some} …"
+            )
     return complaints
 
 

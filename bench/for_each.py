@@ -1,10 +1,11 @@
 """What a member of a ``for_each`` costs the pure model, deciding and folding, at 10,000 members and at 100.
 
-    python bench/for_each.py            for_each_cost_ratio should stay below 1.5
+    python bench/for_each.py            for_each_decide_cost_ratio should stay below 1.5
     python bench/for_each.py --profile  where the time goes
 
-No broker, no agent: every attempt is accepted, started and finished as soon as it was scheduled, 50 at a time. Time is
-that of the CPU. ``live_steps`` is the most steps that were held in memory at once: it does not grow with the list.
+The same with broker, agent and view is ``bench/loops.py``. Here every attempt is accepted, started and finished as
+soon as it was scheduled, 50 at a time. Time is that of the CPU. ``for_each_live_steps`` is the most steps that were
+held in memory at once: it does not grow with the list.
 """
 
 from __future__ import annotations
@@ -160,9 +161,9 @@ def main() -> int:
     few, many = measured(options.members, FEW)
     ratio = many.seconds / options.members / few
     for name, value, unit in (
-        (f"for_each_cost_{FEW}", few * 1e6, "us/member"),
-        (f"for_each_cost_{options.members}", many.seconds / options.members * 1e6, "us/member"),
-        ("for_each_cost_ratio", ratio, ""),
+        (f"for_each_decide_cost_{FEW}", few * 1e6, "us/member"),
+        (f"for_each_decide_cost_{options.members}", many.seconds / options.members * 1e6, "us/member"),
+        ("for_each_decide_cost_ratio", ratio, ""),
         ("for_each_live_steps", many.live_steps, "steps"),
     ):
         print(json.dumps({"name": name, "value": round(value, 3), "unit": unit}))

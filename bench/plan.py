@@ -17,6 +17,7 @@ class Plan:
     submits: int = 50
     containers: int = 20
     containers_at_once: int = 20
+    members: int = 10_000
     events: int = 1_000_000
     patience_s: float = 20.0
     """How long a measurement waits for others on this machine to be quiet."""
@@ -33,6 +34,7 @@ QUICK = Plan(
     submits=10,
     containers=3,
     containers_at_once=4,
+    members=300,
     events=20_000,
     patience_s=0.0,
 )

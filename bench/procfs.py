@@ -38,6 +38,11 @@ def peak_rss_mb(pid: int) -> float:
     return sum(_kib(one, "status", "VmHWM:") for one in tree(pid)) / 1024
 
 
+def rss_mb(pid: int) -> float:
+    """The memory the process and its living descendants have resident now; shared pages count for each."""
+    return sum(_kib(one, "status", "VmRSS:") for one in tree(pid)) / 1024
+
+
 def pss_mb(pids: Iterable[int]) -> float:
     """What these processes and their descendants hold now, shared pages divided among those that share them."""
     return sum(_kib(one, "smaps_rollup", "Pss:") for pid in pids for one in tree(pid)) / 1024

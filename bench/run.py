@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 import containers
+import loops
 import overhead
 import rebuild
 from plan import QUICK, Plan
@@ -20,6 +21,7 @@ from stack import BenchError
 MODES: Final = {"": None, ALWAYS: "always"}
 NAMES: Final = [
     *(f"{name}{suffix}" for suffix in MODES for name in (*overhead.NAMES, *containers.NAMES)),
+    *loops.NAMES,
     *rebuild.NAMES,
 ]
 
@@ -66,7 +68,7 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
         for suffix, sync in MODES.items():
             names = (name for name in asked if name.endswith(ALWAYS) == bool(suffix))
             plan = _plan(options, frozenset(name.removesuffix(suffix) for name in names))
-            for part in (overhead, containers, rebuild):
+            for part in (overhead, containers, loops, rebuild):
                 if plan.only.isdisjoint(part.NAMES) or (part is containers and obstacle):
                     continue
                 for name, value in part.measure(plan, sync).items():

