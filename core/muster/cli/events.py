@@ -60,8 +60,9 @@ def events(
     With --json each line is the event's CloudEvents object and its place in the log as the attribute `sequence`. Who
     was cut off goes on with --from and the last sequence seen plus one, and misses nothing.
 
-    With EXECUTION these are its events and those of machines and of other executions that its decisions rest on, up
-    to its last one: with --json a fixture, for `muster replay` and for tests (see docs/testing.md).
+    With EXECUTION these are its events, those of the executions that its steps run or that run it, and those of
+    machines and other executions that their decisions rest on, up to the last one: with --json a fixture, for
+    `muster replay` and for tests (see docs/testing.md).
 
     --redact puts stand-ins of the same type and length for inputs, outputs, commands, environments, images, labels,
     metadata, host names and messages; it still replays. Ids, names, times, machine labels and what the engine counts

@@ -1,4 +1,4 @@
-"""The recording of one execution: its own events, and those of others that its decisions rest on.
+"""The recording of one execution and its family: their events, and those of others that their decisions rest on.
 
 Theory of operation. A ``Recorder`` is fed the log once, in its order (what ``OTHERS`` and the execution's own subject
 give is enough), and keeps so much that folding what it kept shows, at each decision about the execution, the machines
@@ -6,7 +6,8 @@ as they were: who was connected and open, what was held there, which of the want
 on the facts up to its basis and not on those up to its own place, so a fact is looked at only when the first decision
 comes that could know of it. Rules:
 
-1. Of the execution: everything from ``execution.queued`` on.
+1. Of the execution, and of what its steps run: everything from ``execution.queued`` on. Parent and child are decided
+   about in the same rounds, so a child is recorded with the first of its ancestors.
 2. Of machines: everything about one since the connection under which it stood when the execution was queued, or since
    an earlier one, where an attempt that still held room was given to it then.
 3. Of other executions: only what takes and gives back room, of attempts that held any while this one lived. Never an
@@ -21,7 +22,7 @@ What was erased from the log (another execution that was cleared) cannot be reco
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -34,6 +35,7 @@ from muster.model.evolve import IMAGES_KEPT
 from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.validation.tree import members
+from muster.model.workflow import Workflow
 
 OTHERS: Final = (
     subjects.LEADER,
@@ -50,10 +52,31 @@ OTHERS: Final = (
 
 def record(log: Iterable[Recorded], execution: str) -> list[Recorded]:
     """The recording of ``execution`` from its log; empty where the log has no ``execution.queued`` of it."""
+    listed = list(log)
+    parents = {
+        each.event.execution: parent_of(each.event)
+        for each in listed
+        if isinstance(each.event.data, c.ExecutionQueued)
+    }
+    while (parent := parents.get(execution)) in parents and parent is not None:
+        execution = parent
     recorder = Recorder(execution)
-    for recorded in log:
+    for recorded in listed:
         recorder.add(recorded)
     return recorder.recording()
+
+
+def parent_of(event: Event) -> str | None:
+    """The execution that runs the one that is queued here."""
+    data = event.data
+    return data.parent.execution if isinstance(data, c.ExecutionQueued) and data.parent is not None else None
+
+
+def _images(workflow: Workflow) -> Iterator[str]:
+    """The images that it names, and those that it runs do."""
+    yield from (step.image for _, step in members(workflow) if step.image is not None)
+    for inner in workflow.workflows.values():
+        yield from _images(inner)
 
 
 class _Attempt(msgspec.Struct):
@@ -104,10 +127,10 @@ def _authorised(event: Event) -> bool:
 
 
 class Recorder:
-    """Feed it the log; see the module's theory of operation."""
+    """Feed it the log; see the module's theory of operation. ``execution`` is the first of its family."""
 
     def __init__(self, execution: str) -> None:
-        self._execution = execution
+        self._family = {execution}
         self._machines: dict[str, _Machine] = {}
         self._elected: Recorded | None = None
         self._wanted: frozenset[str] | None = None  # the images the workflow names, once it is queued
@@ -139,9 +162,11 @@ class Recorder:
 
     def _look(self, recorded: Recorded) -> None:
         event = recorded.event
+        if parent_of(event) in self._family:
+            self._family.add(event.execution)
         if _authorised(event) and (event.writer == SCHEDULER or self._fresh(event)):
             self._sort(recorded, event)
-        if event.execution == self._execution:
+        if event.execution in self._family:
             self._own(recorded)
 
     def _sort(self, recorded: Recorded, event: Event) -> None:
@@ -171,7 +196,7 @@ class Recorder:
         if self._wanted is None:
             if not isinstance(data, c.ExecutionQueued):
                 return
-            self._wanted = frozenset(step.image for _, step in members(data.workflow) if step.image is not None)
+            self._wanted = frozenset(_images(data.workflow))
             self._begin()
         self._last = recorded.sequence
         self._keep(recorded)
@@ -285,6 +310,6 @@ class Recorder:
 
     def _ref(self, event: Event) -> AttemptRef | None:
         """The attempt it is about, where that is one of another execution."""
-        if event.execution == self._execution or event.step is None or event.attempt is None:
+        if event.execution in self._family or event.step is None or event.attempt is None:
             return None
         return AttemptRef(event.execution, event.step, event.attempt)

@@ -11,6 +11,7 @@ from muster.model import recording
 from muster.model.errors import ExecutionNotFoundError, NameInvalidError
 from tests.fixtures.histories import History, history
 from tests.fixtures.moving import move
+from tests.unit.model.test_cuts import DEFINITIONS, played
 
 
 async def logged(log: History) -> MemoryBroker:
@@ -44,6 +45,18 @@ async def test_what_has_moved_into_the_archive_is_recorded_the_same():
     await move(broker, *kept[: len(kept) // 2])
     assert len([r async for batch in broker.log.read() for r in batch]) < len(log)
     assert {execution: await record(broker.history, execution) for execution in kept} == before
+
+
+async def test_a_family_is_found_by_its_subjects():
+    """Asked for by the id of a child or of its parent, the recording is the one that all events of the log give."""
+    log = played(DEFINITIONS["succeeds"]).log
+    broker = MemoryBroker()
+    await broker.prepare()
+    await broker.log.append([recorded.event for recorded in log])
+    read = [recorded async for batch in broker.history.read() for recorded in batch]
+    expected = recording.record(read, "x1")
+    for execution in {recorded.event.execution for recorded in log} - {"-"}:
+        assert await record(broker.history, execution) == expected
 
 
 async def test_whoever_waits_hears_how_far_it_is():

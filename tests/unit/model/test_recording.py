@@ -14,6 +14,7 @@ from muster.model.recording import record
 from muster.model.replay import replay
 from muster.model.round import Round
 from tests.fixtures.play import Play, diamond, workflow
+from tests.unit.model.test_cuts import DEFINITIONS, played
 from tests.unit.model.test_replay import elected
 
 
@@ -261,3 +262,22 @@ def test_what_an_agent_may_not_write_is_no_decision():
     play.submit(one(), "x1")
     play.run_all()
     assert kinds(record(play.log, "x1"), "x0") == []
+
+
+def test_a_family_is_recorded_together():
+    """Parent and child are decided about in the same rounds: whichever is asked for, both are there, and replay."""
+    play = played(DEFINITIONS["succeeds"])
+    family = {recorded.event.execution for recorded in play.log} - {"-"}
+    assert len(family) > 1
+    found = {execution: record(play.log, execution) for execution in family}
+    assert all(each == found["x1"] for each in found.values())
+    assert {recorded.event.execution for recorded in found["x1"]} == family | {"-"}
+    assert replay(found["x1"]).differences == []
+
+
+def test_a_child_whose_parent_is_not_there_is_recorded_alone():
+    """Its parent was cleared: what is left of it is told as if it had been submitted."""
+    play = played(DEFINITIONS["succeeds"])
+    (child,) = {recorded.event.execution for recorded in play.log} - {"-", "x1"}
+    left = [recorded for recorded in play.log if recorded.event.execution != "x1"]
+    assert kinds(record(left, child), child)[0] == "execution.queued"
