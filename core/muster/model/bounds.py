@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
-from muster.model import patterns, tokens
+from muster.model import library, patterns, tokens
 from muster.model.errors import ExpressionError
 from muster.model.estimate import MACROS, LostError, estimated
 from muster.model.extents import CHARACTERS, SCALAR, Extent, IntegerError, TooLargeError, measured
@@ -34,7 +34,9 @@ Path = tuple[str | int, ...]
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """What the cost of an expression depends on, beside the values. ``plain``: it has neither loops nor patterns."""
+    """What the cost of an expression depends on, beside the values. ``plain``: it has neither loops nor patterns, and
+    calls nothing but CEL's own.
+    """
 
     length: int
     macros: int
@@ -126,7 +128,7 @@ def measure(source: str) -> Shape:
         length=len(found),
         macros=len(spans),
         nesting=max((sum(1 for a, b, _ in spans if a <= start < b) for start, _, _ in spans), default=0),
-        plain=not spans and not matching,
+        plain=not spans and not matching and not library.used(found),
     )
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
-from muster.model import patterns, tokens
+from muster.model import library, patterns, tokens
 from muster.model.extents import CHARACTERS, SCALAR, STRING, Extent, joined, larger, within
 
 MACROS: Final = frozenset(("map", "filter", "all", "exists", "exists_one"))
@@ -141,6 +141,10 @@ class _Reading:
         operands = [target] if target is not None else []
         first = self.at
         operands += self.listed(")")
+        if name in library.NAMES:
+            cost, given = library.priced(name, operands)
+            self.cost += cost
+            return given
         self.cost += _OPERATION + sum(operand.touched for operand in operands)
         if name == "matches" and operands:
             self.cost += self.pattern(first, operands[0])

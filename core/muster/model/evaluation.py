@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import cel
 
-from muster.model import bounds, values
+from muster.model import bounds, library, tokens, values
 from muster.model.errors import ExpressionError
 from muster.model.limits import EXPRESSION_COST_MAX
 
@@ -18,6 +18,9 @@ _SENTENCES: Final = {
     "TypeError": "the types do not go together (CEL never converts: use int(), double() or string())",
     "IndexError": "the index is outside the list",
 }
+
+
+_CALLED: Final = "Python function call failed: "
 
 
 @lru_cache(maxsize=4_096)
@@ -38,18 +41,33 @@ def evaluate(source: str, scope: Mapping[str, Any], limit: int = EXPRESSION_COST
     compiled = program(source)
     bounds.check_cost(source, scope, limit)
     try:
-        result = compiled.execute(dict(scope))
+        result = compiled.execute({**scope, **_functions(source)})
     except KeyError:
         raise
     except (TypeError, ValueError, RuntimeError, ArithmeticError, IndexError) as error:
-        reason = _SENTENCES.get(type(error).__name__) or str(error).split(". Check ")[0].split("\n")[0]
-        _fail(source, reason[:1].lower() + reason[1:].rstrip("."))
+        _fail(source, _reason(error))
     except BaseException as error:
         # A panic of the library is no Exception; let through, one expression would end every scheduler that leads.
         if type(error).__name__ != "PanicException":
             raise
         _fail(source, "the CEL library gave up on it")
     return _plain(source, result)
+
+
+@lru_cache(maxsize=4_096)
+def _functions(source: str) -> dict[str, Callable[..., Any]]:
+    return library.used(tokens.listed(source))
+
+
+def _reason(error: Exception) -> str:
+    """In a sentence; of a function that the library called back, by the kind of its error."""
+    said = str(error).split(". Check ")[0].split("\n")[0]
+    where, called, inner = said.partition(_CALLED)
+    name, _, rest = inner.partition(": ")
+    kind = "TypeError" if name == "AttributeError" else name if called else type(error).__name__
+    reason = _SENTENCES.get(kind) or rest or said
+    function = f"{where.split(chr(39))[1]}: " if called else ""
+    return function + reason[:1].lower() + reason[1:].rstrip(".")
 
 
 def _syntax_error(source: str, text: str) -> ExpressionError:

@@ -82,6 +82,22 @@ WORST = [
     "inputs.v.startsWith(inputs.v) && inputs.v.endsWith(inputs.v)",
     "bytes(inputs.v) == bytes(inputs.v)",
     "inputs.v.a.b.c.map(x, x.d)",
+    "inputs.v.split('')",
+    "inputs.v.split('aa').join('--')",
+    "inputs.v.join(inputs.v[0])",
+    "inputs.v.replace('', inputs.v)",
+    "inputs.v.replace('a', 'bb').replace('b', 'cc').replace('c', 'dd')",
+    "inputs.v.upperAscii().lowerAscii()",
+    "inputs.v.distinct()",
+    "inputs.v.distinct().sort().reverse()",
+    "inputs.v.sort() == inputs.v.sort()",
+    "max(inputs.v) == inputs.v.min()",
+    "[inputs.v, inputs.v, inputs.v].slice(1, 3)",
+    "inputs.v.map(x, x.lowerAscii())",
+    "inputs.v.all(x, x.trim().substring(0, 1) != '')",
+    "inputs.v.all(x, inputs.v.sum() > 0)",
+    "inputs.v.all(x, math.abs(x) >= 0 && math.bitAnd(x, 1) < 2)",
+    "inputs.v.map(x, [x].reverse())",
 ]
 
 
@@ -149,6 +165,19 @@ def test_the_worst_that_is_admitted_takes_less_than_50_ms(source: str):
         assert taken(source, {"v": value}) < LIMIT_S
 
 
+CALLED = [
+    "distinct",
+    "indexOf",
+    "join",
+    "lowerAscii",
+    "max",
+    "reverse",
+    "sort",
+    "split",
+    "substring",
+    "sum",
+    "trim",
+]
 ATOMS = ["inputs.v", "inputs.w", "x", "y", "1", "'text'", "true", "[1, 2]"]
 
 
@@ -157,7 +186,7 @@ def expression(chance: random.Random, depth: int, loops: int) -> str:
     if depth == 0:
         return chance.choice(ATOMS)
     inner = lambda more=loops: expression(chance, depth - 1, more)
-    kind = chance.randrange(12 if loops < 2 else 7)
+    kind = chance.randrange(14 if loops < 2 else 9)
     if kind == 0:
         return f"({inner()} {chance.choice(['==', '!=', 'in', '&&', '||', '<'])} {inner()})"
     if kind == 1:
@@ -172,6 +201,10 @@ def expression(chance: random.Random, depth: int, loops: int) -> str:
         return f"({inner()} ? {inner()} : {inner()})"
     if kind == 6:
         return f"string({inner()}).matches('{chance.choice(['a*b', '[a-z]{5}', '(a|b)+', '.*c'])}')"
+    if kind == 7:
+        return f"{inner()}.{chance.choice(CALLED)}({inner()})"
+    if kind == 8:
+        return f"{inner()}.{chance.choice(CALLED)}()"
     macro = chance.choice(["map", "filter", "all", "exists", "exists_one"])
     variable = "xy"[loops]
     return f"{inner()}.{macro}({variable}, {inner(loops + 1)})"
@@ -210,6 +243,13 @@ def test_no_expression_that_is_found_takes_longer(seed: int):
         ("inputs.v.matches('^\\\\d{4}-\\\\d{2}-\\\\d{2}T\\\\d{2}:\\\\d{2}')", TEXT(100)),
         ("inputs.v.matches('\\\\w+@\\\\w+\\\\.\\\\w+')", TEXT(1_000)),
         ("inputs.v.map(x, inputs.v.map(y, x * y))", NUMBERS(40)),
+        ("inputs.v.split('a').size()", TEXT(3_000)),
+        ("inputs.v.trim().lowerAscii()", TEXT(30_000)),
+        ("inputs.v.replace('a', '')", TEXT(100_000)),
+        ("inputs.v.join(', ')", TEXTS(3_000)),
+        ("inputs.v.sort().distinct()", TEXTS(200)),
+        ("inputs.v.sum() + max(inputs.v)", NUMBERS(5_000)),
+        ("inputs.v.map(x, x.upperAscii())", TEXTS(200)),
     ],
 )
 def test_ordinary_expressions_are_admitted(source: str, value: Any):

@@ -57,6 +57,19 @@ SCOPE: dict[str, Any] = {
         ("${{ size(inputs.list) // three\n }}", 3),
         ("${{ timestamp('2026-11-21T10:00:00Z') }}", "2026-11-21T10:00:00Z"),
         ("${{ duration('90s') }}", "90s"),
+        # functions beside CEL's own
+        ("${{ ' A,b '.trim().lowerAscii().split(',').join('-') }}", "a-b"),
+        ("${{ 'a.b.c'.replace('.', '/') + 'x'.upperAscii() }}", "a/b/cX"),
+        ("${{ 'abc'.substring(1) + 'abc'.substring(0, 1) + 'abc'.charAt(2) }}", "bcac"),
+        ("${{ 'abcb'.indexOf('b') + 10 * 'abcb'.lastIndexOf('b') }}", 31),
+        ("${{ [3, 1, 2, 1].distinct().sort().reverse().slice(0, 2) }}", [3, 2]),
+        ("${{ [inputs.list.sum(), inputs.list.min(), max(inputs.n, 7)] }}", [6, 1, 7]),
+        ("${{ [math.abs(-2), math.bitAnd(6, 3), math.bitOr(4, 1), math.bitXor(5, 1)] }}", [2, 2, 5, 4]),
+        (
+            "${{ [math.floor(1.5), math.ceil(1.5), math.round(2.5), math.trunc(-1.5)] }}",
+            [1.0, 2.0, 3.0, -1.0],
+        ),
+        ("${{ int(math.sqrt(16.0)) + math.bitNot(0) }}", 3),
         # mixed text is text
         ("n=${{ inputs.n }}, x=${{ inputs.x }}", "n=2, x=1.5"),
         ("${{ inputs.yes }}${{ inputs.none }}", "truenull"),
@@ -127,6 +140,21 @@ FAILING = {
     ),
     "${{ b'x' }}": (
         "the expression \"b'x'\" failed: its result cannot travel as JSON: bytes is not a type of JSON."
+    ),
+    "${{ inputs.n.trim() }}": (
+        "the expression 'inputs.n.trim()' failed: "
+        "trim: the types do not go together (CEL never converts: use int(), double() or string())."
+    ),
+    "${{ inputs.text.sort() }}": (
+        "the expression 'inputs.text.sort()' failed: "
+        "sort: the types do not go together (CEL never converts: use int(), double() or string())."
+    ),
+    "${{ inputs.list.slice(0, 9) }}": (
+        "the expression 'inputs.list.slice(0, 9)' failed: slice: the index is outside the list."
+    ),
+    "${{ inputs.text.split(',', 'a', 1, 2) }}": (
+        "the expression \"inputs.text.split(',', 'a', 1, 2)\" failed: "
+        "split: the types do not go together (CEL never converts: use int(), double() or string())."
     ),
     "${{ inputs.big + 1 }}": (
         "the expression 'inputs.big + 1' refers to 9223372036854775808, and CEL integers have 64 bits."

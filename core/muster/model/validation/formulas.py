@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from muster.model import bounds, tokens
+from muster.model import bounds, library, tokens
 from muster.model.conditions import formula
 from muster.model.errors import (
     ExpressionError,
@@ -32,7 +32,7 @@ _CONVERSIONS: Final = ("bytes", "double", "duration", "dyn", "int", "string", "t
 _TESTS: Final = ("contains", "endsWith", "has", "matches", "size", "startsWith")
 _DAYS: Final = ("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getFullYear", "getMonth")
 _TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
-FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES))
+FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES)) | library.NAMES
 _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
 _FACTS: Final = ("id", "workflow")
 _PYTHON: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
@@ -273,7 +273,7 @@ def _check_source(expression: Expression, known: _Known) -> None:
 
 
 def _check_name(source: str, name: str, known: _Known) -> None:
-    if name in _TYPES:
+    if name in _TYPES or name == library.ROOT:
         return
     message = f"the expression {source!r} uses the name {name}, which does not exist."
     if name in known.inputs:
