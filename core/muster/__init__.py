@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         MachineSelector,
         Map,
         Output,
+        Port,
         Resources,
         Retry,
         Step,
@@ -78,6 +79,7 @@ __all__ = [
     "Map",
     "MusterError",
     "Output",
+    "Port",
     "Recorded",
     "Resources",
     "Result",
@@ -141,8 +143,8 @@ _HOMES = {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },
     "muster.model.workflow": {
-        "Backoff", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Resources", "Retry",
-        "Step", "Timeouts", "WaitForInput", "Workflow",
+        "Backoff", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Port", "Resources",
+        "Retry", "Step", "Timeouts", "WaitForInput", "Workflow",
     },
     "muster.settings": {"Settings"},
 }  # fmt: skip

@@ -50,6 +50,7 @@ def step(
     id_: str,
     image: Text,
     *,
+    accepts: Mapping[str, Input | ValueType] | Sequence[str] = (),
     outputs: Mapping[str, Output | ValueType] | Sequence[str] = (),
     retry: Retry | int | None = None,
     function: str | Callable[..., Any] | None = None,
@@ -57,10 +58,12 @@ def step(
 ) -> Step:
     """A step that runs a container.
 
-    ``outputs``: by name an ``Output`` or only its type; or a list of names. ``retry``: or only how often to try.
-    ``function``: what is called in it, by name, or the function itself where the image has the same module.
+    ``accepts``, ``outputs``: by name an ``Input`` or ``Output``, or only its type; or a list of names. ``retry``: or
+    only how often to try. ``function``: what is called in it, by name, or the function itself where the image has the
+    same module.
     """
-    whole: dict[str, Any] = {"image": image, "outputs": ports(Output, outputs)}
+    whole: dict[str, Any] = {"image": image}
+    whole |= {"accepts": ports(Input, accepts), "outputs": ports(Output, outputs)}
     if function is not None:
         whole["function"] = named(function)
     if retry is not None:

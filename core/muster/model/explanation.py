@@ -9,11 +9,11 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from muster.model import values
+from muster.model import ports
 from muster.model.phrases import action, branch, conditions, quoted
 from muster.model.plan import Block, Plan, Primitive, StepPlan
 from muster.model.validation.kinds import actions
-from muster.model.workflow import Input, Step, Workflow
+from muster.model.workflow import Input, Port, Step, Workflow
 
 _FAILURES: Final = {
     "drain": "nothing new is started, and what runs is let end",
@@ -42,6 +42,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: list[str] = []
     condition: str = ""
     always: bool = False
+    takes: list[str] = []
     gives: list[str] = []
     blocks: list[Section] = []
     on_failure: Section | None = None
@@ -114,7 +115,7 @@ def _counted(steps: list[Line], finish: Section | None) -> dict[str, int]:
 
 
 def _input(name: str, declared: Input) -> str:
-    kind = "anything" if declared.type == "any" else values.article(declared.type)
+    kind = ports.words(declared)
     if declared.default is not UNSET:
         return f"{name}: {kind}, {quoted(declared.default)} where it is not given"
     return f"{name}: {kind}" + ("" if declared.required else ", or nothing")
@@ -151,15 +152,20 @@ def _line(step: StepPlan, stage: int) -> Line:
         after=list(step.needs),
         condition=conditions(step.conditions),
         always=step.step.always,
+        takes=[_declared(name, port) for name, port in step.step.accepts.items()],
         gives=list(_gives(step.step)),
         blocks=[_section(block, branch(step, block)) for block in step.blocks if block.steps],
         on_failure=None if step.rescue is None else _section(step.rescue, f"where {step.id} has failed"),
     )
 
 
+def _declared(name: str, port: Port) -> str:
+    return name if port.type == "any" else f"{name} ({ports.short(port)})"
+
+
 def _gives(step: Step) -> Iterator[str]:
     for name, output in step.outputs.items():
-        yield name if output.type == "any" else f"{name} ({output.type})"
+        yield _declared(name, output)
     yield from step.set or ()
     if step.for_each is not None or step.map is not None:
         yield "items"
@@ -212,6 +218,7 @@ def _sentence(line: Line) -> str:
     parts += ["whatever became of them"] if line.always and line.after else ["always"] if line.always else []
     parts += [line.what]
     text = ", ".join(parts)
+    text += f"; takes {', '.join(line.takes)}" if line.takes else ""
     return text + (f"; gives {', '.join(line.gives)}" if line.gives else "")
 
 

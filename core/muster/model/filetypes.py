@@ -11,6 +11,7 @@ import re
 from typing import Any, Final
 
 from muster.model.artifacts import KEY, of
+from muster.model.workflow import ValueType
 
 _MEDIA: Final = {
     "image": re.compile(r"image/."),
@@ -20,7 +21,12 @@ _MEDIA: Final = {
     "csv": re.compile(r"(text|application)/csv\Z"),
 }
 _UNKNOWN: Final = frozenset(("", "application/octet-stream"))
-FIELDS: Final = {
+MEDIA_TYPES: Final = {
+    "file": "application/octet-stream", "image": "image/png", "audio": "audio/wav", "video": "video/mp4",
+    "pdf": "application/pdf", "csv": "text/csv",
+}  # fmt: skip
+"""One media type of each kind, for values that stand in for files."""
+FIELDS: Final[dict[Any, ValueType]] = {
     KEY: "string",
     "size": "integer",
     "media_type": "string",
@@ -40,6 +46,14 @@ def fits_file(value: dict[str, Any], kind: str) -> bool:
     if of(value) is None:
         return False
     return kind == "file" or _MEDIA[kind].match(media_type(value)) is not None
+
+
+def kind_of(value: dict[str, Any]) -> ValueType | None:
+    """The kind of file that an artifact is; None of any other object."""
+    if not is_file(value):
+        return None
+    kinds: tuple[ValueType, ...] = ("image", "audio", "video", "pdf", "csv")
+    return next((kind for kind in kinds if fits_file(value, kind)), "file")
 
 
 def media_type(value: dict[str, Any]) -> str:

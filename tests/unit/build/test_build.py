@@ -14,8 +14,10 @@ from msgspec import UNSET
 from muster import (
     Backoff,
     Case,
+    Input,
     MachineSelector,
     Output,
+    Port,
     Resources,
     Retry,
     Step,
@@ -77,6 +79,10 @@ FORMS: dict[str, tuple[str, Step]] = {
         pull_policy: always
         stop_grace_period: 5s
         inputs: {list: ["${{ inputs.n }}", {deep: "${{ inputs.n + 1 }}"}]}
+        accepts:
+          list: {type: array, items: any}
+          who: {type: object, properties: {name: {type: string}}, required: false}
+          mode: {type: string}
         outputs: {text: {type: string, source: stdout}, count: {type: integer}}
         gives_result: true
         needs: [r]
@@ -102,6 +108,11 @@ FORMS: dict[str, tuple[str, Step]] = {
             pull_policy="always",
             stop_grace_period="5s",
             inputs={"list": [inputs.n, {"deep": inputs.n + 1}]},
+            accepts={
+                "list": Input(type="array", items="any"),
+                "who": Input(type="object", properties={"name": Port(type="string")}, required=False),
+                "mode": "string",
+            },
             outputs={"text": Output(type="string", source="stdout"), "count": "integer"},
             gives_result=True,
             needs=[run],
@@ -263,7 +274,8 @@ def again(one: Step) -> Step:
     if one.if_ is not None and one.then is None and one.else_ is None:
         common["if_"] = one.if_
     if one.image is not None:
-        return step(one.id, one.image, command=one.command, inputs=one.inputs, outputs=one.outputs, retry=one.retry,
+        return step(one.id, one.image, command=one.command, inputs=one.inputs, accepts=one.accepts,
+                    outputs=one.outputs, retry=one.retry,
                     resources=one.resources, gives_result=one.gives_result, environment=one.environment,
                     machine=one.machine, timeouts=one.timeouts, function=one.function, **common)  # fmt: skip
     return holding(one, common) or plain(one, common)

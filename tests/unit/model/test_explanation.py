@@ -33,6 +33,8 @@ steps:
     machine: {labels: {gpu: "true"}}
     resources: {cpus: 2, memory: 4Gi}
     retry: {max_attempts: 3}
+    inputs: {names: "${{ inputs.names }}"}
+    accepts: {names: {type: array, items: string}, mode: {default: fast}}
     outputs: {page: {type: string}, size: {}}
     on_failure: [{id: tell, log: it failed}]
   - id: pick
@@ -73,7 +75,7 @@ whole: 21 steps (5 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
   takes note: a string, or nothing
   gives x
 
-1. fetch [run] runs fetch:1 (wget "$URL") on a machine with gpu=true, taking cpus 2.0, memory 4Gi, up to 3 times; gives page (string), size
+1. fetch [run] runs fetch:1 (wget "$URL") on a machine with gpu=true, taking cpus 2.0, memory 4Gi, up to 3 times; takes names (array of string), mode; gives page (string), size
    where fetch has failed:
      1. tell [assign] writes "it failed" into the log
 1. which [choose] takes the first case that holds

@@ -113,6 +113,16 @@ def test_deep_values_are_refused():
         accept(workflow(x={}), {"x": [value]})
 
 
+def test_parts_are_checked_and_completed_in_defaults_too():
+    """However deep, with the way to the part in the error."""
+    person = {"type": "object", "properties": {"name": {"type": "string"}, "city": {"default": "Ulm"}}}
+    people = workflow(people={"type": "array", "items": person, "default": [{"name": "Ada"}]})
+    assert accept(people, {}) == {"people": [{"name": "Ada", "city": "Ulm"}]}
+    assert accept(people, {"people": []}) == {"people": []}
+    with pytest.raises(InvalidTypeError, match=r"the input people\[0\].name must be a string, not null"):
+        accept(people, {"people": [{"name": None}]})
+
+
 def test_an_integer_is_a_number():
     """A number takes integers; an integer takes no fractions."""
     assert accept(workflow(x={"type": "number"}), {"x": 2}) == {"x": 2}

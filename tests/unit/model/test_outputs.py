@@ -20,6 +20,11 @@ def declared(**outputs: Any) -> dict[str, Output]:
 
 COUNT = declared(count={"type": "integer"})
 TEXT = declared(text={"type": "string", "source": "stdout"})
+PERSON = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer", "required": False}},
+}
+PEOPLE = declared(people={"type": "array", "items": PERSON})
 DATA = declared(data={"type": "object", "source": "stdout"})
 
 
@@ -148,6 +153,33 @@ REFUSED: dict[str, tuple[dict[str, Output], bytes | None, bytes | None, type[Mus
             "Print it, or give the output a default."
         ),
     ),
+    "a part of another type": (
+        PEOPLE,
+        b'{"people": [{"name": "Ada"}, {"name": 5}]}',
+        None,
+        InvalidTypeError,
+        (
+            "the output people[1].name must be a string, not an integer: 5. "
+            "Give a value of the declared type; the message names it."
+        ),
+    ),
+    "a part that is not declared": (
+        PEOPLE,
+        b'{"people": [{"nmae": "Ada", "name": "Ada"}]}',
+        None,
+        InvalidTypeError,
+        "the output people[0] has the property nmae, which is not declared. Did you mean name?",
+    ),
+    "text where a file belongs": (
+        declared(photo={"type": "image"}),
+        b'{"photo": "a.png"}',
+        None,
+        InvalidTypeError,
+        (
+            "the output photo must be an image, not a string: 'a.png'. "
+            "Give a value of the declared type; the message names it."
+        ),
+    ),
     "printed no JSON": (
         DATA,
         None,
@@ -180,6 +212,13 @@ REFUSED: dict[str, tuple[dict[str, Output], bytes | None, bytes | None, type[Mus
         ),
     ),
 }
+
+
+def test_parts_that_are_left_out_get_their_defaults():
+    """What others refer to is there, as it is for whole outputs."""
+    assert collect(PEOPLE, b'{"people": [{"name": "Ada"}]}', None) == {
+        "people": [{"name": "Ada", "age": None}]
+    }
 
 
 @pytest.mark.parametrize("case", REFUSED)

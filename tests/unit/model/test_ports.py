@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from typing import Any, Final
 
@@ -11,31 +10,17 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET
 
 from muster.model.errors import InvalidTypeError
-from muster.model.ports import fitted, items, mismatch, short, words
+from muster.model.ports import fitted, mismatch, short, words
 from muster.model.workflow import VALUE_TYPES, Port
+from tests.fixtures.ports import MEDIA, SCALARS, Chance, artifact, said
 
 TYPES: Final = VALUE_TYPES
-KINDS: Final = {"image": "image/png", "audio": "audio/wav", "video": "video/mp4", "pdf": "application/pdf"}
-MEDIA: Final = {"file": "x/y", "csv": "text/csv; charset=utf-8", **KINDS}
 
 
 def port(**fields: Any) -> Port:
     return msgspec.convert(fields, Port)
-
-
-def artifact(media_type: str | None = "audio/wav", **fields: Any) -> dict[str, Any]:
-    said = {} if media_type is None else {"media_type": media_type}
-    return {
-        "$artifact": "sha256:" + "0f" * 32,
-        "size": 3,
-        "name": "a.bin",
-        "execution": "e",
-        **said,
-        **fields,
-    }
 
 
 # ---- types
@@ -235,74 +220,7 @@ def test_ports_are_said_in_words():
 
 # ---- laws
 
-SCALARS: Final = ("string", "integer", "number", "image", "file")
 SEEDS: Final = st.integers(0, 2**32)
-
-
-class Chance:
-    """Ports, and values for them. ``open_``: parts may be left unsaid, or left out by whoever gives the value."""
-
-    def __init__(self, seed: int, *, open_: bool = True, types: tuple[str, ...] = TYPES) -> None:
-        self.random = random.Random(seed)
-        self.open = open_
-        self.types = types
-
-    def often(self, one_in: int) -> bool:
-        return self.open and self.random.randrange(one_in) == 0
-
-    def port(self, depth: int = 3) -> Port:
-        fields: dict[str, Any] = {"required": not self.often(3)}
-        kind = self.random.choice(("array", "object", "scalar", "scalar")) if depth else "scalar"
-        if kind == "scalar":
-            fields["type"] = self.random.choice(self.types)
-        else:
-            fields["type"] = kind
-            name = "items" if kind == "array" else "properties"
-            fields[name] = self.port(depth - 1) if kind == "array" else self.properties(depth - 1)
-        made = Port(**fields)
-        return msgspec.structs.replace(made, default=self.value(made)) if self.often(4) else made
-
-    def properties(self, depth: int) -> dict[str, Port]:
-        names = self.random.sample("abc", self.random.randint(1, 3))
-        return {name: self.port(depth) for name in names}
-
-    def value(self, declared: Port) -> Any:
-        """What a program may write."""
-        if not declared.required and self.random.randrange(3) == 0:
-            return None
-        if declared.type == "array" and declared.items is not None:
-            return [self.value(items(declared)) for _ in range(self.random.randrange(3))]
-        if declared.type == "object":
-            return {
-                name: self.value(one)
-                for name, one in declared.properties.items()
-                if (one.required and one.default is UNSET) or self.random.randrange(2)
-            }
-        return self.random.choice(VALUES[declared.type])
-
-    def related(self, one: Port) -> Port:
-        """A port like this one, so that they often go together: some parts less, some more, some wider."""
-        if one.type == "array" and one.items is not None:
-            return Port(type="array", items=self.related(items(one)), required=one.required)
-        if one.type == "object" and one.properties:
-            kept = {
-                name: self.related(each) for name, each in one.properties.items() if self.random.randrange(4)
-            }
-            return Port(type="object", properties=self.properties(0) | kept if self.often(3) else kept)
-        choices = (one, one, Port(), Port(type="number"), Port(type="file"))
-        return msgspec.structs.replace(self.random.choice(choices), required=not self.often(3))
-
-
-VALUES: Final[dict[str, list[Any]]] = {
-    "any": [None, 1, "x", [1], {"a": 1}, artifact()],
-    "string": ["", "x"],
-    "integer": [0, -5],
-    "number": [1, 1.5],
-    "boolean": [True, False],
-    "array": [[], [1, "x"]],
-    **{kind: [artifact(media)] for kind, media in MEDIA.items()},
-    "file": [artifact(media) for media in (None, *MEDIA.values())],
-}
 
 
 @given(SEEDS)
@@ -352,12 +270,3 @@ def test_the_laws_are_tried_on_ports_that_go_together():
         source = chance.port()
         found[mismatch(source, chance.related(source)) is None] += 1
     assert min(found.values()) > 50
-
-
-def said(one: Port) -> bool:
-    """Whether all of it is declared."""
-    if one.type == "array":
-        return one.items is not None and said(items(one))
-    if one.type == "object":
-        return bool(one.properties) and all(said(inner) for inner in one.properties.values())
-    return one.type != "any"

@@ -190,11 +190,11 @@ REFUSED = {
     "a child's input of another type": (
         STEPS
         + "  - {id: x, workflow: inner, inputs: {count: many}}\nworkflows:\n  inner:\n    name: inner\n    inputs: {count: {type: integer}}\n    steps: [{id: a, image: b}]\n",
-        "w.yaml:3:39: the input count must be an integer, and 'many' is a string. The workflow inner takes an integer.",
+        "w.yaml:3:39: the input count must be an integer, and 'many' is a string. Give it an integer, or change inputs of the workflow inner.",
     ),
     "a child's input of another known type": (
         "name: w\ninputs: {s: {type: string}}\nsteps:\n  - {id: x, workflow: inner, inputs: {count: '${{ inputs.s }}'}}\nworkflows:\n  inner:\n    name: inner\n    inputs: {count: {type: integer}}\n    steps: [{id: a, image: b}]\n",
-        "w.yaml:4:39: the input count must be an integer, and 'inputs.s' is a string. The workflow inner takes an integer.",
+        "w.yaml:4:39: the input count must be an integer, and 'inputs.s' is a string. Write ${{ int(inputs.s) }}, or change inputs of the workflow inner.",
     ),
     "wrong inside a workflow of the workflow": (
         STEPS

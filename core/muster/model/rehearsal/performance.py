@@ -20,6 +20,7 @@ from msgspec import UNSET
 from muster.model import catalogue as c
 from muster.model.artifacts import ALGORITHM, Artifact
 from muster.model.body import AttemptRef, Body
+from muster.model.filetypes import MEDIA_TYPES
 from muster.model.rehearsal.script import Course, Script
 from muster.model.workflow import Port
 
@@ -30,10 +31,6 @@ AFTER_CUT_S: Final = (
 STOP_S: Final = 0.1  # how long an attempt takes to stop where no stop is recorded
 LATEST: Final = 1 << 62  # behind everything recorded
 _EMPTY: Final = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the hash of no content
-_MEDIA: Final = {
-    "file": "", "image": "image/png", "audio": "audio/wav", "video": "video/mp4", "pdf": "application/pdf",
-    "csv": "text/csv",
-}  # fmt: skip
 _STAND_INS: Final[dict[str, Any]] = {
     "string": "", "integer": 0, "number": 0.0, "boolean": False, "array": [], "any": None,
 }  # fmt: skip
@@ -165,8 +162,10 @@ def _stand_in(port: Port) -> Any:
         return None if port.default is UNSET else port.default
     if port.type == "object":
         return {name: _stand_in(inner) for name, inner in port.properties.items()}
-    if port.type in _MEDIA:
-        return Artifact(address=ALGORITHM + _EMPTY, size=0, media_type=_MEDIA[port.type], execution="").value()
+    if port.type in MEDIA_TYPES:
+        return Artifact(
+            address=ALGORITHM + _EMPTY, size=0, media_type=MEDIA_TYPES[port.type], execution=""
+        ).value()
     return _STAND_INS[port.type]
 
 

@@ -25,7 +25,7 @@ from muster.model.lowering import spliced
 from muster.model.names import meant
 from muster.model.plan import templated
 from muster.model.problems import Path, Report
-from muster.model.validation.tree import block, members, scopes
+from muster.model.validation.tree import block, members, returns, scopes
 from muster.model.workflow import Input, Step, Workflow
 
 _CONVERSIONS: Final = ("bytes", "double", "duration", "dyn", "int", "string", "timestamp", "type", "uint")
@@ -76,7 +76,7 @@ def check(workflow: Workflow, report: Report) -> None:
     blocks = list(scopes(workflow))
     owners = {id_: block.owner.id for block in blocks if block.owner is not None for id_ in block.own}
     children = {
-        name: frozenset(inner.outputs) for name, inner in workflow.workflows.items() if not _returns(inner)
+        name: frozenset(inner.outputs) for name, inner in workflow.workflows.items() if not returns(inner)
     }
     whole = _Known(workflow.inputs, {}, outputs, variables, _ALWAYS, owners, children)
     for scope in blocks:
@@ -91,11 +91,6 @@ def check(workflow: Workflow, report: Report) -> None:
     if workflow.concurrency is not None:
         before = msgspec.structs.replace(whole, roots=_BEFORE)
         _check_all(workflow.concurrency.key, ("concurrency", "key"), before, report)
-
-
-def _returns(workflow: Workflow) -> bool:
-    """Whether a step of it may decide what its outputs are."""
-    return any(step.return_ is not UNSET for _, step in members(workflow))
 
 
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from muster.model.lowering import STRUCTURAL, branches, spliced
 from muster.model.problems import Path
@@ -17,7 +18,8 @@ Placed = tuple[Path, Step]
 class Scope(msgspec.Struct, frozen=True):
     """What is seen from the steps of a block: its own ``members`` in the order of the file, and what is around it.
 
-    ``item`` and ``error``: whether expressions may speak of them. ``owner`` is the step whose block it is.
+    ``item`` and ``error``: whether expressions may speak of them. ``owner`` is the step whose block it is,
+    ``repeated`` whether it is run for each member of a list.
     """
 
     members: list[Placed]
@@ -26,6 +28,7 @@ class Scope(msgspec.Struct, frozen=True):
     owner: Step | None = None
     item: bool = False
     error: bool = False
+    repeated: bool = False
 
     @property
     def seen(self) -> Mapping[str, Step]:
@@ -75,6 +78,16 @@ def scopes(workflow: Workflow) -> Iterator[Scope]:
         yield from _with_inner(scope(block(workflow.on_finish, ("on_finish",)), root, error=True))
 
 
+def outermost(workflow: Workflow) -> dict[str, Step]:
+    """The steps of the workflow itself, by id."""
+    return {step.id: step for _, step in block(workflow.steps, ("steps",))}
+
+
+def returns(workflow: Workflow) -> bool:
+    """Whether a step of it may decide what its outputs are."""
+    return any(step.return_ is not UNSET for _, step in members(workflow))
+
+
 def members(workflow: Workflow) -> Iterator[Placed]:
     """Every step of the workflow, in any block."""
     for each in scopes(workflow):
@@ -95,12 +108,14 @@ def _with_inner(outer: Scope) -> Iterator[Scope]:
     yield outer
     for path, step in outer.members:
         for inner, steps in _inner(step):
+            repeated = inner[0] in {"for_each", "map"}
             yield from _with_inner(
                 scope(
                     block(steps, (*path, *inner)),
                     outer,
                     owner=step,
-                    item=outer.item or inner[0] in {"for_each", "map"},
+                    repeated=repeated,
+                    item=outer.item or repeated,
                     error=outer.error or inner == ("on_failure",),
                 )
             )

@@ -1,8 +1,9 @@
 """What type an expression gives, where the types of all it refers to are known before anything runs.
 
-Types are not inferred from the source: the expression is evaluated on values of the declared types. That it fails
-there because of its types, and on each of the values, means that it always will; anything else (a missing key, an
-index, a division) depends on the values, and nothing is said about it.
+A plain reference gives what was declared, however deep it leads. All else is not inferred from the source: the
+expression is evaluated on values of the declared types. That it fails there because of its types, and on each of the
+values, means that it always will; anything else (a missing key, an index, a division) depends on the values, and
+nothing is said about it.
 """
 
 from __future__ import annotations
@@ -13,117 +14,179 @@ from typing import Any, Final
 import msgspec
 
 from muster.model import values
+from muster.model.artifacts import ALGORITHM, FILE_TYPES, Artifact
 from muster.model.errors import ExpressionError, MusterError
 from muster.model.evaluation import evaluate
 from muster.model.expressions import ROOTS, Expression, Reference
-from muster.model.workflow import Input, Step
+from muster.model.filetypes import FIELDS, MEDIA_TYPES
+from muster.model.names import meant
+from muster.model.ports import ANY, items, words, written
+from muster.model.validation.origins import Declared, declaration
+from muster.model.workflow import Port
 
-_SAMPLES: Final[tuple[Mapping[str, Any], ...]] = (
-    {"string": "a", "boolean": True, "integer": 1, "number": 1, "array": [], "object": {}},
-    {"string": "a", "boolean": False, "integer": 1, "number": 1.5, "array": [], "object": {}},
-)
-_SCALARS: Final = ("string", "boolean", "integer", "number")
+_VARIANTS: Final = (0, 1)
+_NULLS: Final = 2  # what may be null is
+_PLAIN: Final[Mapping[str, tuple[Any, ...]]] = {
+    "string": ("a", "a"),
+    "boolean": (True, False),
+    "integer": (1, 1),
+    "number": (1, 1.5),
+}
 _TYPE_ERRORS: Final = ("types do not go together", "undefined variable or function")
 """What evaluation says of types; that every function exists was checked before."""
 
 
-class Declared(msgspec.Struct, frozen=True):
-    """What the types come from: the inputs of the workflow, and the steps seen from the expression."""
+class _Known(msgspec.Struct, frozen=True):
+    """A reference: the first ``length`` keys of it lead to what was declared as ``root``, all of it to ``port``."""
 
-    inputs: Mapping[str, Input]
-    steps: Mapping[str, Step]
+    reference: Reference
+    length: int
+    root: Port
+    port: Port
 
 
-def given(expression: Expression, declared: Declared) -> set[str]:
-    """The types the expression may give; empty where that cannot be known.
+def given(expression: Expression, declared: Declared) -> tuple[Port, ...]:
+    """What the expression may give, one of these; empty where that cannot be known.
 
     Raises ExpressionError where the types of what it refers to rule out that it ever gives anything.
     """
-    known = [type_of(reference, declared) for reference in expression.references]
-    for reference, (name, rest) in zip(expression.references, known, strict=True):
-        if rest and name in _SCALARS:
-            message = f"the expression {expression.source!r} asks for {rest[0]!r} of {values.article(name)}."
-            whole = _written(reference, len(reference.path) - len(rest))
-            raise ExpressionError(message, remedy=f"{whole} is {values.article(name)}: use it as a whole.")
-    if any(not name or rest for name, rest in known):
-        return set()
-    if expression.plain:
-        return {known[0][0]}
-    return _tried(expression, [name for name, _ in known])
+    found = [_known(expression, reference, declared) for reference in expression.references]
+    known = [one for one in found if one is not None]
+    if len(known) < len(found) or any(one.port.type == "any" for one in known):
+        return ()
+    return (known[0].port,) if expression.plain else _tried(expression, known)
 
 
-def type_of(reference: Reference, declared: Declared) -> tuple[str, tuple[Any, ...]]:
-    """The declared type of what the reference begins with, and what of its path comes after; empty if unknown."""
-    for length, name in _declarations(reference, declared):
-        return ("" if name == "any" else name), reference.path[length:]
-    return "", ()
+# ---- what a reference leads to
 
 
-def _declarations(reference: Reference, declared: Declared) -> Iterator[tuple[int, str]]:
-    path = reference.path
-    if reference.root == "execution" and path:
-        yield 1, "string"
-    elif reference.root == "inputs" and path and path[0] in declared.inputs:
-        yield 1, declared.inputs[str(path[0])].type
-    elif reference.root == "steps" and len(path) > 1 and path[0] in declared.steps:
-        if path[1] == "status":
-            yield 2, "string"
-        elif len(path) > 2:
-            yield 3, output_type(declared.steps[str(path[0])], str(path[2]))
+def _known(expression: Expression, reference: Reference, declared: Declared) -> _Known | None:
+    length, root = declaration(reference, declared)
+    if root is None:
+        return None
+    port = root
+    for at in range(length, len(reference.path)):
+        inner = _inside(port, reference.path[at])
+        if inner is None:
+            raise _not_there(expression, reference, at, port)
+        port = inner
+    return _Known(reference, length, root, port)
 
 
-def output_type(step: Step, name: str) -> str:
-    """The type of an output of the step, ``any`` where it is not known."""
-    if step.image is not None and name in step.outputs:
-        return step.outputs[name].type
-    if step.log is not None:
-        return "string"
-    if (step.for_each is not None or step.map is not None) and name == "items":
-        return "array"
-    return "any"
+def _inside(port: Port, key: str | int) -> Port | None:
+    """What stands under the key; ``any`` where that is not known, None where certainly nothing does."""
+    if port.type in FILE_TYPES:
+        return Port(type=FIELDS[key]) if key in FIELDS else None
+    if port.type == "array":
+        return items(port) if isinstance(key, int) else ANY
+    if port.type == "object" and port.properties and isinstance(key, str):
+        return port.properties.get(key)
+    return None if port.type in _PLAIN else ANY
 
 
-def _tried(expression: Expression, names: list[str]) -> set[str]:
+def _not_there(expression: Expression, reference: Reference, at: int, port: Port) -> ExpressionError:
+    key, whole = reference.path[at], spelled(reference, at)
+    if port.type == "object":
+        message = f"the expression {expression.source!r} asks for {key!r}, which is no declared property of {whole}."
+        return ExpressionError(
+            message, remedy=meant(key, port.properties) or f"It has {', '.join(port.properties)}."
+        )
+    message = f"the expression {expression.source!r} asks for {key!r} of {words(port)}."
+    if port.type in FILE_TYPES:
+        return ExpressionError(
+            message, remedy=f"It has {', '.join(FIELDS)}; what is in a file only a step can read."
+        )
+    return ExpressionError(message, remedy=f"{whole} is {words(port)}: use it as a whole.")
+
+
+def spelled(reference: Reference, length: int) -> str:
+    """The beginning of a reference as it is written."""
+    return reference.root + written(reference.path[:length])
+
+
+# ---- what an expression makes of it
+
+
+def _tried(expression: Expression, known: list[_Known]) -> tuple[Port, ...]:
     """The types of the results; raises ExpressionError where each try fails because of the types."""
     found: set[str] = set()
     failed = 0
-    for samples in _SAMPLES:
-        scope = _scope(expression, [samples[name] for name in names])
+    for variant in _VARIANTS:
+        scope = _scope(known, variant)
+        if scope is None:
+            return ()
         try:
             found.add(values.type_name(evaluate(expression.source, scope)))
         except KeyError:
-            return set()
+            return ()
         except MusterError as error:
             if not any(text in error.message for text in _TYPE_ERRORS):
-                return set()
+                return ()
             failed += 1
-    if failed == len(_SAMPLES):
-        raise _never(expression, names)
-    return found if not failed else set()
+    if failed == len(_VARIANTS):
+        raise _never(expression, known)
+    if failed or "null" in found:
+        return ()
+    kinds: list[Any] = sorted(found | set(_without(expression, known)))
+    return tuple(Port(type=kind) for kind in kinds)
 
 
-def _scope(expression: Expression, found: list[Any]) -> dict[str, Any]:
+def _without(expression: Expression, known: list[_Known]) -> Iterator[str]:
+    """The type of the result where what may be null is null."""
+    if all(one.root.required for one in known):
+        return
+    scope = _scope(known, _NULLS)
+    try:
+        found = values.type_name(evaluate(expression.source, scope or {}))
+    except (KeyError, MusterError):
+        return
+    if found != "null":
+        yield found
+
+
+class _UnsaidError(Exception):
+    """No value stands for all that may be there."""
+
+
+def _scope(known: list[_Known], variant: int) -> dict[str, Any] | None:
+    """A value for all that is referred to; None where some part of it may be anything."""
     scope: dict[str, Any] = {root: {} for root in ROOTS}
-    for reference, value in zip(expression.references, found, strict=True):
-        place = scope[reference.root]
-        for key in reference.path[:-1]:
-            place = place.setdefault(key, {})
-        place[reference.path[-1]] = value
+    try:
+        for one in known:
+            _place(scope, (one.reference.root, *one.reference.path[: one.length]), _sample(one.root, variant))
+    except _UnsaidError:
+        return None
     return scope
 
 
-def _never(expression: Expression, names: list[str]) -> ExpressionError:
+def _place(scope: dict[str, Any], way: tuple[str | int, ...], value: Any) -> None:
+    place: Any = scope
+    for key in way[:-1]:
+        place = place.setdefault(key, {})
+    place[way[-1]] = value
+
+
+def _sample(port: Port, variant: int) -> Any:
+    if variant == _NULLS and not port.required:
+        return None
+    if port.type == "any":
+        raise _UnsaidError
+    if port.type == "array":
+        return [] if port.items is None else [_sample(items(port), variant)]
+    if port.type == "object":
+        return {name: _sample(inner, variant) for name, inner in port.properties.items()}
+    if port.type in FILE_TYPES:
+        media_type = MEDIA_TYPES[port.type]
+        return Artifact(address=ALGORITHM + "0" * 64, size=1, media_type=media_type, execution="x").value()
+    return _PLAIN[port.type][variant % 2]
+
+
+def _never(expression: Expression, known: list[_Known]) -> ExpressionError:
     said = dict.fromkeys(
-        f"{_written(reference, len(reference.path))} is {values.article(name)}"
-        for reference, name in zip(expression.references, names, strict=True)
+        f"{spelled(one.reference, len(one.reference.path))} is {words(one.port)}" for one in known
     )
     message = f"the types in the expression {expression.source!r} do not go together: {' and '.join(said)}."
     return ExpressionError(
         message if said else message.replace(": .", "."),
         remedy="CEL never converts: use int(), double() or string().",
     )
-
-
-def _written(reference: Reference, length: int) -> str:
-    parts = (f".{key}" if str(key).isidentifier() else f"[{key!r}]" for key in reference.path[:length])
-    return reference.root + "".join(parts)

@@ -1,25 +1,26 @@
-"""Whether what is put somewhere is of the type that place takes: conditions, lists to go over, inputs of a child."""
+"""Whether what is put somewhere is of the type that place takes: conditions, lists to go over, times."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import UNSET
 
 from muster.model import values
 from muster.model.conditions import formula
-from muster.model.errors import ExpressionError, InputMissingError, InvalidArgumentError, InvalidTypeError
+from muster.model.errors import InvalidTypeError
 from muster.model.expressions import OPENING, compile_template, templates
-from muster.model.names import meant
 from muster.model.plan import templated
+from muster.model.ports import mismatch, words
 from muster.model.problems import Path, Report
+from muster.model.validation import feeds, written
 from muster.model.validation.formulas import conditions
-from muster.model.validation.tree import scopes
-from muster.model.validation.types import Declared, given
-from muster.model.workflow import Input, Step, Workflow
+from muster.model.validation.origins import Declared
+from muster.model.validation.reading import read
+from muster.model.validation.tree import Scope, scopes
+from muster.model.workflow import Port, Step, Workflow
 
 _COMPARE: Final = "Compare it: value != null, size(text) > 0, count > 0."
 _LIST: Final = "Give a list, or a mapping; write ${{ }} around an expression."
@@ -29,90 +30,80 @@ class _Use(msgspec.Struct, frozen=True):
     """A place: what it is called, the types it takes (none: any), and what to do about another."""
 
     what: str = ""
-    takes: tuple[str, ...] = ()
+    takes: tuple[Port, ...] = ()
     remedy: str = ""
 
 
 _ANY: Final = _Use()
+# Null is refused when it is there: most of what may be null never is.
+_TRUTH: Final = _Use("the condition", (Port(type="boolean", required=False),), _COMPARE)
+_MEMBERS: Final = (Port(type="array", required=False), Port(type="object", required=False))
+_TIME: Final = _Use(
+    "sleep_until", (Port(type="string", required=False),), "Give a time such as 2026-11-21T18:00:00Z."
+)
 
 
 def check(workflow: Workflow, report: Report) -> None:
     """Report expressions whose types never go together, and values that do not fit where they stand."""
+    whole = written.whole(workflow)
+    known: dict[int, tuple[Scope, Declared]] = {}
     for scope in scopes(workflow):
-        declared = Declared(workflow.inputs, scope.seen)
+        around = known[id(scope.around)][1] if scope.around is not None else whole
+        declared = written.within(scope, around)
+        known[id(scope)] = scope, declared
         for path, step in scope.members:
-            if step.workflow in workflow.workflows:
-                _check_call(step, workflow.workflows[step.workflow], path, report)
-            for place, value, use in _uses(step, workflow):
-                _check(value, (*path, *place), use, declared, report)
-    declared = Declared(workflow.inputs, {step.id: step for step in _outermost(workflow)})
+            _check_step(step, path, workflow, declared, report)
     for name, value in workflow.outputs.items():
-        _check(value, ("outputs", name), _ANY, declared, report)
+        _check(value, ("outputs", name), _ANY, whole, report)
 
 
-def _outermost(workflow: Workflow) -> list[Step]:
-    return [step for _, step in next(iter(scopes(workflow))).members]
+def _check_step(step: Step, path: Path, workflow: Workflow, declared: Declared, report: Report) -> None:
+    taker = feeds.taker(step, workflow)
+    if taker is not None:
+        feeds.check(step, taker, path, declared, report)
+    for place, value, use in _uses(step, fed=taker is not None):
+        _check(value, (*path, *place), use, declared, report)
+    if step.map is not None and step.map.reduce is not None:  # its item is another one
+        plain = msgspec.structs.replace(declared, item=None)
+        _check(step.map.reduce, (*path, "map", "reduce"), _ANY, plain, report)
 
 
-def _uses(step: Step, workflow: Workflow) -> Iterator[tuple[Path, Any, _Use]]:
-    """Every value of a step that is evaluated, with its place and what that takes."""
+def _uses(step: Step, *, fed: bool) -> Iterator[tuple[Path, Any, _Use]]:
+    """Every value of a step that is evaluated, with its place and what that takes; without its inputs, if ``fed``."""
     for place, condition in conditions(step):
-        yield place, formula(condition), _Use("the condition", ("boolean",), _COMPARE)
+        yield place, formula(condition), _TRUTH
     fields = templated(step)
     for key, name in (("for_each", "in"), ("map", "over")):
         if key in fields:
-            yield (key, name), fields[key].pop(name), _Use(name, ("array", "object"), _LIST)
+            yield (key, name), fields[key].pop(name), _Use(name, _MEMBERS, _LIST)
+            fields[key].pop("reduce", None)
     if "sleep_until" in fields:
-        use = _Use("sleep_until", ("string",), "Give a time such as 2026-11-21T18:00:00Z.")
-        yield ("sleep_until",), fields.pop("sleep_until"), use
-    inner = workflow.workflows.get(step.workflow or "")
-    if inner is not None:
-        for name, value in fields.pop("inputs", {}).items():
-            yield ("inputs", name), value, _input_use(inner, name, inner.inputs.get(name))
+        yield ("sleep_until",), fields.pop("sleep_until"), _TIME
+    if fed:
+        fields.pop("inputs", None)
     yield (), fields, _ANY
-
-
-def _input_use(inner: Workflow, name: str, declared: Input | None) -> _Use:
-    if declared is None or declared.type == "any":
-        return _ANY
-    takes = ("integer", "number") if declared.type == "number" else (declared.type,)
-    nullable = ("null",) if not declared.required else ()
-    remedy = f"The workflow {inner.name} takes {values.article(declared.type)}."
-    return _Use(f"the input {name}", (*takes, *nullable), remedy)
 
 
 def _check(value: Any, path: Path, use: _Use, declared: Declared, report: Report) -> None:
     found = list(templates(value))
     if use.takes and not found:
-        _check_fits({values.type_name(value)}, value, path, use, report)
-        if use.what == "sleep_until" and isinstance(value, str):
+        given = None if value is None else written.of(value, declared)
+        _check_fits((given,), value, path, use, report)
+        if use is _TIME and isinstance(value, str):
             _check_time(value, path, report)
     for inner, text in found:
         if report.full:
             return
-        whole = _check_text(text, (*path, *inner), declared, report)
+        whole = read(text, (*path, *inner), declared, report)
         if whole and not inner and use.takes:
             _check_fits(whole, text, path, use, report)
 
 
-def _check_text(text: str, path: Path, declared: Declared, report: Report) -> set[str]:
-    """The types the text may give; what cannot be read at all is reported elsewhere."""
-    if report.known(path):
-        return set()
-    try:
-        template = compile_template(text)
-        found = [given(expression, declared) for expression in template.expressions]
-    except ExpressionError as error:
-        report.add(path, error.message, error.advice, type(error))
-        return set()
-    return found[0] if template.whole is not None else {"string"}
-
-
-def _check_fits(found: set[str], value: Any, path: Path, use: _Use, report: Report) -> None:
-    if found.intersection(use.takes):
+def _check_fits(found: Sequence[Port | None], value: Any, path: Path, use: _Use, report: Report) -> None:
+    if any(one is not None and mismatch(one, taken) is None for one in found for taken in use.takes):
         return
-    kinds = " or ".join(values.article(name) for name in sorted(found))
-    taken = "true or false" if use.takes == ("boolean",) else " or ".join(map(values.article, use.takes))
+    kinds = " or ".join(words(one) for one in found)
+    taken = "true or false" if use is _TRUTH else " or ".join(map(words, use.takes))
     shown = values.shown(_bare(value))
     report.add(path, f"{use.what} must be {taken}, and {shown} is {kinds}.", use.remedy, InvalidTypeError)
 
@@ -132,24 +123,3 @@ def _check_time(text: str, path: Path, report: Report) -> None:
     if not zoned:
         message = f"sleep_until: {values.shown(text)} is no time with its zone."
         report.add(path, message, "Write it like 2026-11-21T18:00:00Z.")
-
-
-def _check_call(step: Step, inner: Workflow, path: Path, report: Report) -> None:
-    """The inputs a child is given against those it declares."""
-    for name in step.inputs:
-        if name not in inner.inputs:
-            message = f"the workflow {inner.name} has no input {name}."
-            remedy = meant(name, inner.inputs) or _has(inner.inputs)
-            report.add((*path, "inputs", name), message, remedy, InvalidArgumentError)
-    missing = [
-        name
-        for name, declared in inner.inputs.items()
-        if declared.required and declared.default is UNSET and name not in step.inputs
-    ]
-    if missing:
-        message = f"the workflow {inner.name} is not given its input {' and '.join(missing)}."
-        report.add((*path, "workflow"), message, f"Add inputs: {{{missing[0]}: ...}}.", InputMissingError)
-
-
-def _has(inputs: Mapping[str, Input]) -> str:
-    return f"It has {', '.join(inputs)}." if inputs else "It has no inputs; give none."
