@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from muster.model.envelope import Event, Recorded
     from muster.model.errors import ErrorInfo, MusterError
     from muster.model.printing import to_yaml
+    from muster.model.schedule import Schedule
     from muster.model.terms import Term, cel, error, execution, inputs, item, machine, steps, variables
     from muster.model.workflow import (
         Backoff,
@@ -84,6 +85,7 @@ __all__ = [
     "Resources",
     "Result",
     "Retry",
+    "Schedule",
     "Settings",
     "Step",
     "StepView",
@@ -139,6 +141,7 @@ _HOMES = {
     "muster.model.envelope": {"Event", "Recorded"},
     "muster.model.errors": {"ErrorInfo", "MusterError"},
     "muster.model.printing": {"to_yaml"},
+    "muster.model.schedule": {"Schedule"},
     "muster.model.terms": {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },

@@ -17,6 +17,12 @@ OPERATORS = "there is no command for it yet"
 CLIENT = "raised by who reads the log or asks for something, and never written into a log"
 
 UNWRITTEN_KINDS = {
+    "schedule.set": "nobody can ask for it yet",
+    "schedule.paused": "nobody can ask for it yet",
+    "schedule.resumed": "nobody can ask for it yet",
+    "schedule.removed": "nobody can ask for it yet",
+    "schedule.fired": "nobody can ask for it yet",
+    "schedule.skipped": "nobody can ask for it yet",
     "function.loading": FUNCTIONS,
     "function.loaded": FUNCTIONS,
     "machine.draining": OPERATORS,
@@ -26,6 +32,8 @@ UNWRITTEN_KINDS = {
 """Kinds of events that nothing writes today."""
 
 UNWRITTEN_ERRORS = {
+    "schedule_not_found": "nobody can ask for it yet",
+    "schedule_running": "nobody can ask for it yet",
     "function_execution": FUNCTIONS,
     "function_not_found": FUNCTIONS,
     "function_load": FUNCTIONS,

@@ -9,6 +9,7 @@ import msgspec
 
 from muster.build.callables import named
 from muster.build.handling import Common, Text, made
+from muster.model.schedule import Schedule
 from muster.model.terms import Term, written
 from muster.model.workflow import (
     Concurrency,
@@ -81,11 +82,12 @@ def workflow(
     on_finish: Sequence[Step] = (),
     workflows: Sequence[Workflow] | Mapping[str, Workflow] = (),
     concurrency: Concurrency | int | None = None,
+    schedule: Schedule | None = None,
 ) -> Workflow:
     """A workflow of ``steps``. ``inputs`` as the outputs of ``step``; ``outputs`` may hold terms at any depth.
 
     ``workflows``: those that steps made by ``call`` run. ``concurrency``: a ``Concurrency``, or only how many
-    executions of this workflow may be under way at once.
+    executions of this workflow may be under way at once. ``schedule``: when ``client.schedule`` is to have it run.
     """
     return Workflow(
         name=name,
@@ -97,6 +99,7 @@ def workflow(
         on_finish=list(on_finish),
         workflows=dict(workflows) if isinstance(workflows, Mapping) else {one.name: one for one in workflows},
         concurrency=claims(concurrency),
+        schedule=schedule,
     )
 
 

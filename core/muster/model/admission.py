@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model import answers, concurrency, inputs
+from muster.model import answers, arrangements, concurrency, inputs
 from muster.model import catalogue as c
+from muster.model.acceptance import check_size, check_steps
 from muster.model.clipping import clipped
 from muster.model.commands import Cancel, Clear, Command, Rerun, Resume, Submit
 from muster.model.decisions import Parent
@@ -25,10 +26,8 @@ from muster.model.errors import (
     ExecutionNotFoundError,
     InvalidArgumentError,
     MusterError,
-    StepLimitError,
 )
 from muster.model.execution import ExecutionState, StepState
-from muster.model.limits import QUEUED_BYTES_MAX
 from muster.model.names import NO_EXECUTION, check_execution
 from muster.model.rerun import admit_rerun
 from muster.model.round import Round
@@ -36,7 +35,6 @@ from muster.model.state import CLEARED
 from muster.model.takeover import Past
 from muster.model.transitions import transition
 from muster.model.validation import from_object
-from muster.model.workflow import Workflow
 
 COMMAND_ID_MAX: Final = 128  # characters; it stands in the events it causes
 
@@ -74,7 +72,7 @@ def admit(
             admit_rerun(round_, command, _known(round_, check_execution(execution), known), past)
         elif isinstance(command, Clear):
             _clear(round_, command, _known(round_, check_execution(execution), known), erased)
-        else:
+        elif not arrangements.arrange(round_, command):
             raise CommandInvalidError(f"the scheduler takes no {verb} command")
     except MusterError as error:
         refuse(round_, command, verb, error)
@@ -94,7 +92,7 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
             raise ExecutionConflictError(execution=command.execution)
         return
     workflow = from_object(command.workflow)
-    _check_steps(round_, workflow)
+    check_steps(round_.state, workflow)
     accepted = inputs.accept(workflow, command.inputs)
     body = c.ExecutionQueued(
         workflow=workflow,
@@ -105,11 +103,7 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
         metadata=command.metadata,
         concurrency=concurrency.claimed(round_.state, workflow, accepted, command.execution),
     )
-    if (size := len(msgspec.json.encode(body))) > QUEUED_BYTES_MAX:
-        raise CommandInvalidError(
-            f"workflow, inputs, labels and metadata together are {size} bytes, more than {QUEUED_BYTES_MAX}",
-            remedy="Put large data where the steps can read it, and give its address as an input.",
-        )
+    check_size(body)
     round_.write(body, command.id, execution=command.execution)
 
 
@@ -119,7 +113,7 @@ def child_queued(
     """What queues the child of a ``workflow`` step. Raises what a submit of the same would be refused with."""
     check_execution(id_)
     workflow = execution.plan.workflow.workflows[step.plan.step.workflow or ""]
-    _check_steps(round_, workflow)
+    check_steps(round_.state, workflow)
     parent = Parent(execution=execution.id, step=step.path)
     accepted = inputs.accept(workflow, given, exact=False)
     return c.ExecutionQueued(
@@ -172,12 +166,6 @@ def answered(execution: ExecutionState, command: Resume) -> StepState | None:
         f"the execution {execution.id} waits for input in: {', '.join(waiting) or 'no step'}.",
         remedy="Name the step, or give its token.",
     )
-
-
-def _check_steps(round_: Round, workflow: Workflow) -> None:
-    limit = round_.state.policy.steps_max
-    if len(workflow.steps) > limit:
-        raise StepLimitError(f"the workflow has {len(workflow.steps)} steps; at most {limit} are accepted")
 
 
 def _cancel(round_: Round, command: Cancel, known: str | None) -> None:

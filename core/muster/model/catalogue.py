@@ -58,6 +58,14 @@ from muster.model.facts import (
     MachineFacts,
 )
 from muster.model.retention import ExecutionCleared, LogArchived, Moved
+from muster.model.timetable import (
+    ScheduleFired,
+    SchedulePaused,
+    ScheduleRemoved,
+    ScheduleResumed,
+    ScheduleSet,
+    ScheduleSkipped,
+)
 
 HYKO: Final = tuple(
     CATALOGUE[kind]
@@ -116,6 +124,12 @@ __all__ = [
     "MachineOnline",
     "MachineRemoved",
     "Moved",
+    "ScheduleFired",
+    "SchedulePaused",
+    "ScheduleRemoved",
+    "ScheduleResumed",
+    "ScheduleSet",
+    "ScheduleSkipped",
     "StepCancelled",
     "StepFailed",
     "StepResumed",

@@ -72,6 +72,45 @@ class Archive(Command, frozen=True, kw_only=True):
     older_than_s: float | None = None
 
 
+# ---- to the scheduler, about schedules
+
+
+class SetSchedule(Command, frozen=True, kw_only=True, omit_defaults=True):
+    """Run this workflow at the times its ``schedule`` says, under this name. What had the name gives it up."""
+
+    name: str
+    workflow: dict[str, Any]
+    inputs: dict[str, Any] = {}
+    labels: dict[str, str] = {}
+
+
+class PauseSchedule(Command, frozen=True, kw_only=True, omit_defaults=True):
+    """Do not run it until it is resumed."""
+
+    name: str
+    reason: str = ""
+
+
+class ResumeSchedule(Command, frozen=True, kw_only=True):
+    """Run it again, from its next time on."""
+
+    name: str
+
+
+class RemoveSchedule(Command, frozen=True, kw_only=True, omit_defaults=True):
+    """Do not run it any more."""
+
+    name: str
+    reason: str = ""
+
+
+class TriggerSchedule(Command, frozen=True, kw_only=True):
+    """Run it once now, as this execution."""
+
+    name: str
+    execution: str
+
+
 # ---- to a machine
 
 
@@ -140,6 +179,11 @@ VERBS: Final[dict[str, type[Command]]] = {
     "rerun": Rerun,
     "clear": Clear,
     "archive": Archive,
+    "set-schedule": SetSchedule,
+    "pause-schedule": PauseSchedule,
+    "resume-schedule": ResumeSchedule,
+    "remove-schedule": RemoveSchedule,
+    "trigger-schedule": TriggerSchedule,
     "start": Start,
     "stop": Stop,
 }

@@ -34,7 +34,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(fields.split())
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
-        "execution.queued": "transition rerun_of parent too_large",
+        "execution.queued": "transition rerun_of parent schedule too_large",
         "execution.deferred": "ahead by",
         "execution.started": "transition",
         "execution.waiting": "transition",
@@ -45,6 +45,12 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "execution.cancelled": "transition",
         "execution.cleared": "events sequences archived",
         "log.archived": "objects previous first left",
+        "schedule.set": "name next_at",
+        "schedule.paused": "name",
+        "schedule.resumed": "name next_at",
+        "schedule.removed": "name",
+        "schedule.fired": "name due_at execution next_at",
+        "schedule.skipped": "name due_at reason next_at count execution",
         "step.scheduled": "machine session slots cpus memory gpus labels",
         "step.started": "machine transition branch child",
         "step.waiting": "reason due_at token",

@@ -21,7 +21,7 @@ import heapq
 from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
-from muster.model import concurrency, conditions, control, waiting
+from muster.model import concurrency, conditions, control, firing, waiting
 from muster.model import plan as plans
 from muster.model.assignment import assign
 from muster.model.body import Body
@@ -50,7 +50,8 @@ def decide(state: State, now: datetime, into: Round | None = None) -> Round:
     """Decide everything there is to decide at ``now``; ``into`` continues a round that recorded inputs already."""
     round_ = into or Round(state, now)
     _due(round_)
-    while state.touched or state.queue_stirred or state.turns.stirred:
+    while state.touched or state.queue_stirred or state.turns.stirred or state.schedules.stirred:
+        firing.fire(round_)
         while state.touched or state.turns.stirred:
             concurrency.take_turns(round_)
             for execution, steps in state.taken():
@@ -75,6 +76,8 @@ def _due(round_: Round) -> None:
     while state.timers and state.timers[0][0] <= round_.now:
         due_at, what, execution_id, path = heapq.heappop(state.timers)
         state.queue_stirred = state.queue_stirred or what == "placement"
+        if what == "schedule":
+            state.schedules.touch(path)
         execution = state.executions.get(execution_id)
         if execution is None:
             continue

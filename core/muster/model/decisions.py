@@ -11,6 +11,7 @@ from muster.model.body import Body, event
 from muster.model.claims import Claim
 from muster.model.errors import ErrorInfo
 from muster.model.policy import Policy
+from muster.model.schedule import Scheduled
 from muster.model.transitions import Transition
 from muster.model.workflow import Workflow
 
@@ -82,6 +83,7 @@ class ExecutionQueued(Body, frozen=True):
     too_large: list[str] = []
     parent: Parent | None = None
     concurrency: Claim | None = None
+    schedule: Scheduled | None = None
 
 
 @event("execution.deferred", "scheduler")

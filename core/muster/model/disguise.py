@@ -33,6 +33,7 @@ _STEP: Final = frozenset(
 _WORKFLOW: Final = frozenset(("name", "on_failure"))
 _DECLARATION: Final = frozenset(("type", "required", "source"))
 CLAIM: Final = frozenset(("limit", "on_conflict"))
+_SCHEDULE: Final = frozenset(("cron", "every", "timezone", "overlap", "catch_up"))
 _LOOP: Final = frozenset(("max_parallel", "on_failure"))
 _BLOCKS: Final = ("then", "else", "chain", "group", "parallel", "on_failure")
 _GIVEN: Final = ("key", "value", "items", "result", "branches", "message")
@@ -99,6 +100,16 @@ class Disguise:
         """The steps of a block."""
         return [self._fields(step, _STEP, _IN_STEPS) for step in value]
 
+    def schedule(self, value: Any) -> Any:
+        """When it is run, and with what."""
+        return self._fields(value, _SCHEDULE, {"inputs": Disguise.given})
+
+    def given(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Inputs as they are given."""
+        return {
+            name: part if f"inputs.{name}" in self._kept else self.value(part) for name, part in value.items()
+        }
+
     def cases(self, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The branches of a switch."""
         return [self._fields(case, frozenset(("name",)), _IN_STEPS) for case in value]
@@ -154,6 +165,7 @@ _IN_WORKFLOW: Final[dict[str, Treatment]] = {
     "on_finish": Disguise.steps,
     "workflows": Disguise.workflows,
     "concurrency": Disguise.claim,
+    "schedule": Disguise.schedule,
 }
 _IN_PORTS: Final[dict[str, Treatment]] = {"items": Disguise.items, "properties": Disguise.properties}
 _IN_LOOPS: Final[dict[str, Treatment]] = {

@@ -15,7 +15,7 @@ attempt.
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
         PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
-        ExecutionNotEndedError, FixtureInvalidError,
+        ExecutionNotEndedError, ScheduleNotFoundError, ScheduleRunningError, FixtureInvalidError,
         CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
         ArchiveUnavailableError, ArchiveDamagedError, ArtifactMissingError, ArtifactDamagedError,
         ReplacedError, IllegalTransitionError
@@ -267,6 +267,20 @@ class ExecutionNotEndedError(MusterError):
     """The execution {execution} has not ended."""
 
     code = "execution_not_ended"
+    remedy = "Wait for its end, or cancel it first: muster cancel EXECUTION."
+
+
+class ScheduleNotFoundError(MusterError):
+    """There is no schedule {schedule}."""
+
+    code = "schedule_not_found"
+    remedy = "muster schedules lists those there are."
+
+
+class ScheduleRunningError(MusterError):
+    """The schedule {schedule} does not overlap, and {execution} goes on."""
+
+    code = "schedule_running"
     remedy = "Wait for its end, or cancel it first: muster cancel EXECUTION."
 
 

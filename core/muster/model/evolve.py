@@ -20,7 +20,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from muster.model import catalogue as c
-from muster.model import children, frames, steps
+from muster.model import children, frames, schedules, steps
 from muster.model.catalogue import AttemptRef
 from muster.model.cluster import Attempt, Machine
 from muster.model.envelope import Event
@@ -108,6 +108,8 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
     )
     frames.prepare(execution, execution.root)
     state.accept(execution)
+    if data.schedule is not None:
+        state.schedules.begin(event, data.schedule)
 
 
 def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:
@@ -159,6 +161,10 @@ def _ended(state: State, event: Event, data: Any, _: int) -> None:
 def _cleared(state: State, event: Event, _: c.ExecutionCleared, __: int) -> None:
     """The id stays taken: its attempts may still be heard of, and its event ids are used."""
     state.erase(event.execution)
+
+
+def _schedule(state: State, event: Event, _: Any, __: int) -> None:
+    state.schedules.fold(event)
 
 
 # ---- attempts that count no more
@@ -302,7 +308,8 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.ExecutionFailed: _ended,
     c.ExecutionCancelled: _ended,
     c.ExecutionCleared: _cleared,
-    c.LogArchived: State.forget,
+    c.LogArchived: State.archive,
+    **dict.fromkeys(schedules.FOLDS, _schedule),
     **steps.FOLDS,
     c.AttemptSuperseded: _superseded,
     c.MachineOffline: _offline,

@@ -9,9 +9,10 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from muster.model import ports
+from muster.model import calendar, ports
 from muster.model.phrases import action, branch, conditions, quoted
 from muster.model.plan import Block, Plan, Primitive, StepPlan
+from muster.model.schedule import Schedule
 from muster.model.validation.kinds import actions
 from muster.model.workflow import Input, Port, Step, Workflow
 
@@ -19,6 +20,16 @@ _FAILURES: Final = {
     "drain": "nothing new is started, and what runs is let end",
     "cancel": "what runs is stopped",
     "continue": "whatever does not need it goes on",
+}
+_OVERLAPS: Final = {
+    "skip": "it is not while the last one goes on",
+    "queue": "it waits for the last one to end",
+    "cancel": "the last one is cancelled where it goes on",
+}
+_CATCH_UPS: Final = {
+    "none": "and what came due without a scheduler is not run",
+    "last": "and of what came due without a scheduler the newest is run",
+    "all": "and what came due without a scheduler is run one after the other",
 }
 
 
@@ -67,6 +78,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     steps: list[Line]
     failure: str
     concurrency: str = ""
+    schedule: str = ""
     on_finish: Section | None = None
     workflows: list[Explanation] = []
 
@@ -86,6 +98,7 @@ def explain(plan: Plan, workflows: list[Explanation] | None = None) -> Explanati
         steps=steps,
         failure=f"When a step fails, {_FAILURES[workflow.on_failure]}.",
         concurrency=_concurrency(workflow),
+        schedule=_schedule(workflow.schedule),
         on_finish=ending,
         workflows=workflows or [],
     )
@@ -99,6 +112,14 @@ def _concurrency(workflow: Workflow) -> str:
     key = workflow.name if written.key is None else written.key
     many = "execution" if written.limit == 1 else "executions"
     return f"At most {written.limit} {many} at once with the key {key}: {_CONFLICTS[written.on_conflict]}."
+
+
+def _schedule(schedule: Schedule | None) -> str:
+    """When it is run once it is handed over with ``muster schedules add``."""
+    if schedule is None:
+        return ""
+    overlap, catch_up = _OVERLAPS[schedule.overlap], _CATCH_UPS[schedule.catch_up]
+    return f"As a schedule it is run {calendar.words(schedule)}; {overlap}, {catch_up}."
 
 
 def _counted(steps: list[Line], finish: Section | None) -> dict[str, int]:
@@ -192,7 +213,7 @@ def written(found: Explanation) -> list[str]:
     if found.on_finish is not None:
         lines += ["", "At the end, however it ends:", *_written(found.on_finish.steps, "  ")]
     lines += ["", found.failure]
-    lines += [found.concurrency] if found.concurrency else []
+    lines += [part for part in (found.concurrency, found.schedule) if part]
     for inner in found.workflows:
         lines += ["", "", *written(inner)]
     return lines

@@ -12,6 +12,7 @@ from muster.model.body import AttemptRef
 from muster.model.cluster import Machine, ordered
 from muster.model.envelope import Event
 from muster.model.evolve import evolve
+from muster.model.names import NO_EXECUTION
 from muster.model.placement import Queue, Requirement, Slot
 from muster.model.round import Round
 from muster.model.state import State
@@ -33,7 +34,7 @@ class SharedQueue(Queue):
         for event in events:
             if event.execution in known:
                 ours += isinstance(event.data, c.StepScheduled)
-            else:
+            elif event.execution != NO_EXECUTION:
                 self._recorded.append((ours, event))
 
     def rest(self) -> None:

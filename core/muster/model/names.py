@@ -14,6 +14,7 @@ NO_EXECUTION: Final = "-"
 PATH_LENGTH_MAX: Final = 200  # characters; a path is one token of a NATS subject and of a container label
 NAME_SEARCHED_MAX: Final = 100  # characters; looking for what is like a name of megabytes would take seconds
 _CANDIDATES_MAX: Final = 500  # comparing takes some 10 microseconds for each
+SCHEDULE_LENGTH_MAX: Final = 40  # the id of an execution is its name, the time, and what children add to it
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _PATH_PART = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
@@ -34,6 +35,18 @@ def check_machine(name: str) -> str:
             f"the machine name {name!r} is reserved for the scheduler", what="machine", name=name
         )
     return check_name("machine", name)
+
+
+def check_schedule(name: str) -> str:
+    """As check_name; a schedule's name is shorter."""
+    if len(name) > SCHEDULE_LENGTH_MAX:
+        raise NameInvalidError(
+            f"the schedule name {name[:100]!r} is longer than {SCHEDULE_LENGTH_MAX} characters",
+            remedy="Give it a shorter one: muster schedules add FILE --name NAME.",
+            what="schedule",
+            name=name,
+        )
+    return check_name("schedule", name)
 
 
 def check_path(path: str) -> str:

@@ -31,3 +31,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Ended executions whose ids are kept in memory to recognise a repeated submit (some 200 bytes each)."""
     steps_max: int = 100_000
     """Steps of one workflow: the definition must fit into one event."""
+    schedule_late_s: float = 60.0
+    """How late a run of a schedule that makes up for nothing may still begin: a new leader is there long before."""
+    schedule_catch_up_max: int = 100
+    """Runs that a schedule with ``catch_up: all`` makes up for after a time without scheduler, the newest: four days of
+    an hourly one, and no more than one round can hold."""
+    schedule_running_max: int = 1000
+    """Executions of one schedule that wait or run; above it nothing new is begun. One that is due more often than it
+    can be done, and queues, would fill the log."""
+    schedules_max: int = 1000
+    """Schedules at once: their definitions are held in memory."""

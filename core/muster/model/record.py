@@ -86,4 +86,6 @@ def copied(record: Record) -> Record:
             share((step.plan, step.outputs, step.error))
             if step.attempt is not None:
                 share((step.attempt.ref, step.attempt.resources, step.attempt.outputs, step.attempt.failure))
+    for schedule in record.state.schedules.by_name.values():
+        share((schedule.workflow, schedule.inputs, schedule.schedule, schedule.labels))
     return deepcopy(record, shared)

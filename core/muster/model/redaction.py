@@ -103,7 +103,7 @@ def _clear(records: Iterable[Recorded], kept: frozenset[str]) -> set[str]:
     found: set[str] = set()
     for recorded in records:
         event, data = recorded.event, recorded.event.data
-        if isinstance(data, c.ExecutionQueued):
+        if isinstance(data, c.ExecutionQueued | c.ScheduleSet):
             found.update(names(msgspec.to_builtins(data.workflow)))
             found.update(_strings([part for name, part in data.inputs.items() if f"inputs.{name}" in kept]))
         elif isinstance(data, c.AttemptFinished):

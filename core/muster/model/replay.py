@@ -21,7 +21,7 @@ from the record again, as a new leader does.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -75,13 +75,18 @@ def same(then: Event, now: Event) -> bool:
     return encode(msgspec.structs.replace(then, line=None)) == encode(now)
 
 
-def given(event: Event) -> bool:
-    """Whether a scheduler's event records what it was asked for or told by beats."""
+def given(event: Event, known: Container[str] = ()) -> bool:
+    """Whether a scheduler's event records what it was asked for or told by beats.
+
+    So does the beginning of an execution whose schedule is not among those that are ``known``: a fixture of one
+    execution holds no schedules.
+    """
     data = event.data
     if isinstance(data, c.ExecutionEnding):
         return data.outcome == "cancelled" and not data.with_parent and not data.replaced_by
     if isinstance(data, c.ExecutionQueued):
-        return data.parent is None
+        due = data.schedule
+        return data.parent is None and (due is None or due.triggered or due.name not in known)
     return not isinstance(data, c.Unknown) and data.given
 
 
@@ -261,7 +266,7 @@ class Replay:
     def _give(self, round_: Round, events: list[Recorded]) -> int:
         """What was given stands at the beginning of its round."""
         for recorded in events:
-            if not given(recorded.event):
+            if not given(recorded.event, self.state.schedules.by_name):
                 break
             self._enter(recorded)
             round_.events.append(recorded.event)

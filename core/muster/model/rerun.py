@@ -77,6 +77,7 @@ def _queued(round_: Round, command: Rerun, past: Past, before: c.ExecutionQueued
         loops={},
         too_large=[],
         parent=None,
+        schedule=None,
         concurrency=concurrency.claimed(round_.state, before.workflow, inputs_, command.execution),
     )
     room = QUEUED_BYTES_MAX - len(msgspec.json.encode(body))

@@ -11,14 +11,15 @@ from muster.model.cluster import Attempt, Machine
 from muster.model.execution import ExecutionState, StepState
 from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
+from muster.model.schedules import Schedules
 from muster.model.turns import Turns
 
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
 TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
 
 Timer = tuple[datetime, str, str, str]
-"""Due time, what (retry, wait, accept, placement, ending), execution, step. A placement timer belongs to no execution:
-it has the whole queue looked at."""
+"""Due time, what (retry, wait, accept, placement, ending, schedule), execution, step. A placement timer belongs to no
+execution: it has the whole queue looked at. Nor does that of a schedule, which has its name instead of a step."""
 
 
 class State:
@@ -40,6 +41,7 @@ class State:
         self.queue = Queue()
         self.queue_stirred = False
         self.turns = Turns()
+        self.schedules = Schedules()
         self.touched: dict[str, set[str]] = {}
         self.timers: list[Timer] = []
         self._armed = 0
@@ -79,6 +81,7 @@ class State:
         self.queue_stirred = True
         self.turns.stir_all()
         self.timers.clear()
+        self.schedules.touch(*self.schedules.by_name)
         for execution in self.executions.values():
             self._rearm(execution)
 
@@ -92,6 +95,8 @@ class State:
         for path, step in execution.steps.items():
             step.placement_due = None
             if step.status == "waiting" and step.due_at is not None:
+                # By the clock of this leader its time may not have come, though by that of the one before it had.
+                self.queue.remove((execution.id, path))
                 self.arm(step.due_at, waits_for(step), execution.id, path)
             elif step.status == "scheduled" and step.attempt is not None and not step.attempt.accepted:
                 self.arm(accept_due(self, step.attempt), "accept", execution.id, path)
@@ -120,6 +125,7 @@ class State:
         if execution.claim is not None:
             self.turns.leave(execution.claim.key, execution.id)
         self.touched.pop(execution.id, None)
+        self.schedules.end(execution.id)
         self.remember(execution.id, execution.digest)
 
     def erase(self, execution: str) -> None:
@@ -137,11 +143,17 @@ class State:
                 machine.release(ref)
                 machine.strays[ref] = None
                 self.queue_stirred = True
+        self.schedules.end(execution)
         self.remember(execution, CLEARED)
 
     def forget(self, *_: object) -> None:
         """From here on an id that is not known may be one of those that ended long ago."""
         self.forgotten = True
+
+    def archive(self, *_: object) -> None:
+        """Executions are gone from the log, though not their ids."""
+        self.forget()
+        self.schedules.settle()
 
     def remember(self, execution: str, digest: str) -> None:
         """Keep the id of an execution that has ended, and what it was asked for."""

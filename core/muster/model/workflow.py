@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from muster.model.schedule import Schedule
 from muster.model.terms import Term, steps
 
 ValueType = Literal[
@@ -218,6 +219,7 @@ class Workflow(_Part, frozen=True, kw_only=True):
     (cancel), or whatever does not need the step goes on (continue); the execution fails in each case. ``on_finish``:
     steps that are run at the end, however it ends. ``workflows``: those that ``workflow`` steps run, by name.
     ``concurrency``: how many executions with the same key, by default the workflow's name, are under way at once.
+    ``schedule``: when it is to be run by itself, once it was handed to the scheduler for that.
     """
 
     name: str
@@ -229,6 +231,7 @@ class Workflow(_Part, frozen=True, kw_only=True):
     on_finish: list[Step] = []
     workflows: dict[str, Workflow] = {}
     concurrency: Concurrency | None = None
+    schedule: Schedule | None = None
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -206,3 +206,33 @@ def test_any_text_can_stand_in_a_picture(label: str):
     (line,) = [line for line in mermaid(plan).splitlines() if line.lstrip().startswith("s1")]
     assert line.count('"') == 2
     assert len(line) < 150
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        (
+            {"every": "10m"},
+            (
+                "As a schedule it is run every 10m; it is not while the last one goes on, "
+                "and of what came due without a scheduler the newest is run."
+            ),
+        ),
+        (
+            {
+                "cron": "30 6 * * MON-FRI",
+                "timezone": "Europe/Berlin",
+                "overlap": "cancel",
+                "catch_up": "none",
+            },
+            (
+                "As a schedule it is run at 06:30 on Monday through Friday, Europe/Berlin; the last one is cancelled where "
+                "it goes on, and what came due without a scheduler is not run."
+            ),
+        ),
+    ],
+)
+def test_a_schedule_in_words(schedule: dict[str, Any], says: str) -> None:
+    """When it is run, what becomes of a run that overlaps, and of what was missed."""
+    found = explained(from_object({"name": "w", "steps": [{"id": "a", "log": "x"}], "schedule": schedule}))
+    assert written(found)[-1] == says

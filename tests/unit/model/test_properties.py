@@ -145,7 +145,14 @@ def picture(state: State) -> bytes:
         ]
         for execution in state.executions.values()
     }
-    return msgspec.json.encode([machines, executions, sorted(state.ended), state.number], order="sorted")
+    schedules = [
+        [each.name, each.since, each.next_at, each.passed_at, each.paused, sorted(each.running), each.digest]
+        for _, each in sorted(state.schedules.by_name.items())
+    ]
+    told = [schedules, sorted(state.schedules.owed), sorted(state.schedules.asked), state.schedules.passed]
+    return msgspec.json.encode(
+        [machines, executions, sorted(state.ended), state.number, told], order="sorted"
+    )
 
 
 @settings(max_examples=150, deadline=None)
