@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -39,6 +40,7 @@ class Elapsed(msgspec.Struct, frozen=True):
     passed_at: datetime | None = None
 
 
+@lru_cache(maxsize=1024)  # the first time it reads a file, and the library remembers eight
 def zone(name: str) -> tzinfo:
     """The zone of this name. Raises ValueError, which suggests another."""
     if name == "UTC":
