@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "resume": ("muster.cli.resume:resume", "Give a step the input it waits for."),
     "rerun": ("muster.cli.rerun:rerun", "Run an ended execution again, or only what failed."),
     "clear": ("muster.cli.clear:clear", "Erase finished executions from the log."),
+    "schedules": ("muster.cli.schedules:schedules", "List, add, pause and remove schedules."),
     "events": ("muster.cli.events:events", "Print events of the log, or record an execution."),
     "log": ("muster.cli.log:log", "Verify the log and its archive; archive old executions."),
     "machines": ("muster.cli.machines:machines", "List the machines that answer, and those that do not."),

@@ -6,6 +6,7 @@ from muster.client.client import Client
 from muster.client.definition import serialize, workflow_of
 from muster.client.follower import ExecutionView, Progress, StepView, TransitionView
 from muster.client.result import Result
+from muster.client.schedules import ScheduleView
 from muster.client.sync import SyncClient
 from muster.client.timeline import Moment
 
@@ -15,6 +16,7 @@ __all__ = [
     "Moment",
     "Progress",
     "Result",
+    "ScheduleView",
     "StepView",
     "SyncClient",
     "TransitionView",

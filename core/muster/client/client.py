@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
 from muster.broker.interface import Broker
 from muster.client.answer import Answer, addressed, holder
@@ -15,10 +15,11 @@ from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.lines import read_lines
-from muster.client.patience import NO_SCHEDULER, erased, within
+from muster.client.patience import ACCEPT_LIMIT_S, NO_SCHEDULER, erased, within
 from muster.client.reach import check_start, folded, position
 from muster.client.repetition import Repetition, check_ended, given
 from muster.client.result import Result, result_of
+from muster.client.schedules import Scheduling
 from muster.client.submission import Submission
 from muster.client.watch import Listener, Watch
 from muster.identity import uuid7
@@ -34,13 +35,11 @@ from muster.model.names import SCHEDULER, check_execution
 from muster.model.workflow import Workflow
 from muster.settings import Settings, load
 
-ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
-
 OnStep = Callable[[StepView], Awaitable[None] | None]
 OnFinish = Callable[[Result], Awaitable[None] | None]
 
 
-class Client:
+class Client(Scheduling):
     """A connection to Muster. ``async with Client() as client: result = await client.run(workflow, inputs)``.
 
     ``url`` and ``settings`` say where the broker is; otherwise the environment does. A ``broker`` that is handed

@@ -10,6 +10,7 @@ from muster.broker.interface import Broker
 from muster.model import subjects
 from muster.model.errors import ExecutionTimeoutError
 
+ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
 ERASED_POLL_S: Final = 0.02
 
 NO_SCHEDULER: Final = (

@@ -12,6 +12,7 @@ from muster.client.client import Client, OnFinish, OnStep
 from muster.client.definition import Definition
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.result import Result
+from muster.client.schedules import ScheduleView
 from muster.model.commands import LogLine
 from muster.model.envelope import Recorded
 from muster.model.workflow import Workflow
@@ -189,6 +190,39 @@ class SyncClient:
     ) -> Iterator[tuple[str, int, LogLine]]:
         """See Client.logs."""
         return self._each(self._client.logs(execution, step, attempt=attempt, follow=follow))
+
+    # ---- schedules
+
+    def schedules(self) -> list[ScheduleView]:
+        """See Client.schedules."""
+        return self._call(self._client.schedules())
+
+    def schedule(
+        self,
+        workflow: Definition,
+        *,
+        name: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """See Client.schedule."""
+        return self._call(self._client.schedule(workflow, name=name, inputs=inputs, labels=labels))
+
+    def pause_schedule(self, name: str, reason: str = "") -> bool:
+        """See Client.pause_schedule."""
+        return self._call(self._client.pause_schedule(name, reason))
+
+    def resume_schedule(self, name: str) -> bool:
+        """See Client.resume_schedule."""
+        return self._call(self._client.resume_schedule(name))
+
+    def remove_schedule(self, name: str, reason: str = "") -> None:
+        """See Client.remove_schedule."""
+        self._call(self._client.remove_schedule(name, reason))
+
+    def trigger_schedule(self, name: str, *, execution: str | None = None) -> str:
+        """See Client.trigger_schedule."""
+        return self._call(self._client.trigger_schedule(name, execution=execution))
 
     # ---- the thread
 

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
@@ -189,3 +190,9 @@ def words(schedule: Schedule) -> str:
     except Exception:  # what it cannot say in words is said as it is written
         said = schedule.cron or "never"
     return f"{said[:1].lower()}{said[1:]}, {schedule.timezone}"
+
+
+def prepare(name: Any) -> None:
+    """Have the rules of the zone at hand, which reads a file where they are not; what is no zone is found elsewhere."""
+    with suppress(ValueError):
+        zone(name if isinstance(name, str) else "UTC")

@@ -20,7 +20,7 @@ import msgspec
 from muster import fault
 from muster.broker.interface import Appended, Broker, Fence, Outcome
 from muster.clock import Clock
-from muster.model import subjects
+from muster.model import calendar, subjects
 from muster.model.admission import admit, refuse
 from muster.model.catalogue import MachineOnline
 from muster.model.commands import Clear, Heartbeat
@@ -98,6 +98,8 @@ class Leader:
         """
         await self._finish_outstanding()
         self._follower.arrivals.update(self._follower.state.machines)
+        for schedule in self._follower.state.schedules.by_name.values():
+            await asyncio.to_thread(calendar.prepare, schedule.schedule.timezone)
         try:
             await self._work(stop)
         finally:

@@ -15,9 +15,9 @@ import msgspec
 from muster.archive import packing
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery
-from muster.model import subjects
+from muster.model import calendar, subjects
 from muster.model.catalogue import ExecutionCleared, ExecutionQueued
-from muster.model.commands import Archive, Cancel, Clear, Command, Rerun, Submit
+from muster.model.commands import Archive, Cancel, Clear, Command, Rerun, SetSchedule, Submit
 from muster.model.envelope import Recorded
 from muster.model.errors import (
     ArchiveDamagedError,
@@ -123,6 +123,10 @@ class Reception:
 
     async def _look_up(self, waiting: Waiting) -> None:
         command = waiting.command
+        if isinstance(command, SetSchedule):
+            schedule = command.workflow.get("schedule")
+            name = schedule.get("timezone") if isinstance(schedule, dict) else None
+            await asyncio.to_thread(calendar.prepare, name)
         if not isinstance(command, Submit | Cancel | Rerun | Clear):
             return
         try:
