@@ -17,6 +17,7 @@ from tests.fixtures.broker import (
 )
 from tests.fixtures.engine import busybox_image, docker_cleanup, docker_engine, registry
 from tests.fixtures.environment import own_environment
+from tests.fixtures.python_image import python_image
 
 __all__ = [
     "broker",
@@ -29,6 +30,7 @@ __all__ = [
     "nc",
     "no_blocking",
     "own_environment",
+    "python_image",
     "registry",
     "session_broker",
 ]

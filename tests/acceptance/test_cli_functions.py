@@ -19,7 +19,7 @@ LIFE = [
     *("attempt.accepted", "container.starting", "container.started", "function.loading", "function.loaded"),
     *("attempt.started", "container.exited", "attempt.finished"),
 ]
-APP = Path(__file__).parent / "functions" / "outcomes.py"
+APP = Path(__file__).parent / "functions"
 
 
 KINDS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -61,9 +61,8 @@ ARGUMENTS: list[tuple[dict[str, Any], str, str]] = [
 @pytest.fixture(scope="module", autouse=True)
 def app(muster: Muster) -> None:
     """The functions, in the folder of the command line."""
-    muster.write("outcomes.py", APP.read_text(encoding="utf-8"))
-    muster.write("broken.py", 'raise RuntimeError("no weights here")\n')
-    muster.write("wants.py", "import a_library_that_nobody_has\n")
+    for path in APP.glob("*.py"):
+        muster.write(path.name, path.read_text(encoding="utf-8"))
 
 
 def workflow(muster: Muster, function: str, inputs: dict[str, Any], **more: Any) -> str:

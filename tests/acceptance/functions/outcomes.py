@@ -185,3 +185,36 @@ def long(folder: str):
     finally:
         with open(os.path.join(folder, "long.cleaned"), "w") as file:  # noqa: PTH118, PTH123
             file.write("cleaned")
+
+
+class Gated:
+    """Waits in load for /tmp/load, and in the call for /tmp/go, which the test makes."""
+
+    def load(self):
+        _until("/tmp/load")
+
+    def execute(self):
+        print("in the call", flush=True)
+        _until("/tmp/go")
+        return os.getpid()
+
+
+def gated():
+    _until("/tmp/go")
+    return "through"
+
+
+def cleans_up():
+    try:
+        _until("/tmp/never")
+    finally:
+        print("cleaned up", flush=True)
+
+
+def whoami():
+    return {"uid": os.getuid(), "folder": os.getcwd()}  # noqa: PTH109
+
+
+def _until(place):
+    while not os.path.exists(place):  # noqa: PTH110
+        time.sleep(0.02)
