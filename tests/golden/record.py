@@ -48,6 +48,7 @@ for _part in (
     "leading",
     "containers",
     "constructs",
+    "functions",
     "sharing",
     "again",
     "strange",

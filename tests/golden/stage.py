@@ -23,6 +23,7 @@ from tests.fixtures.broker import Broker
 from tests.fixtures.engine import Registry, import_image, make_busybox_image, remove_containers
 from tests.fixtures.processes import Installation, Program
 from tests.fixtures.proxy import Proxy
+from tests.fixtures.python_image import make_python_image
 from tests.fixtures.rootfs import busybox_rootfs, static_busybox
 
 CPUS = 4.0
@@ -141,6 +142,11 @@ class Stage(Installation):
     def busybox(self) -> str:
         """An image with a shell."""
         return make_busybox_image(self.docker)
+
+    @property
+    def python(self) -> str:
+        """An image with Python, and with the functions of the acceptance tests in /app."""
+        return make_python_image(self.docker)
 
     def pulled_image(self, size: int) -> str:
         """An image with a shell and ``size`` random bytes, which the registry has and the engine does not know."""

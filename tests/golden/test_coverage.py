@@ -12,7 +12,7 @@ from muster.model.errors import by_code
 from muster.model.transitions import STEP_TERMINAL, TABLE, TERMINAL
 from tests.golden.store import history, names
 
-FUNCTIONS = "functions in containers are not built yet"
+FUNCTIONS = "functions are not counted or tagged yet"
 OPERATORS = "there is no command for it yet"
 CLIENT = "raised by who reads the log or asks for something, and never written into a log"
 
@@ -23,8 +23,6 @@ UNWRITTEN_KINDS = {
     "schedule.removed": "nobody can ask for it yet",
     "schedule.fired": "nobody can ask for it yet",
     "schedule.skipped": "nobody can ask for it yet",
-    "function.loading": FUNCTIONS,
-    "function.loaded": FUNCTIONS,
     "machine.draining": OPERATORS,
     "machine.drained": OPERATORS,
     "machine.removed": OPERATORS,
@@ -34,10 +32,6 @@ UNWRITTEN_KINDS = {
 UNWRITTEN_ERRORS = {
     "schedule_not_found": "nobody can ask for it yet",
     "schedule_running": "nobody can ask for it yet",
-    "function_execution": FUNCTIONS,
-    "function_not_found": FUNCTIONS,
-    "function_load": FUNCTIONS,
-    "assertion_failed": FUNCTIONS,
     "forbidden_function": FUNCTIONS,
     "function_limit": FUNCTIONS,
     "archive_damaged": CLIENT,
@@ -53,7 +47,7 @@ UNWRITTEN_ERRORS = {
 }
 """Codes of errors that no log holds, and why."""
 
-BUDGETS = {"pull", "start", "run", "lost", "asked"}
+BUDGETS = {"pull", "start", "load", "run", "lost", "asked"}
 REASONS = {"error", "timeout", "lost", "no_capacity"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import inspect
 import typing
 
@@ -68,6 +67,8 @@ def bind(function, inputs, offered):
 
 
 def meant(name, names):
+    import difflib
+
     near = difflib.get_close_matches(name, [one for one in names if not one.startswith("_")], 1)
     return " Did you mean %s?" % near[0] if near else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import inspect
 import sys
@@ -46,7 +45,7 @@ class Function:
         except ModuleNotFoundError as error:
             if error.name is not None and (self.module + ".").startswith(error.name + "."):
                 text = "there is no module %s in %s." % (error.name, ", ".join(sys.path[:1]))
-                raise Wrong("find", text, path=sys.path) from error
+                raise Wrong("find", text) from error
             raise raised("load", error) from error
         except Stopped:
             raise
@@ -95,6 +94,8 @@ class Function:
         if inspect.isasyncgen(found):
             found = _alast(found, call)
         if inspect.isawaitable(found):
+            import asyncio  # late: it takes longer to import than all else here together
+
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 asyncio.set_event_loop(self._loop)

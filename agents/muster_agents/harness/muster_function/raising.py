@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import traceback
 
@@ -62,4 +63,4 @@ def _traced(error):
 
 
 def _internal(filename):
-    return filename.startswith("<frozen importlib") or filename.startswith(HERE)
+    return filename.startswith(("<frozen importlib", HERE)) or filename == importlib.__file__

@@ -1,0 +1,46 @@
+"""Functions in containers: what they give, ask for and raise, told by the phases of a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.golden.scenario import in_docker, retry
+from tests.golden.stage import Stage
+
+
+def calls(
+    stage: Stage, id_: str, function: str, inputs: dict[str, Any] | None = None, **more: Any
+) -> dict[str, Any]:
+    """A step that calls a function of the acceptance tests."""
+    return {"id": id_, "image": stage.python, "function": function, "inputs": inputs or {}, **more}
+
+
+async def ready(stage: Stage) -> None:
+    """A leader and a machine that runs containers."""
+    await stage.leader()
+    await stage.machine(runtime="docker")
+
+
+@in_docker
+async def function_called(stage: Stage) -> None:
+    """A function, a class that is loaded first, and one that asks to be called again, phase by phase."""
+    await ready(stage)
+    twice = calls(stage, "twice", "outcomes:double", {"n": 4}, outputs={"n": {"type": "integer"}})
+    scale = calls(stage, "scale", "outcomes:Scale", {"n": "${{ steps.twice.outputs.n }}"})
+    polls = calls(stage, "polls", "outcomes:polls", needs=["scale"])
+    assert await stage.run("called-1", twice, scale, polls) == "succeeded"
+
+
+@in_docker
+async def function_errors(stage: Stage) -> None:
+    """What is not there, what cannot be loaded, and what raises, each with its error; a failed load is tried again."""
+    await ready(stage)
+    broken = {"retry": retry(1, load=2)}
+    steps = [
+        calls(stage, "nowhere", "nowhere:f"),
+        calls(stage, "broken", "broken:f", **broken),
+        calls(stage, "asserts", "outcomes:asserts"),
+        calls(stage, "raises", "outcomes:looks_up"),
+        calls(stage, "refuses", "outcomes:refuses"),
+    ]
+    assert await stage.run("errors-1", *steps, on_failure="continue") == "failed"
