@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from datetime import datetime
-from typing import Any, Final, Protocol, Self
+from typing import Final, Literal, Protocol, Self
 
 from muster.cli import failures
+from muster.cli.dialogue import Dialogue
 from muster.cli.overview import ITEMS_MAX, crowded
+from muster.cli.prompting import Prompting
 from muster.cli.terminal import Terminal
 from muster.cli.waiting import tell_questions, tell_why
 from muster.cli.words import doing, first_line, items, offset, value
@@ -132,43 +133,26 @@ def display(terminal: Terminal) -> Display:
     return Board(terminal.console())
 
 
-class Interrupts:
-    """Ctrl-C as something that can be awaited, while the block runs."""
-
-    def __init__(self) -> None:
-        self._hit = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._hit.set)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)
-
-    async def next(self) -> None:
-        """Wait for the next one."""
-        await self._hit.wait()
-        self._hit.clear()
-
-
 async def follow_to_end(
     terminal: Terminal, client: Client, watch: Watch, shown: Display, *, may_cancel: bool
 ) -> Result | None:
-    """Show the execution until it ends; None where it was left running."""
+    """Show the execution until it ends; None where it was left running. Who may cancel it is asked what it asks."""
     watch.listener = shown.update
-    with Interrupts() as interrupts:
+    asks = may_cancel and terminal.interactive and terminal.live
+    prompting = Prompting(terminal, client, watch.view) if asks else None
+    with Dialogue() as dialogue:
         end = asyncio.create_task(watch.until_finished(), name="muster-end")
-        telling = [
-            asyncio.create_task(tell_why(terminal, client.broker, watch, shown), name="muster-why"),
-            asyncio.create_task(tell_questions(terminal, watch, shown), name="muster-questions"),
-        ]
+        telling = _telling(terminal, client, watch, shown, questions=prompting is None)
         try:
             async with shown.shows(watch.view):
-                while await _interrupted(end, interrupts):
+                while what := await _happening(end, dialogue, prompting):
                     for task in telling:
                         task.cancel()  # it would write into the question
                     shown.pause()
-                    if not await _carry_on(terminal, client, watch.view, interrupts, may_cancel=may_cancel):
+                    if what == "question" and prompting is not None:
+                        await prompting.ask(dialogue, end)
+                        telling = _telling(terminal, client, watch, shown, questions=False)
+                    elif not await _carry_on(terminal, client, watch.view, dialogue, may_cancel=may_cancel):
                         return None
                     shown.resume()
         finally:
@@ -178,24 +162,39 @@ async def follow_to_end(
     return result_of(watch.view)
 
 
-async def _interrupted(end: asyncio.Task[None], interrupts: Interrupts) -> bool:
-    hit = asyncio.create_task(interrupts.next(), name="muster-interrupt")
+def _telling(
+    terminal: Terminal, client: Client, watch: Watch, shown: Display, *, questions: bool
+) -> list[asyncio.Task[None]]:
+    found = [asyncio.create_task(tell_why(terminal, client.broker, watch, shown), name="muster-why")]
+    if questions:
+        found.append(asyncio.create_task(tell_questions(terminal, watch, shown), name="muster-questions"))
+    return found
+
+
+async def _happening(
+    end: asyncio.Task[None], dialogue: Dialogue, prompting: Prompting | None
+) -> Literal["", "interrupt", "question"]:
+    """What has to be seen to; nothing where the execution has ended."""
+    waiting = [asyncio.create_task(dialogue.interrupted(), name="muster-interrupt")]
+    if prompting is not None:
+        waiting.append(asyncio.create_task(prompting.wait(), name="muster-prompting"))
     try:
-        await asyncio.wait({end, hit}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({end, *waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if end.done():
+            end.result()
+            return ""
+        return "interrupt" if waiting[0].done() else "question"
     finally:
-        hit.cancel()
-    if end.done():
-        end.result()
-        return False
-    return True
+        for task in waiting:
+            task.cancel()
 
 
 async def _carry_on(
-    terminal: Terminal, client: Client, view: ExecutionView, interrupts: Interrupts, *, may_cancel: bool
+    terminal: Terminal, client: Client, view: ExecutionView, dialogue: Dialogue, *, may_cancel: bool
 ) -> bool:
     """Ask whether to cancel, where there is somebody to ask. False: leave the execution running and go."""
     if may_cancel and terminal.interactive:
-        answer = await _ask("Cancel the execution? [y/N, or Ctrl-C to leave it running] ", interrupts)
+        answer = await dialogue.line("Cancel the execution? [y/N, or Ctrl-C to leave it running] ")
         if answer is not None:
             if answer.strip().lower() in {"y", "yes"}:
                 await client.cancel(view.id, "cancelled at the terminal")
@@ -207,31 +206,6 @@ async def _carry_on(
         file=sys.stderr,
     )
     return False
-
-
-async def _ask(question: str, interrupts: Interrupts) -> str | None:
-    """What was answered, or None on another Ctrl-C."""
-    loop = asyncio.get_running_loop()
-    line: asyncio.Future[str] = loop.create_future()
-
-    def read() -> None:
-        if not line.done():
-            line.set_result(sys.stdin.readline())
-
-    print(question, end="", flush=True)
-    hit = asyncio.create_task(interrupts.next(), name="muster-interrupt")
-    loop.add_reader(sys.stdin.fileno(), read)
-    try:
-        waiting: set[asyncio.Future[Any]] = {line, hit}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        loop.remove_reader(sys.stdin.fileno())
-        hit.cancel()
-    if not line.done():
-        line.cancel()
-        print()
-        return None
-    return line.result()
 
 
 async def conclude(terminal: Terminal, client: Client, view: ExecutionView, result: Result | None) -> int:

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from muster.archive.findings import Finding, Verified
     from muster.broker.interface import Broker
 
-ANSWER_LIMIT_S: Final = (
-    60.0  # between two words of the scheduler, which come with every hundred executions
-)
+ANSWER_LIMIT_S: Final = 60.0  # between two words of the scheduler, which come with every hundred executions
 
 
 @click.group("log", short_help="Verify the log and its archive; archive old executions.")

@@ -31,7 +31,7 @@ def run(
     """Run the workflow in FILE, show each step as it goes, and print the outputs.
 
     Ctrl-C asks whether to cancel; pressed again it leaves the execution running. Without a terminal it leaves it
-    running and says how to go on.
+    running and says how to go on. On a terminal it asks what steps wait for; Ctrl-C there leaves the step waiting.
 
     Examples:
       muster run hello.yaml --input name=you

@@ -235,6 +235,22 @@ def test_return_ends_the_execution_with_its_value():
     assert ends(play)["b"] == "skipped ending"
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 5])
+def test_a_return_in_a_loop_ends_the_whole_execution(at_once: int):
+    """With its value; what has not begun of this member, of others and behind the loop is not run."""
+    body = [
+        {"id": "found", "if": "item == 2", "return": {"n": "${{ item }}"}},
+        {"id": "on", "log": "x", "needs": ["found"]},
+    ]
+    loop = {"in": [1, 2, 3, 4], "max_parallel": at_once, "steps": body}
+    play = played({"id": "each", "for_each": loop}, {"id": "later", "log": "y", "needs": ["each"]})
+    (ended,) = play.events("execution.succeeded")
+    assert ended.data.outputs == {"n": 2}
+    assert {event.step for event in play.events("step.succeeded")} <= {"each/0/on", "each/1/found"}
+    assert [event.step for event in play.events("step.cancelled")] == ["each"]
+    assert "later" in {event.step for event in play.events("step.skipped")}
+
+
 def test_constructs_nest_in_each_other():
     """A branch in a loop in a chain, with a child and a wait in it."""
     branch = {
