@@ -94,9 +94,14 @@ class Files:
         # Attempts that want the same wait for the first.
         async with self._turns.setdefault(artifact.digest, asyncio.Lock()):
             found = await self._cache.get(artifact.digest)
-            if found is not None:
-                return found
-            return await self._patiently(lambda: self._download(ref, artifact))
+            if found is None:
+                return await self._patiently(lambda: self._download(ref, artifact))
+            # What was cleared is not used any more, though a copy of it may be here.
+            if await self._patiently(lambda: self._store.size(artifact.execution, artifact.digest)) is None:
+                raise ArtifactMissingError(
+                    digest=artifact.digest, execution=artifact.execution, retriable=False
+                )
+            return found
 
     async def _download(self, ref: AttemptRef, artifact: Artifact) -> Path:
         partial = self._place(ref)

@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "show": ("muster.cli.show:show", "Show everything about one execution."),
     "diff": ("muster.cli.diff:diff", "Show what changed in an execution between two points."),
     "logs": ("muster.cli.logs:logs", "Print what an execution's steps printed."),
+    "artifacts": ("muster.cli.artifacts:artifacts", "List and fetch the files of an execution."),
     "cancel": ("muster.cli.cancel:cancel", "Cancel an execution."),
     "resume": ("muster.cli.resume:resume", "Give a step the input it waits for."),
     "rerun": ("muster.cli.rerun:rerun", "Run an ended execution again, or only what failed."),

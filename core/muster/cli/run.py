@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from muster.cli.following import conclude, display, follow_to_end
+from muster.cli.reading import transferring
 from muster.cli.submitting import read_submission, submit_options
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
@@ -36,6 +37,7 @@ def run(
     Examples:
       muster run hello.yaml --input name=you
       muster run count.yaml --input text=@book.txt --input parts=4
+      muster run transcribe.yaml --input video=@clip.mp4
       muster run count.yaml --inputs inputs.json --json
       muster run nightly.yaml --detach
     """
@@ -48,11 +50,25 @@ async def _run(
 ) -> int:
     async with Client(settings=terminal.settings) as client:
         if detach:
-            return submitted(terminal, await client.submit(workflow, inputs, **options))
+            return submitted(terminal, await sent(terminal, client, workflow, inputs, **options))
         shown = display(terminal)
-        async with await client.launch(workflow, inputs, listener=shown.update, **options) as watch:
+        with transferring(terminal) as moved:
+            launched = await client.launch(
+                workflow, inputs, listener=shown.update, on_transfer=moved, **options
+            )
+        async with launched as watch:
             result = await follow_to_end(terminal, client, watch, shown, may_cancel=True)
         return await conclude(terminal, client, watch.view, result)
+
+
+async def sent(
+    terminal: Terminal, client: Client, workflow: Workflow, inputs: dict[str, Any], **options: Any
+) -> str:
+    """Submit, with a bar for each file that is sent; the execution's id."""
+    with transferring(terminal) as moved:
+        launched = await client.launch(workflow, inputs, on_transfer=moved, **options)
+    async with launched as watch:
+        return watch.view.id
 
 
 def submitted(terminal: Terminal, execution: str) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from muster.cli.run import submitted
+from muster.cli.run import sent, submitted
 from muster.cli.submitting import read_submission, submit_options
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
@@ -41,4 +41,4 @@ def submit(
 
 async def _submit(terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], **options: Any) -> int:
     async with Client(settings=terminal.settings) as client:
-        return submitted(terminal, await client.submit(workflow, inputs, **options))
+        return submitted(terminal, await sent(terminal, client, workflow, inputs, **options))

@@ -24,7 +24,8 @@ def submit_options(command: F) -> F:
         click.option("--inputs", "files", type=existing, metavar="FILE", multiple=True, help="Inputs as JSON or YAML."),
         click.option(
             "--input", "-i", "pairs", metavar="K=V", multiple=True,
-            help="One input; K=@FILE takes the file's content. Text unless the workflow declares another type.",
+            help="One input; K=@FILE takes the file's content, or sends the file itself where one is declared. Text "
+            "unless the workflow declares another type.",
         ),
         click.argument("file", type=existing),
     ):  # fmt: skip

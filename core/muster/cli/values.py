@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from muster.model.artifacts import FILE_TYPES
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from muster.model.workflow import Workflow
 
@@ -25,10 +26,29 @@ def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -
                 f"{pair!r} is not an input.", remedy="Write --input NAME=VALUE, or --input NAME=@FILE."
             )
         declared = workflow.inputs.get(name)
+        if declared is not None and declared.type in FILE_TYPES:
+            found[name] = _sent(name, text)
+            continue
         if text.startswith("@"):
             text = text_of(Path(text[1:]).expanduser())
         found[name] = _value(name, text, "any" if declared is None else declared.type)
     return found
+
+
+def _sent(name: str, text: str) -> Any:
+    """A file of this machine, or an artifact that is there already."""
+    if text.startswith("@"):
+        return Path(text[1:]).expanduser()
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = text
+    if isinstance(value, dict):
+        return value
+    raise InvalidTypeError(
+        f"The input {name} is a file, and {text[:60]!r} names none.",
+        remedy=f"Write --input {name}=@FILE, or the artifact that another execution gave, as JSON.",
+    )
 
 
 def text_of(path: Path) -> str:

@@ -13,6 +13,7 @@ from muster.client.answer import Answer, addressed, holder
 from muster.client.callbacks import Callbacks
 from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
+from muster.client.files import Downloads, OnTransfer, Uploads
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.lines import read_lines
 from muster.client.patience import ACCEPT_LIMIT_S, NO_SCHEDULER, erased, within
@@ -29,6 +30,7 @@ from muster.model.errors import (
     BrokerError,
     ExecutionNotEndedError,
     ExecutionNotFoundError,
+    MusterError,
     SourceNodeMissingError,
 )
 from muster.model.names import SCHEDULER, check_execution
@@ -39,7 +41,7 @@ OnStep = Callable[[StepView], Awaitable[None] | None]
 OnFinish = Callable[[Result], Awaitable[None] | None]
 
 
-class Client(Scheduling):
+class Client(Scheduling, Downloads):
     """A connection to Muster. ``async with Client() as client: result = await client.run(workflow, inputs)``.
 
     ``url`` and ``settings`` say where the broker is; otherwise the environment does. A ``broker`` that is handed
@@ -102,7 +104,8 @@ class Client(Scheduling):
     ) -> str:
         """Submit, and return the execution's id once ``execution.queued`` is in the log.
 
-        Nothing is sent if the workflow or its inputs are not valid. Where the outcome is not known (BrokerError), the
+        A ``Path`` among the inputs is a file of this machine, which is sent first. Nothing is if the workflow or its
+        inputs are not valid. Where the outcome is not known (BrokerError), the
         same call with the same ``execution`` is safe: an execution is accepted once.
         """
         launched = self.launch(workflow, inputs, execution=execution, labels=labels, metadata=metadata)
@@ -150,17 +153,26 @@ class Client(Scheduling):
         labels: Mapping[str, str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         listener: Listener | None = None,
+        on_transfer: OnTransfer | None = None,
     ) -> Watch:
         """As submit, for programs that draw the execution as it goes: returns the watch that saw it accepted.
 
+        ``on_transfer`` hears how far the files among the inputs are.
         ``async with await client.launch(workflow) as watch: await watch.until_finished()``
         """
         await load_checks()
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
         named = uuid7() if execution is None else execution
-        submission = Submission.of(workflow, inputs, named, labels, metadata)
-        return await self._accepted(submission, listener, fresh=execution is None)
+        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max)
+        submission = Submission.of(workflow, uploads.inputs, named, labels, metadata)
+        await uploads.send(self.broker, on_transfer)
+        try:
+            return await self._accepted(submission, listener, fresh=execution is None)
+        except MusterError as error:
+            if execution is None:
+                await uploads.discard(self.broker, error)
+            raise
 
     async def _accepted(
         self, submission: Submission | Repetition, listener: Listener | None, *, fresh: bool
@@ -213,12 +225,15 @@ class Client(Scheduling):
     ) -> Watch:
         """As rerun, for programs that draw the execution as it goes; see launch."""
         check_ended(await self.state(execution))
+        named = uuid7() if rerun_as is None else check_execution(rerun_as)
+        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max)
+        await uploads.send(self.broker)
         repetition = Repetition(
-            execution=uuid7() if rerun_as is None else check_execution(rerun_as),
+            execution=named,
             of=execution,
             from_step=from_step,
             only_failed=only_failed,
-            inputs=given(inputs),
+            inputs=given(uploads.inputs),
         )
         return await self._accepted(repetition, listener, fresh=rerun_as is None)
 

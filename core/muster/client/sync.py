@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from muster.client.answer import Answer
@@ -168,6 +169,14 @@ class SyncClient:
     def workflow(self, execution: str) -> Workflow:
         """See Client.workflow."""
         return self._call(self._client.workflow(execution))
+
+    def artifact(self, value: Mapping[str, Any]) -> Iterator[bytes]:
+        """See Client.artifact."""
+        return self._each(self._client.artifact(value))
+
+    def download(self, value: Mapping[str, Any], path: Path | None = None) -> Path:
+        """See Client.download."""
+        return self._call(self._client.download(value, path))
 
     def events(
         self,

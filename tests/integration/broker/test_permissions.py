@@ -2,10 +2,14 @@
 
 import asyncio
 import contextlib
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from muster.artifacts.content import FileContent
+from muster.artifacts.store import PIECE_BYTES
 from muster.broker.interface import Appended, Fence, Unknown
 from muster.broker.nats import NatsBroker
 from muster.model import subjects
@@ -26,7 +30,14 @@ ALLOWED = [
     # whether the stream has replicas; its own last event before it goes on
     "$JS.API.STREAM.INFO.MUSTER_EVENTS",
     "$JS.API.STREAM.MSG.GET.MUSTER_EVENTS",
+    # files: their contents in and out, how much of a put is there, and the leader's word in a cluster
+    "$O.muster_artifacts.>",
+    "$JS.API.STREAM.INFO.OBJ_muster_artifacts",
+    "$JS.API.STREAM.MSG.GET.OBJ_muster_artifacts",
+    "$JS.API.DIRECT.GET.OBJ_muster_artifacts",
+    "$JS.API.DIRECT.GET.OBJ_muster_artifacts.>",
 ]
+NATS_CONF = Path(__file__).parents[3] / "nats.conf"
 
 
 @pytest.fixture
@@ -77,6 +88,41 @@ async def test_an_agent_gets_by_with_its_own_permissions(guarded: Server):
         while await scheduler.heartbeats.last("gpu-1") is None:
             await asyncio.sleep(0.01)
         assert [line.text async for _, _, line in scheduler.lines.read("x1")] == ["hello"]
+
+
+def test_the_shipped_file_names_the_same_subjects():
+    """What nats.conf says to allow an agent is exactly what is tested here."""
+    said = NATS_CONF.read_text().partition("publish: { allow: [")[2].partition("] }")[0]
+    assert sorted(re.findall(r'"([^"]+)"', said)) == sorted(ALLOWED)
+
+
+async def test_an_agent_keeps_and_brings_files(guarded: Server, tmp_path: Path):
+    """With the same list an agent stores files, goes on with a put that broke off, and reads; it cannot erase."""
+    path = tmp_path / "a"
+    path.write_bytes(bytes(3 * PIECE_BYTES + 1))
+    content = await FileContent.measure(path, 1 << 30)
+    kept = FileContent.kept(path, content.digest, content.size)
+    async with (
+        connected(guarded, "all") as scheduler,
+        connected(guarded, "gpu-1", inbox_prefix="_INBOX_gpu-1") as agent,
+        asyncio.timeout(20),
+    ):
+        await scheduler.prepare()
+        with pytest.raises(RuntimeError):
+            await agent.artifacts.put("x1", kept, breaks_off)
+        assert await agent.artifacts.put("x1", kept)
+        assert await agent.artifacts.size("x1", content.digest) == content.size
+        assert sum([len(piece) async for piece in agent.artifacts.read("x1", content.digest)]) == content.size
+        erasing = asyncio.ensure_future(agent.artifacts.erase("x1"))
+        await asyncio.wait([erasing], timeout=0.5)
+        erasing.cancel()
+        await asyncio.wait([erasing])
+        assert await scheduler.artifacts.size("x1", content.digest) == content.size
+
+
+def breaks_off(done: int) -> None:
+    if done > PIECE_BYTES:
+        raise RuntimeError
 
 
 async def test_an_agent_cannot_speak_for_others(guarded: Server):

@@ -51,14 +51,18 @@ async def test_files_are_there_before_the_start(scene: Scene, fake: FakeRuntime,
 async def test_what_is_here_is_not_brought_again(
     scene: Scene, fake: FakeRuntime, memory: MemoryBroker, there: None
 ):
-    """A content that an attempt before had needs no store any more, even for the next agent on this disk."""
+    """A content that an attempt before had is not read again, even for the next agent on this disk."""
+    memory.artifacts = counting = Away(memory.artifacts, 0)  # type: ignore[assignment]
     async with scene.agent():
         await scene.start(wants())
         await scene.until("attempt.finished")
-    memory.store.artifacts.clear()
     async with scene.agent():
         await scene.start(wants(step="next"))
         await scene.until("attempt.finished", count=2)
+        assert counting.calls == -1
+        memory.store.artifacts.clear()
+        await scene.start(wants(step="last"))
+        assert (await scene.until("attempt.failed")).error.code == "artifact_missing"
 
 
 async def test_a_cache_that_was_tampered_with(scene: Scene, fake: FakeRuntime, there: None):
@@ -111,6 +115,9 @@ class Away:
     async def put(self, *arguments):
         self.check()
         return await self.store.put(*arguments)
+
+    async def size(self, *arguments):
+        return await self.store.size(*arguments)
 
     async def read(self, *arguments):
         self.check()
