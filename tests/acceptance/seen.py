@@ -24,6 +24,17 @@ def shell(id_: str, script: str, **more: Any) -> dict[str, Any]:
     return {"id": id_, "image": "none", "command": script, **more}
 
 
+def call(muster: Muster, id_: str, function: str, **inputs: Any) -> dict[str, Any]:
+    """A step that calls a function of a module in the folder of the command line."""
+    return {
+        "id": id_,
+        "image": "none",
+        "working_dir": str(muster.folder),
+        "function": function,
+        "inputs": inputs,
+    }
+
+
 def workflow(muster: Muster, *steps: dict[str, Any], **more: Any) -> str:
     """The file of a workflow of these steps."""
     return muster.write("small.json", json.dumps({"name": "small", "steps": list(steps), **more}))

@@ -12,11 +12,25 @@ import pytest
 
 from muster import compatibility
 from tests.acceptance.cli import Muster, muster
-from tests.acceptance.seen import SAYS, Shown, begun, happened, moments, refused, run, shell, shown
+from tests.acceptance.seen import SAYS, Shown, begun, call, happened, moments, refused, run, shell, shown
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
+BLOCKS = """
+from muster_function import CheckLater, Failure, Retry
+
+def none(): return None
+def success(): return {"value": 5}
+def failure(): return Failure(5)
+def retry(muster): return {"value": 5} if muster.attempt > 1 else Retry()
+def check_later(context=None): return {"value": context} if context else CheckLater("10ms", 5)
+def invalid(): return {"$result": "perhaps"}
+def exception(): raise RuntimeError("it broke")
+def argument(): raise ValueError("no such city")
+def assertion(): assert 1 == 2, "one is not two"
+def typed(n: int): return n
+"""
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
@@ -51,7 +65,25 @@ def skipped(muster: Muster) -> None:
 
 
 def unhandled_exception(muster: Muster) -> None:
+    failed(run(muster, call(muster, "it", "blocks:exception"), code=1), "FunctionExecutionError")
     failed(run(muster, shell("it", "exit 7"), code=1), "ExecutionError")
+
+
+def block_not_found(muster: Muster) -> None:
+    failed(run(muster, call(muster, "it", "blocks:nobody"), code=1), "FunctionNotFoundError")
+    failed(run(muster, call(muster, "it", "no_module:it"), code=1), "FunctionNotFoundError")
+
+
+def invalid_argument(muster: Muster) -> None:
+    found = run(muster, call(muster, "it", "blocks:argument"), code=1)
+    failed(found, "InvalidArgumentError")
+    assert "no such city" in found["error"]["message"]
+
+
+def assertion_error(muster: Muster) -> None:
+    found = run(muster, call(muster, "it", "blocks:assertion"), code=1)
+    failed(found, "AssertionFailedError")
+    assert "one is not two" in found["error"]["message"]
 
 
 def duplicate_step_ids(muster: Muster) -> None:
@@ -60,6 +92,7 @@ def duplicate_step_ids(muster: Muster) -> None:
 
 
 def invalid_type(muster: Muster) -> None:
+    failed(run(muster, call(muster, "it", "blocks:typed", n="three"), code=1), "InvalidTypeError")
     step = shell("it", SAYS % '{"n": "three"}', outputs={"n": {"type": "integer"}})
     failed(run(muster, step, code=1), "InvalidTypeError")
 
@@ -91,11 +124,20 @@ CONDUIT = {
     "DONE": done,
     "SKIPPED": skipped,
     "UNHANDLED_EXCEPTION": unhandled_exception,
+    "BLOCK_NOT_FOUND": block_not_found,
+    "INVALID_ARGUMENT": invalid_argument,
     "DUPLICATE_STEP_IDS": duplicate_step_ids,
+    "ASSERTION_ERROR": assertion_error,
     "INVALID_TYPE": invalid_type,
     "IF_CONDITION_FAILED": if_condition_failed,
     "KILLED_MANUALLY": killed_manually,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def blocks(muster: Muster) -> None:
+    """The functions that are called, where steps find them."""
+    muster.write("blocks.py", BLOCKS)
 
 
 @pytest.mark.parametrize("status", CONDUIT)
@@ -125,42 +167,48 @@ def test_hymir_job_statuses(muster: Muster):
 
 
 HYMIR = {
-    "None": ("true", {}, "succeeded"),
-    "Success": (SAYS % '{"value": 5}', {"value": 5}, "succeeded"),
-    "Failure": (SAYS % '{"$result": "failure", "value": 5}', {}, "failed"),
+    "None": ("none", "true", "succeeded"),
+    "Success": ("success", SAYS % '{"value": 5}', "succeeded"),
+    "Failure": ("failure", SAYS % '{"$result": "failure", "value": 5}', "failed"),
     "Retry": (
+        "retry",
         'test "$MUSTER_ATTEMPT" -gt 1 || ' + SAYS % '{"$result": "retry", "wait_max": "10ms"}',
-        {},
         "succeeded",
     ),
     "CheckLater": (
+        "check_later",
         'test -n "$MUSTER_CONTEXT" || '
         + SAYS % '{"$result": "check_later", "wait_for": "10ms", "context": 5}',
-        {},
         "succeeded",
     ),
-    "InvalidJobReturn": (SAYS % '{"$result": "perhaps"}', {}, "failed"),
-    "exception": ("exit 1", {}, "failed"),
+    "InvalidJobReturn": ("invalid", SAYS % '{"$result": "perhaps"}', "failed"),
+    "exception": ("exception", "exit 1", "failed"),
 }
 
 
+@pytest.mark.parametrize("how", ["function", "command"])
 @pytest.mark.parametrize("result", HYMIR)
-def test_hymir_result(muster: Muster, result: str):
-    """Each result that a job of hymir may return is one that a step may say."""
-    script, outputs, status = HYMIR[result]
-    declared = {"value": {"type": "integer", "required": False}}
-    found = run(muster, shell("it", script, outputs=declared), code=int(status == "failed"))
-    step = found["steps"]["it"]
-    assert (found["status"], step["status"]) == (status, status)
-    if outputs:
-        assert step["outputs"] == outputs
-    asked = [kind for kind, _ in happened(muster, found["execution"])]
-    assert ("step.retrying" in asked) == (result == "Retry")
-    assert ("step.waiting" in asked) == (result == "CheckLater")
+def test_hymir_result(muster: Muster, result: str, how: str):
+    """Each result that a job of hymir may return is one that a function may return, and a command may say."""
+    function, script, status = HYMIR[result]
+    step = call(muster, "it", f"blocks:{function}") if how == "function" else shell("it", script)
+    declared = {"outputs": {"value": {"type": "any", "required": False}}}
+    found = run(muster, step | declared, code=int(status == "failed"))
+    ended = found["steps"]["it"]
+    assert (found["status"], ended["status"]) == (status, status)
+    kinds = [kind for kind, _ in happened(muster, found["execution"])]
+    assert ("step.retrying" in kinds) == (result == "Retry")
+    assert ("step.waiting" in kinds) == (result == "CheckLater")
+    if result == "Success":
+        assert ended["outputs"] == {"value": 5}
+    if result == "CheckLater" and how == "function":
+        assert ended["outputs"] == {"value": 5}
     if result == "Failure":
-        assert step["error"]["details"]["value"] == 5
+        assert ended["error"]["details"]["value"] == 5
     if result == "InvalidJobReturn":
-        assert step["error"]["name"] == "OutputError"
+        assert ended["error"]["name"] == "OutputError"
+    if result == "exception" and how == "function":
+        assert "it broke" in ended["error"]["details"]["traceback"]
 
 
 # ---- Julep

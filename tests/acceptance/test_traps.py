@@ -19,11 +19,13 @@ from tests.acceptance.seen import (
     PRINTS,
     SAYS,
     begun,
+    call,
     happened,
     recorded,
     refused,
     run,
     shell,
+    shown,
     workflow,
 )
 
@@ -37,6 +39,13 @@ def test_trap_01_retry_without_arguments_is_a_retry(muster: Muster, said: str):
     script = f'test "$MUSTER_ATTEMPT" -gt 1 || {SAYS % said}'
     found = run(muster, shell("again", script, gives_result=True))
     assert (found["status"], found["steps"]["again"]["attempt"]) == ("succeeded", 2)
+
+
+def test_trap_01_a_function_that_asks_for_a_retry_without_arguments_has_one(muster: Muster):
+    """Retry() of a function is four calls at most, and then an error."""
+    muster.write("module.py", MODULE)
+    found = run(muster, call(muster, "it", "module:again"), code=1)
+    assert (found["error"]["code"], found["steps"]["it"]["attempt"]) == ("retriable", 4)
 
 
 @pytest.mark.parametrize("retries", [0, 2])
@@ -59,6 +68,14 @@ def test_trap_02_an_output_that_is_no_json_fails_the_step(muster: Muster, said: 
     script = f"""printf '%b' '{said}' > "$MUSTER_OUTPUT" """
     found = run(muster, shell("writes", script, outputs=outputs), code=1)
     assert (found["status"], found["error"]["code"]) == ("failed", "output")
+
+
+def test_trap_02_a_result_of_a_function_that_is_no_json_fails_the_step(muster: Muster):
+    """The error says what was returned."""
+    muster.write("module.py", MODULE)
+    error = run(muster, call(muster, "it", "module:a_set"), code=1)["error"]
+    assert error["code"] == "output"
+    assert "set" in error["message"]
 
 
 def test_trap_03_a_finish_hook_that_fails_changes_no_outcome(muster: Muster):
@@ -131,10 +148,56 @@ def test_trap_08_the_value_of_a_failure_is_kept(muster: Muster):
     assert "no such user" in muster("show", found["execution"]).stdout
 
 
+MODULE = """
+def double(n: int): return 2 * n
+def a_set(): return {1, 2}
+def again(): import muster_function; return muster_function.Retry()
+def third(folder):
+    with open(folder + "/tries", "a") as file: file.write("x")
+    if len(open(folder + "/tries").read()) < 2: raise RuntimeError("not yet")
+    return {"n": 1}
+"""
+
+
+def test_trap_10_a_type_error_is_an_invalid_type(muster: Muster):
+    """An argument of the wrong type is InvalidTypeError, which names it, and not InvalidArgumentError."""
+    muster.write("module.py", MODULE)
+    error = run(muster, call(muster, "it", "module:double", n="5"), code=1)["error"]
+    assert (error["name"], error["code"]) == ("InvalidTypeError", "invalid_type")
+    assert "n must be int, not str" in error["message"]
+
+
+def test_trap_11_an_unknown_function_is_not_found(muster: Muster):
+    """It is FunctionNotFoundError, for the callable and for the module, with a suggestion; nothing crashes."""
+    muster.write("module.py", MODULE)
+    error = run(muster, call(muster, "it", "module:doubel", n=5), code=1)["error"]
+    assert (error["name"], error["code"]) == ("FunctionNotFoundError", "function_not_found")
+    assert "double" in error["message"] + error["remedy"]
+    error = run(muster, call(muster, "it", "modul:double", n=5), code=1)["error"]
+    assert error["code"] == "function_not_found"
+
+
 def test_trap_12_duplicate_ids_are_refused_before_the_first_step(muster: Muster):
     """Nothing of the workflow is run, and the line of the second one is named."""
     assert refused(muster, shell("one", "touch ran"), shell("one", "touch ran")) == ["DuplicateStepError"]
     assert not (muster.folder / "ran").exists()
+
+
+def test_trap_13_a_failed_run_can_be_run_again(muster: Muster):
+    """As a new execution, whole or only what failed; what had succeeded is not run again then."""
+    muster.write("module.py", MODULE)
+    first = shell("first", f"echo x >> {muster.folder}/firsts")
+    second = call(muster, "second", "module:third", folder=str(muster.folder)) | {"needs": ["first"]}
+    failed = run(muster, first, second, code=1)
+    assert failed["steps"]["second"]["status"] == "failed"
+    again = shown(muster, muster.json("rerun", failed["execution"], "--failed")["execution"])
+    assert (again["status"], again["rerun_of"]) == ("succeeded", failed["execution"])
+    assert again["steps"]["second"]["outputs"] == {"n": 1}
+    assert (muster.folder / "firsts").read_text() == "x\n"
+    whole = shown(muster, muster.json("rerun", failed["execution"])["execution"])
+    assert whole["status"] == "succeeded"
+    assert (muster.folder / "firsts").read_text() == "x\nx\n"
+    assert shown(muster, failed["execution"])["status"] == "failed"
 
 
 def test_trap_14_a_reference_to_nothing_is_an_error(muster: Muster):
