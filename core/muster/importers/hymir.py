@@ -1,7 +1,8 @@
 """hymir: what ``Workflow.serialize()`` gives, node-link JSON with jobs under short keys.
 
-A job becomes a container step that imports the function and calls it; what it returns is said with ``$result``. Edges
-are ``needs``; named outputs are outputs, bound inputs references to them. The callback is ``on_finish``.
+A job becomes a step that calls its function. Edges are ``needs``; named outputs are outputs, bound inputs references to
+them; what only hymir knows of a job goes to the harness of functions in the input ``$hymir``. The callback is
+``on_finish``.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from muster.importers.draft import Draft, Imported, image_input, is_name, member, refuse, runs, slug
-from muster.importers.runners import HYMIR
-from muster.model.workflow import Input, Output, Step, Workflow
+from muster.importers.draft import Draft, Imported, image_input, is_name, member, refuse, slug
+from muster.model.workflow import Output, Step, Workflow
 
-_RUNNER: Final = "${{ inputs.runner }}"
+_IMAGE: Final = "${{ inputs.image }}"
+_JOB: Final = "$hymir"
 _KNOWN: Final = ("workflow_id", "job_id", "job_state")
 _UNKNOWN: Final = ("workflow", "workflow_state")
 _FINISHED: Final = ("on_finished", "ON_FINISHED", "finished", "0", "1")
@@ -101,7 +102,7 @@ class _Carrier(Draft):
         what = f"An image with Python, hymir, and {', '.join(modules)}."
         made = Workflow(
             name=slug(name) or "hymir",
-            inputs={"image": image_input(self.image, what), "runner": Input(type="string", default=HYMIR)},
+            inputs={"image": image_input(self.image, what)},
             steps=steps,
             outputs=outputs,
             on_finish=list(self.finish_steps()),
@@ -117,41 +118,32 @@ class _Carrier(Draft):
         place = f"job {key} ({job.name})"
         if job.meta:
             self.lose(place, f"its meta {sorted(job.meta)}: say with machine and resources where it runs.")
-        given: dict[str, Any] = {"job": job.name, "args": job.args, "kwargs": job.kwargs}
-        given |= self.bindings(key, job, place)
+        bound = self.bindings(key, job, place)
         outputs = {}
+        known: dict[str, Any] = {"bound": list(bound)} if bound else {}
         if job.output is not None and is_name(job.output):
-            given["output"] = job.output
+            known["output"] = job.output
             outputs = {job.output: Output()}
         elif job.output is not None:
             self.lose(place, f"its output {job.output!r}, which Muster does not take for a name.")
-        return runs(
-            self.ids[key],
-            _RUNNER,
-            {name: value for name, value in given.items() if value not in ([], {})},
-            outputs=outputs,
-            gives_result=not outputs,
-            needs=[self.ids[other] for other in self.before[key]],
-        )
+        needs = [self.ids[other] for other in self.before[key]]
+        return _calls(self.ids[key], job, bound, known, outputs=outputs, needs=needs)
 
     def bindings(self, key: str, job: _Job, place: str) -> dict[str, Any]:
-        """The arguments that come from other jobs, or from the engine."""
+        """The arguments that come from other jobs; those from the engine the harness knows by their names."""
         bound: dict[str, Any] = {}
-        reserved = []
         after = self._ancestors(key)
         for output, argument in job.bound:
-            if argument in job.kwargs:
+            if argument in job.kwargs or output in _KNOWN:
                 continue
             makers = [maker for maker in self.makers.get(output, []) if maker in after]
-            if output in _KNOWN:
-                reserved.append(output)
-            elif output in _UNKNOWN:
+            if output in _UNKNOWN:
                 self.lose(place, f"its input {output}: a container has no {output} to look into.")
             elif not makers:
                 self.lose(place, f"its input {output}, which no job before it gives.")
             else:
                 bound[argument] = [self._made(maker, output) for maker in makers]
-        return {"bound": bound, "reserved": reserved}
+        return bound
 
     def _made(self, key: str, output: str) -> str:
         return f"${{{{ {member(member('steps', self.ids[key]) + '.outputs', output)} }}}}"
@@ -178,7 +170,12 @@ class _Carrier(Draft):
                 wanted = [output for output, _ in job.bound if output not in _KNOWN]
                 for output in wanted:
                     self.lose(f"callback {event}", f"its input {output}: a container has none to look into.")
-            reserved = [output for output, _ in job.bound if output in _KNOWN]
-            given = {"job": job.name, "args": job.args, "kwargs": job.kwargs, "reserved": reserved}
-            kept = {name: value for name, value in given.items() if value}
-            yield runs(self.id(self._wanted(job)), _RUNNER, kept, gives_result=True)
+            yield _calls(self.id(self._wanted(job)), job, {}, {})
+
+
+def _calls(id_: str, job: _Job, bound: dict[str, Any], known: dict[str, Any], **fields: Any) -> Step:
+    """A step that calls the function of a job."""
+    placed = {str(at): value for at, value in enumerate(job.args)}
+    inputs = placed | job.kwargs | bound | {_JOB: known}
+    module, _, name = job.name.rpartition(".")
+    return Step(id=id_, image=_IMAGE, function=f"{module}:{name}", inputs=inputs, **fields)

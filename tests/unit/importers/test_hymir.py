@@ -1,4 +1,4 @@
-"""hymir's serialized workflows, carried over, and the program that runs its jobs."""
+"""hymir's serialized workflows, carried over, and how their jobs are called."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 from msgspec import UNSET
 
 from muster.importers import imported
-from muster.importers.runners import HYMIR
 from muster.model.errors import WorkflowInvalidError
 from muster.model.validation import validate
+from muster_agents.harness import HARNESS, harness
 
 
 def job(name: str, identity: int, **fields: Any) -> dict[str, Any]:
@@ -64,17 +64,17 @@ def test_jobs_edges_and_bindings_are_carried():
         ("count-2", ["fetch"]),
         ("report", ["count", "count-2"]),
     ]
-    assert workflow.steps[0].inputs == {
-        "job": "jobs.fetch",
-        "args": ["https://example.org"],
-        "output": "text",
+    assert {step.function for step in workflow.steps} == {"jobs:fetch", "jobs:count", "jobs:report"}
+    assert workflow.steps[0].inputs == {"0": "https://example.org", "$hymir": {"output": "text"}}
+    assert workflow.steps[1].inputs == {
+        "kind": "words",
+        "text": ["${{ steps.fetch.outputs.text }}"],
+        "$hymir": {"bound": ["text"], "output": "counts"},
     }
-    assert workflow.steps[1].inputs["bound"] == {"text": ["${{ steps.fetch.outputs.text }}"]}
     assert workflow.steps[3].inputs == {
-        "job": "jobs.report",
-        "kwargs": {"title": "T"},
-        "bound": {"numbers": ["${{ steps.count.outputs.counts }}", '${{ steps["count-2"].outputs.counts }}']},
-        "reserved": ["job_id"],
+        "title": "T",
+        "numbers": ["${{ steps.count.outputs.counts }}", '${{ steps["count-2"].outputs.counts }}'],
+        "$hymir": {"bound": ["numbers"]},
     }
     assert list(workflow.outputs) == ["text", "counts"]
 
@@ -95,8 +95,8 @@ def test_the_callback_is_run_at_the_end():
     callback = job("jobs.bye", 9, **{"<": ["workflow_id", "workflow"]})["job"]
     data = {"graph": WORDS, "callbacks": {"on_finished": callback, "on_started": callback}}
     found = imported("hymir", data, name="w", image="i")
-    assert [(step.id, step.inputs) for step in found.workflow.on_finish] == [
-        ("bye", {"job": "jobs.bye", "reserved": ["workflow_id"]})
+    assert [(step.id, step.function, step.inputs) for step in found.workflow.on_finish] == [
+        ("bye", "jobs:bye", {"$hymir": {}})
     ]
     assert {note.place for note in found.lost} >= {"callback on_finished", "callback on_started"}
 
@@ -127,7 +127,7 @@ def test_an_input_nobody_gives_is_lost():
     assert note.message == "its input late, which no job before it gives."
 
 
-# ---- the program in the container
+# ---- the call
 
 JOBS = """
 import functools
@@ -162,12 +162,15 @@ def odd(): return 5
 """
 
 
-def run(folder: Path, context: Any = None, **given: Any) -> Any:
-    """What the program writes, as the agent would start it."""
+def run(
+    folder: Path, job: str, context: Any = None, bound: Any = None, output: str = "", **given: Any
+) -> Any:
+    """What the harness says of a job, as the agent would start it."""
     (folder / "jobs.py").write_text(JOBS)
-    (folder / "in.json").write_text(json.dumps(given))
+    (folder / HARNESS).write_bytes(harness())
+    known = ({"bound": list(bound)} if bound else {}) | ({"output": output} if output else {})
+    (folder / "in.json").write_text(json.dumps(given | (bound or {}) | {"$hymir": known}))
     environment = {
-        "PYTHONPATH": str(folder),
         "MUSTER_INPUT": str(folder / "in.json"),
         "MUSTER_OUTPUT": str(folder / "out.json"),
         "MUSTER_EXECUTION": "x1",
@@ -177,28 +180,31 @@ def run(folder: Path, context: Any = None, **given: Any) -> Any:
     if context is not None:
         (folder / "context.json").write_text(json.dumps(context))
         environment["MUSTER_CONTEXT"] = str(folder / "context.json")
-    done = subprocess.run(
-        [sys.executable, "-c", HYMIR], env=environment, check=False, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    command = [sys.executable, str(folder / HARNESS), job]
+    subprocess.run(command, env=environment, cwd=folder, check=False, capture_output=True)
     return json.loads((folder / "out.json").read_text())
+
+
+def raised(said: Any) -> str:
+    """Why it gave nothing."""
+    return str(said["$raised"]["message"])
 
 
 def test_a_job_is_called_with_what_it_is_bound_to(tmp_path: Path):
     """A list where it takes one, else the single value."""
+    first: dict[str, Any] = {"0": 1}
     bound = {"numbers": [1, 2], "factor": [10]}
-    assert run(tmp_path, job="jobs.total", args=[1], bound=bound, output="sum") == {"sum": 40}
-    assert run(tmp_path, job="jobs.nothing") == {}
-    with pytest.raises(RuntimeError, match="expected a single value for the input factor"):
-        run(tmp_path, job="jobs.total", args=[1], bound={"numbers": [1], "factor": [1, 2]})
+    said = run(tmp_path, "jobs:total", bound=bound, output="sum", **first)
+    assert said == {"$returned": {"sum": 40}}
+    assert run(tmp_path, "jobs:nothing") == {"$returned": {}}
+    said = run(tmp_path, "jobs:total", bound={"numbers": [1], "factor": [1, 2]}, **first)
+    assert "expected a single value for the input factor" in raised(said)
 
 
 def test_every_result_of_a_job_is_said(tmp_path: Path):
     """Failure keeps its value, Retry its bounds, CheckLater its context; anything else is an error."""
-    assert run(tmp_path, job="jobs.fails")["value"] == {"code": 4}
-    assert run(tmp_path, job="jobs.again") == {"$result": "retry", "wait_max": 5, "max_retries": 2}
+    assert run(tmp_path, "jobs:fails")["value"] == {"code": 4}
+    assert run(tmp_path, "jobs:again") == {"$result": "retry", "wait_max": 5, "max_retries": 2}
     later = {"$result": "check_later", "wait_for": 3, "context": {"n": 8, "id": "s"}}
-    assert run(tmp_path, job="jobs.later", reserved=["job_state", "job_id"], context={"n": 7}) == later
-    with pytest.raises(RuntimeError, match="which is no result"):
-        run(tmp_path, job="jobs.odd")
+    assert run(tmp_path, "jobs:later", context={"n": 7}) == later
+    assert "which is no result" in raised(run(tmp_path, "jobs:odd"))

@@ -7,6 +7,7 @@ import inspect
 import sys
 import traceback
 
+from . import hymir
 from .answers import Answer, Progress
 from .arguments import bind, meant
 from .raising import Stopped, Wrong, raised
@@ -26,7 +27,7 @@ class Function:
         found = self._found(self._imported())
         try:
             if not inspect.isclass(found):
-                self._called = _bare(found)
+                self._called = hymir.bare(found)
                 return
             if not callable(getattr(found, "execute", None)):
                 raise Wrong("find", "the class %s has no execute to call." % self.name)
@@ -71,9 +72,13 @@ class Function:
 
     def call(self, inputs, offered):
         """What it gives; what it raises is a Wrong, or an Answer."""
-        args, keywords = bind(self._called, inputs, offered)
+        called, job = self._called, inputs.get(hymir.KEY)
+        if job is not None:
+            called, inputs, offered = hymir.prepared(called, inputs, offered)
+        args, keywords = bind(called, inputs, offered)
         try:
-            return self._settled(self._called(*args, **keywords), offered["muster"])
+            found = self._settled(called(*args, **keywords), offered["muster"])
+            return found if job is None else hymir.answer(found, job.get("output"))
         except (Stopped, Answer):
             raise
         except BaseException as error:
@@ -101,13 +106,6 @@ class Function:
                 asyncio.set_event_loop(self._loop)
             return self._loop.run_until_complete(_awaited(found))
         return found
-
-
-def _bare(function):
-    """A job of hymir makes a job where it is called: what is to be called stands behind it."""
-    inner = getattr(function, "__wrapped__", None)
-    made_by = getattr(function, "__globals__", {}).get("__name__", "")
-    return inner if inner is not None and made_by.split(".")[0] == "hymir" else function
 
 
 async def _awaited(found):

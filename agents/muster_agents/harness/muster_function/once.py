@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 
-from .answers import UNSET, Answer, CheckLater, Failure, Retry, Success
+from .answers import Answer
 from .function import Function
 from .raising import Stopped, Wrong
 from .talking import Call, Wire
@@ -48,21 +48,11 @@ def _said(found, context):
     try:
         if isinstance(found, Answer):
             document = found.said(context)
-        elif type(found).__module__.split(".")[0] == "hymir" and type(found).__name__ in _HYMIR:
-            document = _HYMIR[type(found).__name__](found).said(context)
         else:
             document = found if isinstance(found, dict) and "$result" in found else {"$returned": found}
         return json.dumps(document, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise Wrong("result", "what it gave cannot be written as JSON: %s." % error) from error
-
-
-_HYMIR = {
-    "Success": lambda found: Success(found.result),
-    "Failure": lambda found: Failure(found.result),
-    "Retry": lambda found: Retry(found.wait_min, found.wait_max, found.max_retries),
-    "CheckLater": lambda found: CheckLater(found.wait_for, UNSET if found.context is None else found.context),
-}
 
 
 def _write(text):
