@@ -55,6 +55,11 @@ TABLE: Final = Table(
         Column(
             name="concurrency_key", type="TEXT", doc="The key of which it holds one while it is under way."
         ),
+        Column(
+            name="priority", type="INTEGER", doc="How early its steps are placed; 0 where nothing was said."
+        ),
+        Column(name="timeout_s", type="REAL", doc="How long it may take from its start, in seconds."),
+        Column(name="tags", type="JSON", doc="The tags that it holds, which its steps may require."),
         Column(name="labels", type="JSON", doc="The labels it was submitted with."),
         Column(name="metadata", type="JSON", doc="The metadata it was submitted with."),
         Column(name="digest", type="TEXT", doc="The digest of its definition."),
@@ -107,6 +112,9 @@ def _queued(recorded: Recorded) -> list[Change]:
             "parent": None if data.parent is None else data.parent.execution,
             "parent_step": None if data.parent is None else data.parent.step,
             "concurrency_key": None if data.concurrency is None else data.concurrency.key,
+            "priority": data.priority,
+            "timeout_s": data.timeout_s,
+            "tags": text(data.tags),
             "steps": len(lower(data.workflow).steps),
             "created_at": moment(recorded.event.time),
         },

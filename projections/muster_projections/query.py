@@ -7,7 +7,7 @@ behind the log: ``sequence`` says how far it has come.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -97,9 +97,10 @@ class View:
         *,
         status: str | Sequence[str] | None = None,
         workflow: str | None = None,
+        labels: Mapping[str, str] | None = None,
         before: str | None = None,
     ) -> list[rows.Execution]:
-        """The newest executions first. ``before`` is the id after which the last page ended."""
+        """The newest executions first: those that have all ``labels``. ``before``: the id that ended the last page."""
         where, values = ["e.workflow IS NOT NULL"], []
         if status is not None:
             wanted = [status] if isinstance(status, str) else list(status)
@@ -108,6 +109,9 @@ class View:
         if workflow is not None:
             where.append("e.workflow = ?")
             values.append(workflow)
+        for name, label in (labels or {}).items():
+            where.append("EXISTS (SELECT 1 FROM json_each(e.labels) WHERE key = ? AND value = ?)")
+            values += [name, label]
         if before is not None:
             where.append("(e.created_at, e.id) < (SELECT created_at, id FROM executions WHERE id = ?)")
             values.append(before)

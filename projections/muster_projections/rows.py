@@ -27,6 +27,9 @@ class Execution(Row, frozen=True, kw_only=True):
     error: ErrorInfo | None
     reason: str | None
     concurrency_key: str | None
+    priority: int
+    timeout_s: float | None
+    tags: list[str]
     labels: dict[str, str]
     metadata: dict[str, Any]
     digest: str | None

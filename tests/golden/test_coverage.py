@@ -32,7 +32,6 @@ UNWRITTEN_KINDS = {
 UNWRITTEN_ERRORS = {
     "schedule_not_found": "nobody can ask for it yet",
     "schedule_running": "nobody can ask for it yet",
-    "forbidden_function": FUNCTIONS,
     "function_limit": FUNCTIONS,
     "archive_damaged": CLIENT,
     "archive_unavailable": CLIENT,

@@ -20,7 +20,9 @@ def named(function: str | Callable[..., Any]) -> str:
         return function
     name, module = getattr(function, "__qualname__", None), getattr(function, "__module__", None)
     if name is None or module is None:
-        raise InvalidArgumentError(f"{function!r} has no name under which it could be imported.", remedy=_PLACE)
+        raise InvalidArgumentError(
+            f"{function!r} has no name under which it could be imported.", remedy=_PLACE
+        )
     if "<lambda>" in name:
         raise InvalidArgumentError("a lambda has no name under which it could be imported.", remedy=_PLACE)
     if "<locals>" in name:
@@ -30,6 +32,7 @@ def named(function: str | Callable[..., Any]) -> str:
         )
     if module == "__main__":
         raise InvalidArgumentError(
-            f"{name} stands in the program that is being run, which has another name in an image.", remedy=_PLACE
+            f"{name} stands in the program that is being run, which has another name in an image.",
+            remedy=_PLACE,
         )
     return f"{module}:{name}"

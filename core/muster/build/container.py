@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
-import msgspec
-
 from muster.build.callables import named
 from muster.build.handling import Common, Text, made
 from muster.model.schedule import Schedule
@@ -83,11 +81,18 @@ def workflow(
     workflows: Sequence[Workflow] | Mapping[str, Workflow] = (),
     concurrency: Concurrency | int | None = None,
     schedule: Schedule | None = None,
+    priority: int = 0,
+    timeout: Duration | None = None,
+    tags: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
 ) -> Workflow:
     """A workflow of ``steps``. ``inputs`` as the outputs of ``step``; ``outputs`` may hold terms at any depth.
 
     ``workflows``: those that steps made by ``call`` run. ``concurrency``: a ``Concurrency``, or only how many
     executions of this workflow may be under way at once. ``schedule``: when ``client.schedule`` is to have it run.
+    ``timeout`` counts from the start of an execution; it holds ``tags``, and what it is submitted with comes on top of
+    ``tags``, ``labels`` and ``metadata``.
     """
     return Workflow(
         name=name,
@@ -100,14 +105,17 @@ def workflow(
         workflows=dict(workflows) if isinstance(workflows, Mapping) else {one.name: one for one in workflows},
         concurrency=claims(concurrency),
         schedule=schedule,
+        priority=priority,
+        timeout=timeout,
+        tags=list(tags),
+        labels=dict(labels or {}),
+        metadata=dict(metadata or {}),
     )
 
 
 def claims(concurrency: Concurrency | int | None) -> Concurrency | None:
-    """What is claimed of a key, which may be a term, from its short form."""
-    if concurrency is None or isinstance(concurrency, int):
-        return None if concurrency is None else Concurrency(limit=concurrency)
-    return msgspec.structs.replace(concurrency, key=written(concurrency.key))
+    """What is claimed of a key, from its short form."""
+    return Concurrency(limit=concurrency) if isinstance(concurrency, int) else concurrency
 
 
 def ports(kind: type[_Port], declared: Mapping[str, _Port | ValueType] | Sequence[str]) -> dict[str, _Port]:

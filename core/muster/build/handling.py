@@ -14,12 +14,17 @@ Truth = bool | str | Term
 
 
 class Handling(TypedDict, total=False):
-    """What every step takes by keyword: what it ``needs`` (steps or their ids), and what is run where it failed."""
+    """What every step takes by keyword: what it ``needs`` (steps or their ids), and what is run where it failed.
+
+    ``tags`` are what the execution must hold; ``priority`` is added to that of the execution.
+    """
 
     needs: Sequence[str | Step]
     always: bool
     on_failure: Sequence[Step]
     description: str
+    tags: Sequence[str]
+    priority: int
 
 
 class Common(Handling, total=False):
@@ -33,6 +38,8 @@ def made(id_: str, common: Common | Handling, **fields: Any) -> Step:
     whole: dict[str, Any] = {**common, **fields}
     if "needs" in whole:
         whole["needs"] = [need.id if isinstance(need, Step) else need for need in whole["needs"]]
+    if "tags" in whole:
+        whole["tags"] = list(whole["tags"])
     if "on_failure" in whole:
         whole["on_failure"] = list(whole["on_failure"])
     if "if_" in whole:

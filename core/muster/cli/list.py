@@ -16,6 +16,7 @@ from muster.broker.interface import Broker
 from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
+from muster.cli.values import pairs_of
 from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
 from muster.client.reach import position
@@ -41,16 +42,25 @@ class Row(msgspec.Struct, kw_only=True):
     created_at: datetime
     ended_at: datetime | None = None
     reason: str | None = None
+    labels: dict[str, str] = {}
 
 
 @command("list", short_help="List executions, newest first.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only those of this status.")
 @click.option("--workflow", metavar="NAME", help="Only those of this workflow.")
+@click.option("--label", "labels", metavar="K=V", multiple=True, help="Only those with this label.")
 @click.option(
     "--limit", "-n", type=click.IntRange(1), default=20, show_default=True, help="At most this many."
 )
 @at_option("As it was then, by the log.")
-def list_(terminal: Terminal, status: str | None, workflow: str | None, limit: int, at: At | None) -> None:
+def list_(
+    terminal: Terminal,
+    status: str | None,
+    workflow: str | None,
+    labels: tuple[str, ...],
+    limit: int,
+    at: At | None,
+) -> None:
     """List executions, newest first: from the view the projections keep, or from the log where that is not current.
 
     With --at the log alone is folded, up to a sequence or a time; each JSON line says which.
@@ -58,10 +68,11 @@ def list_(terminal: Terminal, status: str | None, workflow: str | None, limit: i
     Examples:
       muster list
       muster list --status failed -n 5
+      muster list --label team=a --label kind=nightly
       muster list --at '10m ago'
       muster list --json | jq -r .id
     """
-    wanted = Wanted(status, workflow, limit)
+    wanted = Wanted(status, workflow, limit, pairs_of("label", labels))
     rows, point = execute(_rows(terminal, wanted, at))
     if terminal.json:
         for row in rows:
@@ -82,11 +93,16 @@ class Wanted(msgspec.Struct, frozen=True):
     status: str | None
     workflow: str | None
     limit: int
+    labels: dict[str, str] = {}
 
     def of(self, rows: Iterable[Row]) -> list[Row]:
         """Those of ``rows``, which stand newest first."""
         found = (
-            row for row in rows if self.status in {None, row.status} and self.workflow in {None, row.workflow}
+            row
+            for row in rows
+            if self.status in {None, row.status}
+            and self.workflow in {None, row.workflow}
+            and self.labels.items() <= row.labels.items()
         )
         return list(islice(found, self.limit))
 
@@ -103,7 +119,11 @@ async def _rows(terminal: Terminal, wanted: Wanted, at: At | None) -> tuple[list
             return await from_log(broker, wanted), None
         try:
             found = await asyncio.to_thread(
-                view.executions, wanted.limit, status=wanted.status, workflow=wanted.workflow
+                view.executions,
+                wanted.limit,
+                status=wanted.status,
+                workflow=wanted.workflow,
+                labels=wanted.labels,
             )
         finally:
             view.close()
@@ -158,6 +178,7 @@ class Listing:
             status="queued",
             steps=len(lower(data.workflow).steps),
             created_at=event.time,
+            labels=data.labels,
         )
         self.rows.setdefault(event.execution, row)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from muster.cli.following import conclude, display, follow_to_end
-from muster.cli.run import submitted
+from muster.cli.submitting import submitted
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.values import inputs_of
 from muster.client.client import Client
@@ -84,7 +84,7 @@ async def _rerun(
         async with await client.relaunch(execution, listener=listener, **how) as watch:
             _tell(terminal, watch.view, aside=detach or terminal.json)
             if detach:
-                return submitted(terminal, watch.view.id)
+                return submitted(terminal, watch.view.id, already=watch.already)
             result = await follow_to_end(terminal, client, watch, shown, may_cancel=True)
         return await conclude(terminal, client, watch.view, result)
 

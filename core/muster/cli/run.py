@@ -9,9 +9,10 @@ import click
 
 from muster.cli.following import conclude, display, follow_to_end
 from muster.cli.reading import transferring
-from muster.cli.submitting import read_submission, submit_options
+from muster.cli.submitting import read_submission, submit_options, submitted
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
+from muster.client.wishes import Wishes
 from muster.model.workflow import Workflow
 
 
@@ -21,13 +22,13 @@ from muster.model.workflow import Workflow
 @click.pass_context
 def run(
     ctx: click.Context,
+    /,
     terminal: Terminal,
     file: Path,
     pairs: tuple[str, ...],
     files: tuple[Path, ...],
-    labels: tuple[str, ...],
-    execution: str | None,
     detach: bool,
+    **more: Any,
 ) -> None:
     """Run the workflow in FILE, show each step as it goes, and print the outputs.
 
@@ -41,40 +42,21 @@ def run(
       muster run count.yaml --inputs inputs.json --json
       muster run nightly.yaml --detach
     """
-    workflow, inputs, named = read_submission(file, pairs, files, labels)
-    ctx.exit(execute(_run(terminal, workflow, inputs, execution=execution, labels=named, detach=detach)))
+    workflow, inputs, wishes = read_submission(file, pairs, files, more)
+    ctx.exit(execute(_run(terminal, workflow, inputs, wishes, detach=detach)))
 
 
 async def _run(
-    terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], *, detach: bool, **options: Any
+    terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], wishes: Wishes, *, detach: bool
 ) -> int:
     async with Client(settings=terminal.settings) as client:
-        if detach:
-            return submitted(terminal, await sent(terminal, client, workflow, inputs, **options))
         shown = display(terminal)
         with transferring(terminal) as moved:
             launched = await client.launch(
-                workflow, inputs, listener=shown.update, on_transfer=moved, **options
+                workflow, inputs, listener=None if detach else shown.update, on_transfer=moved, **wishes
             )
         async with launched as watch:
+            if detach:
+                return submitted(terminal, watch.view.id, already=watch.already)
             result = await follow_to_end(terminal, client, watch, shown, may_cancel=True)
         return await conclude(terminal, client, watch.view, result)
-
-
-async def sent(
-    terminal: Terminal, client: Client, workflow: Workflow, inputs: dict[str, Any], **options: Any
-) -> str:
-    """Submit, with a bar for each file that is sent; the execution's id."""
-    with transferring(terminal) as moved:
-        launched = await client.launch(workflow, inputs, on_transfer=moved, **options)
-    async with launched as watch:
-        return watch.view.id
-
-
-def submitted(terminal: Terminal, execution: str) -> int:
-    """Print the id."""
-    if terminal.json:
-        terminal.emit({"execution": execution})
-    else:
-        terminal.say(execution)
-    return 0

@@ -31,7 +31,13 @@ class Setting(click.ParamType[tuple[str, Any]]):
         if name not in _LIMITS:
             self.fail(f"there is no limit {name!r}; there are: {', '.join(sorted(_LIMITS))}", param, ctx)
         try:
+            if _LIMITS[name] == _RULES:
+                return name, msgspec.json.decode(text, type=_RULES)
             return name, seconds(text) if name.endswith("_s") and not _number(text) else _LIMITS[name](text)
+        except msgspec.DecodeError:
+            self.fail(
+                f"{name} must be a JSON object of lists, such as {_EXAMPLE}, and {text!r} is none", param, ctx
+            )
         except ValueError:
             wanted = "a duration, such as 30s or 5m" if name.endswith("_s") else "a whole number, such as 5"
             self.fail(f"{name} must be {wanted}, and {text!r} is none", param, ctx)
@@ -54,6 +60,8 @@ class Duration(click.ParamType[float]):
             self.fail(f"{value!r} is no duration: write 30s or 10m", param, ctx)
 
 
+_RULES = dict[str, list[str]]
+_EXAMPLE = '{"app:*": ["gpu"]}'
 _POLICY = {field.name: field.type for field in msgspec.structs.fields(Policy)}
 _LEADING = {
     field.name: field.type

@@ -84,6 +84,9 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
             if step.child
         ],
         "concurrency": view.claim,
+        "priority": view.granted.priority if view.granted else 0,
+        "timeout_s": view.granted.timeout_s if view.granted else None,
+        "tags": view.granted.tags if view.granted else [],
         "labels": view.labels,
         "metadata": view.metadata,
         "inputs": view.inputs,
@@ -191,9 +194,25 @@ def _summary(view: ExecutionView, reruns: list[str]) -> str:
         rows.append(f"reason: {view.reason}")
     if view.ending and not view.ended_at:
         rows.append(f"ending: will be {view.ending} when nothing of it runs any more")
+    return "\n".join([*rows, *_accepted(view)])
+
+
+def _accepted(view: ExecutionView) -> list[str]:
+    """What it was accepted with."""
+    found, rows = view.granted, []
     if view.labels:
         rows.append("labels: " + ", ".join(f"{name}={label}" for name, label in view.labels.items()))
-    return "\n".join(rows)
+    if view.metadata:
+        rows.append(
+            "metadata: " + ", ".join(f"{name}={value(given)}" for name, given in view.metadata.items())
+        )
+    if found is not None and found.tags:
+        rows.append(f"tags: {', '.join(found.tags)}")
+    if found is not None and found.priority:
+        rows.append(f"priority: {found.priority}")
+    if found is not None and found.timeout_s is not None:
+        rows.append(f"timeout: {duration(found.timeout_s)} from its start")
+    return rows
 
 
 def timeline(view: ExecutionView) -> list[Moment]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from muster.cli.run import sent, submitted
-from muster.cli.submitting import read_submission, submit_options
+from muster.cli.reading import transferring
+from muster.cli.submitting import read_submission, submit_options, submitted
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
+from muster.client.wishes import Wishes
 from muster.model.workflow import Workflow
 
 
@@ -19,26 +20,31 @@ from muster.model.workflow import Workflow
 @click.pass_context
 def submit(
     ctx: click.Context,
+    /,
     terminal: Terminal,
     file: Path,
     pairs: tuple[str, ...],
     files: tuple[Path, ...],
-    labels: tuple[str, ...],
-    execution: str | None,
+    **more: Any,
 ) -> None:
     """Submit the workflow in FILE and print the execution's id once it is accepted.
 
-    What was accepted is never lost. Where it is not known whether it was, the same command with the same --id is safe.
+    What was accepted is never lost. Where it is not known whether it was, the same command with the same --id or the
+    same --idempotency-key is safe.
 
     Examples:
       muster submit nightly.yaml
       muster submit count.yaml --input text=@book.txt --id report-2026-11-21
+      muster submit nightly.yaml --idempotency-key 2026-11-21 --tag gpu --priority 10 --timeout 2h
       id=$(muster submit nightly.yaml) && muster watch "$id"
     """
-    workflow, inputs, named = read_submission(file, pairs, files, labels)
-    ctx.exit(execute(_submit(terminal, workflow, inputs, execution=execution, labels=named)))
+    workflow, inputs, wishes = read_submission(file, pairs, files, more)
+    ctx.exit(execute(_submit(terminal, workflow, inputs, wishes)))
 
 
-async def _submit(terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], **options: Any) -> int:
+async def _submit(terminal: Terminal, workflow: Workflow, inputs: dict[str, Any], wishes: Wishes) -> int:
     async with Client(settings=terminal.settings) as client:
-        return submitted(terminal, await sent(terminal, client, workflow, inputs, **options))
+        with transferring(terminal) as moved:
+            launched = await client.launch(workflow, inputs, on_transfer=moved, **wishes)
+        async with launched as watch:
+            return submitted(terminal, watch.view.id, already=watch.already)

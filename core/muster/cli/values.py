@@ -74,6 +74,11 @@ def pairs_of(what: str, pairs: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def values_of(what: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """``k=v`` pairs whose values may be JSON."""
+    return {name: _value(name, text, "any") for name, text in pairs_of(what, pairs).items()}
+
+
 def _value(name: str, text: str, kind: str) -> Any:
     if kind == "string":
         return text

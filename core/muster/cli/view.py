@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -24,6 +25,7 @@ class ExecutionRow(Protocol):
     created_at: Any
     ended_at: Any
     reason: Any
+    labels: Any
 
 
 class View(Protocol):
@@ -35,7 +37,12 @@ class View(Protocol):
         ...
 
     def executions(
-        self, limit: int = 50, *, status: str | None = None, workflow: str | None = None
+        self,
+        limit: int = 50,
+        *,
+        status: str | None = None,
+        workflow: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> list[ExecutionRow]:
         """The newest executions first."""
         ...

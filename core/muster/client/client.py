@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, Unpack, cast
 
 from muster.broker.interface import Broker
 from muster.client.answer import Answer, addressed, holder
@@ -21,8 +21,9 @@ from muster.client.reach import check_start, folded, position
 from muster.client.repetition import Repetition, check_ended, given
 from muster.client.result import Result, result_of
 from muster.client.schedules import Scheduling
-from muster.client.submission import Submission
+from muster.client.submission import Submission, id_of
 from muster.client.watch import Listener, Watch
+from muster.client.wishes import Wishes
 from muster.identity import uuid7
 from muster.model.commands import Cancel, Clear, LogLine, Resume
 from muster.model.envelope import Recorded
@@ -97,19 +98,15 @@ class Client(Scheduling, Downloads):
         self,
         workflow: Definition,
         inputs: Mapping[str, Any] | None = None,
-        *,
-        execution: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        **wishes: Unpack[Wishes],
     ) -> str:
         """Submit, and return the execution's id once ``execution.queued`` is in the log.
 
         A ``Path`` among the inputs is a file of this machine, which is sent first. Nothing is if the workflow or its
-        inputs are not valid. Where the outcome is not known (BrokerError), the
-        same call with the same ``execution`` is safe: an execution is accepted once.
+        inputs are not valid. Where the outcome is not known (BrokerError), the same call with the same ``execution`` or
+        ``idempotency_key`` is safe: an execution is accepted once.
         """
-        launched = self.launch(workflow, inputs, execution=execution, labels=labels, metadata=metadata)
-        async with await launched as watch:
+        async with await self.launch(workflow, inputs, **wishes) as watch:
             return watch.view.id
 
     async def run(
@@ -120,9 +117,7 @@ class Client(Scheduling, Downloads):
         on_step_update: OnStep | None = None,
         on_execution_finish: OnFinish | None = None,
         timeout: float | None = None,
-        execution: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        **wishes: Unpack[Wishes],
     ) -> Result:
         """Submit, follow to the end, and return the result. A failed execution is a result, not an exception.
 
@@ -135,10 +130,7 @@ class Client(Scheduling, Downloads):
                 if step is not None:
                     callbacks.call(cast("Any", on_step_update), step)
 
-            launched = self.launch(
-                workflow, inputs, execution=execution, labels=labels, metadata=metadata, listener=listen
-            )
-            async with await launched as watch:
+            async with await self.launch(workflow, inputs, listener=listen, **wishes) as watch:
                 await within(timeout, watch.until_finished(), watch.view.id)
                 result = result_of(watch.view)
             callbacks.call(cast("Any", on_execution_finish), result)
@@ -149,28 +141,27 @@ class Client(Scheduling, Downloads):
         workflow: Definition,
         inputs: Mapping[str, Any] | None = None,
         *,
-        execution: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
         listener: Listener | None = None,
         on_transfer: OnTransfer | None = None,
+        **wishes: Unpack[Wishes],
     ) -> Watch:
         """As submit, for programs that draw the execution as it goes: returns the watch that saw it accepted.
 
-        ``on_transfer`` hears how far the files among the inputs are.
-        ``async with await client.launch(workflow) as watch: await watch.until_finished()``
+        ``async with await client.launch(workflow) as watch: await watch.until_finished()``. ``watch.already``: it was
+        accepted before, by another call. ``on_transfer`` hears how far the files among the inputs are.
         """
         await load_checks()
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)
-        named = uuid7() if execution is None else execution
+        definition = workflow_of(workflow)
+        named, chosen = id_of(definition, wishes)
         uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max)
-        submission = Submission.of(workflow, uploads.inputs, named, labels, metadata)
+        submission = Submission.of(definition, uploads.inputs, named, wishes)
         await uploads.send(self.broker, on_transfer)
         try:
-            return await self._accepted(submission, listener, fresh=execution is None)
+            return await self._accepted(submission, listener, fresh=not chosen)
         except MusterError as error:
-            if execution is None:
+            if not chosen:
                 await uploads.discard(self.broker, error)
             raise
 

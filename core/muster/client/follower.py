@@ -19,7 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from muster.client.timeline import Moment, moment
-from muster.model import catalogue, outline
+from muster.model import catalogue, granted, outline
 from muster.model.catalogue import Body
 from muster.model.claims import Claim
 from muster.model.decisions import Parent, Reused, Source
@@ -137,6 +137,8 @@ class ExecutionView:
         self.error: ErrorInfo | None = None
         self.reason = ""
         self.claim: Claim | None = None
+        self.granted: granted.Granted | None = None
+        self.accepted_by = ""
         self.ending = ""
         self.cleared = False
         self._n: dict[str, int] = {}
@@ -219,6 +221,7 @@ class ExecutionView:
         match data:
             case catalogue.ExecutionQueued():
                 self._queued(data)
+                self.accepted_by = event.cause or ""
             case catalogue.ExecutionEnding():
                 self.ending, self.error, self.reason = data.outcome, data.error, data.reason
             case catalogue.ExecutionSucceeded():
@@ -235,6 +238,7 @@ class ExecutionView:
         self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
         self.claim = data.concurrency
         self.reused, self.too_large = data.reused, data.too_large
+        self.granted = granted.of(data)
         self._plan = lower(data.workflow)
         for path in self._plan.steps:
             self.steps.setdefault(path, StepView(path=path))

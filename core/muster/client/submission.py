@@ -8,12 +8,14 @@ from typing import Any, Self
 import msgspec
 
 from muster.broker.interface import Broker
-from muster.client.definition import Definition, plain, serialize, workflow_of
+from muster.client.definition import plain, serialize
 from muster.client.watch import Watch
+from muster.client.wishes import Wishes
 from muster.identity import uuid7
 from muster.model import inputs as workflow_inputs
 from muster.model.commands import Submit
-from muster.model.errors import BrokerError, ExecutionConflictError, InvalidTypeError
+from muster.model.errors import BrokerError, ExecutionConflictError, InvalidArgumentError, InvalidTypeError
+from muster.model.granted import Granted, granted, keyed
 from muster.model.names import SCHEDULER, check_execution
 from muster.model.workflow import Workflow
 
@@ -21,44 +23,41 @@ from muster.model.workflow import Workflow
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """A checked workflow with checked inputs (``inputs`` as given, ``filled`` with the defaults) under its id."""
 
-    execution: str
     workflow: Workflow
-    inputs: dict[str, Any]
     filled: dict[str, Any]
-    labels: dict[str, str]
-    metadata: dict[str, Any]
+    command: Submit
+    granted: Granted
 
     @classmethod
-    def of(
-        cls,
-        workflow: Definition,
-        inputs: Mapping[str, Any] | None,
-        execution: str,
-        labels: Mapping[str, str] | None,
-        metadata: Mapping[str, Any] | None,
-    ) -> Self:
+    def of(cls, checked: Workflow, inputs: Mapping[str, Any] | None, execution: str, wishes: Wishes) -> Self:
         """Check everything that can be checked here. Raises the error the scheduler would refuse it with."""
-        checked = workflow_of(workflow)
         given = _values("inputs", inputs)
-        return cls(
+        command = Submit(
+            id=uuid7(),
             execution=check_execution(execution),
-            workflow=checked,
+            workflow=serialize(checked),
             inputs=given,
-            filled=workflow_inputs.accept(checked, given),
-            labels=dict(labels or {}),
-            metadata=_values("metadata", metadata),
+            labels=dict(wishes.get("labels") or {}),
+            metadata=_values("metadata", wishes.get("metadata")),
+            tags=list(wishes.get("tags", ())),
+            priority=wishes.get("priority"),
+            timeout=wishes.get("execution_timeout"),
         )
+        return cls(
+            workflow=checked,
+            filled=workflow_inputs.accept(checked, given),
+            command=command,
+            granted=granted(checked, command),
+        )
+
+    @property
+    def execution(self) -> str:
+        """The id."""
+        return self.command.execution
 
     async def accept(self, broker: Broker, watch: Watch) -> None:
         """Send it, and wait until the log shows that it was accepted or refused."""
-        command = Submit(
-            id=uuid7(),
-            execution=self.execution,
-            workflow=serialize(self.workflow),
-            inputs=self.inputs,
-            labels=self.labels,
-            metadata=self.metadata,
-        )
+        command = self.command
         try:
             await broker.commands.send(SCHEDULER, "submit", command)
         except BrokerError as error:
@@ -70,8 +69,21 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         await watch.until_accepted(command.id)
         view = watch.view
         # Of two different submits under one id the log keeps one; the other must not take it for its own.
-        if view.workflow != self.workflow or plain(view.inputs) != plain(self.filled):
+        same = view.workflow == self.workflow and plain(view.inputs) == plain(self.filled)
+        if not same or plain(view.granted) != plain(self.granted):
             raise ExecutionConflictError(execution=self.execution)
+
+
+def id_of(workflow: Workflow, wishes: Wishes) -> tuple[str, bool]:
+    """The id that was asked for, or a new one, and whether it was asked for: then it may have been used before."""
+    execution, key = wishes.get("execution"), wishes.get("idempotency_key")
+    if key is None:
+        return (uuid7(), False) if execution is None else (execution, True)
+    if execution is not None:
+        raise InvalidArgumentError(
+            "an execution has an id or an idempotency key, not both.", remedy="Leave one of them out."
+        )
+    return keyed(workflow.name, key), True
 
 
 def _values(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, Unpack, cast
 
 from muster.client.answer import Answer
 from muster.client.client import Client, OnFinish, OnStep
@@ -14,6 +14,7 @@ from muster.client.definition import Definition
 from muster.client.follower import ExecutionView, StepView, TransitionView
 from muster.client.result import Result
 from muster.client.schedules import ScheduleView
+from muster.client.wishes import Wishes
 from muster.model.commands import LogLine
 from muster.model.envelope import Recorded
 from muster.model.workflow import Workflow
@@ -67,15 +68,10 @@ class SyncClient:
         self,
         workflow: Definition,
         inputs: Mapping[str, Any] | None = None,
-        *,
-        execution: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        **wishes: Unpack[Wishes],
     ) -> str:
         """See Client.submit."""
-        return self._call(
-            self._client.submit(workflow, inputs, execution=execution, labels=labels, metadata=metadata)
-        )
+        return self._call(self._client.submit(workflow, inputs, **wishes))
 
     def run(
         self,
@@ -85,9 +81,7 @@ class SyncClient:
         on_step_update: OnStep | None = None,
         on_execution_finish: OnFinish | None = None,
         timeout: float | None = None,
-        execution: str | None = None,
-        labels: Mapping[str, str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
+        **wishes: Unpack[Wishes],
     ) -> Result:
         """See Client.run."""
         return self._call(
@@ -97,9 +91,7 @@ class SyncClient:
                 on_step_update=on_step_update,
                 on_execution_finish=on_execution_finish,
                 timeout=timeout,
-                execution=execution,
-                labels=labels,
-                metadata=metadata,
+                **wishes,
             )
         )
 

@@ -25,6 +25,7 @@ class Watch:
         self.view = view or ExecutionView(execution)
         self.listener: Listener | None = None
         self._kept: list[tuple[Recorded, StepView | None]] | None = None
+        self.already = False
         self._refused: dict[str, ErrorInfo] = {}
         self._batches = log.follow(start, subjects=[subjects.events(execution=execution)])
         self._next: asyncio.Task[list[Recorded]] | None = None
@@ -66,6 +67,7 @@ class Watch:
         await self.until(lambda: self.view.known or command in self._refused)
         if command in self._refused:
             raise from_info(self._refused[command])
+        self.already = self.view.accepted_by != command
 
     async def until_ending(self, command: str) -> None:
         """Read on until the end is decided; raises the error if the command with this id was refused."""

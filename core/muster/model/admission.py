@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model import answers, arrangements, concurrency, inputs
+from muster.model import answers, arrangements, concurrency, granted, inputs
 from muster.model import catalogue as c
 from muster.model.acceptance import check_size, check_steps
 from muster.model.clipping import clipped
@@ -41,7 +41,9 @@ COMMAND_ID_MAX: Final = 128  # characters; it stands in the events it causes
 
 def digest(submit: Submit) -> str:
     """What a submit asks for, as 32 hex digits: equal for equal content, whatever the order of its keys."""
-    content = [submit.workflow, submit.inputs, submit.labels, submit.metadata]
+    content: list[Any] = [submit.workflow, submit.inputs, submit.labels, submit.metadata]
+    if submit.tags or submit.priority is not None or submit.timeout is not None:
+        content += [sorted(submit.tags), submit.priority, submit.timeout]
     return blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
 
 
@@ -93,15 +95,20 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
         return
     workflow = from_object(command.workflow)
     check_steps(round_.state, workflow)
-    accepted = inputs.accept(workflow, command.inputs)
+    given = inputs.accept(workflow, command.inputs)
+    accepted = granted.granted(workflow, command)
+    granted.check_tags(workflow, accepted.tags, round_.state.policy.function_tags)
     body = c.ExecutionQueued(
         workflow=workflow,
-        inputs=accepted,
+        inputs=given,
         transition=transition(1, "init", None),
         digest=digest_,
-        labels=command.labels,
-        metadata=command.metadata,
-        concurrency=concurrency.claimed(round_.state, workflow, accepted, command.execution),
+        labels=accepted.labels,
+        metadata=accepted.metadata,
+        concurrency=concurrency.claimed(round_.state, workflow, given, command.execution),
+        priority=accepted.priority,
+        timeout_s=accepted.timeout_s,
+        tags=accepted.tags,
     )
     check_size(body)
     round_.write(body, command.id, execution=command.execution)
@@ -121,7 +128,12 @@ def child_queued(
         inputs=accepted,
         transition=transition(1, "init", None),
         parent=parent,
+        labels=workflow.labels,
+        metadata=workflow.metadata,
         concurrency=concurrency.claimed(round_.state, workflow, accepted, id_, parent),
+        priority=execution.priority_of(step) + workflow.priority,
+        timeout_s=granted.timeout_s(workflow.timeout),
+        tags=sorted({*execution.tags, *workflow.tags}),
     )
 
 

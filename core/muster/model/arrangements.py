@@ -30,6 +30,7 @@ from muster.model.errors import (
     ScheduleRunningError,
     WorkflowInvalidError,
 )
+from muster.model.granted import check_tags, held
 from muster.model.names import check_execution, check_schedule
 from muster.model.round import Round
 from muster.model.schedule import Scheduled
@@ -73,6 +74,7 @@ def _set(round_: Round, command: SetSchedule) -> None:
         return
     workflow = from_object(command.workflow)
     check_steps(round_.state, workflow)
+    check_tags(workflow, held(workflow, ()), policy.function_tags)
     given = checked(workflow, command.inputs)
     if known is None and len(schedules.by_name) >= policy.schedules_max:
         raise CommandInvalidError(

@@ -22,13 +22,19 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Submit(Command, frozen=True, kw_only=True):
-    """Run this workflow. ``workflow`` is the definition as a plain object: the scheduler validates it again."""
+    """Run this workflow. ``workflow`` is the definition as a plain object: the scheduler validates it again.
+
+    ``priority`` and ``timeout`` go before those of the workflow; ``labels``, ``metadata`` and ``tags`` come on top.
+    """
 
     execution: str
     workflow: dict[str, Any]
     inputs: dict[str, Any] = {}
     labels: dict[str, str] = {}
     metadata: dict[str, Any] = {}
+    tags: list[str] = []
+    priority: int | None = None
+    timeout: str | float | None = None
 
 
 class Cancel(Command, frozen=True, kw_only=True):

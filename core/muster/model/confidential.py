@@ -34,12 +34,12 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(fields.split())
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
-        "execution.queued": "transition rerun_of parent schedule too_large",
+        "execution.queued": "transition rerun_of parent schedule too_large priority timeout_s tags",
         "execution.deferred": "ahead by",
         "execution.started": "transition",
         "execution.waiting": "transition",
         "execution.resumed": "transition",
-        "execution.ending": "outcome with_parent replaced_by",
+        "execution.ending": "outcome with_parent replaced_by stop",
         "execution.succeeded": "transition",
         "execution.failed": "transition",
         "execution.cancelled": "transition",

@@ -21,7 +21,7 @@ import heapq
 from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
-from muster.model import concurrency, conditions, control, firing, waiting
+from muster.model import concurrency, conditions, control, firing, overdue, waiting
 from muster.model import plan as plans
 from muster.model.assignment import assign
 from muster.model.body import Body
@@ -102,6 +102,7 @@ def _execution(round_: Round, execution: ExecutionState, steps: list[StepState])
     begins = execution.ending is None or execution.runs_at_end
     if execution.status == "queued" and execution.claim is None and begins:
         concurrency.started(round_, execution)
+    overdue.stop(round_, execution)
     waiting.resume(round_, execution)
     touched = round_.state.touched
     for step in steps:

@@ -65,7 +65,8 @@ class Reused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ExecutionQueued(Body, frozen=True):
     """A submit was accepted; definition and inputs are recorded in full (defaults filled in).
 
-    ``concurrency`` is its claim on a key, which it holds from ``execution.started`` to its end.
+    ``concurrency`` is its claim on a key, which it holds from ``execution.started`` to its end. ``timeout_s`` counts
+    from there, too. ``tags`` are what it holds of those that its steps require.
     ``rerun_of`` is the execution that is run again, ``reused`` what is taken over from it, by the paths of the steps.
     ``loops`` has the digests of the lists that its loops went over: what is taken over of a member holds for the same
     list only. ``too_large`` are steps that are run again because what they gave did not fit.
@@ -84,6 +85,9 @@ class ExecutionQueued(Body, frozen=True):
     parent: Parent | None = None
     concurrency: Claim | None = None
     schedule: Scheduled | None = None
+    priority: int = 0
+    timeout_s: float | None = None
+    tags: list[str] = []
 
 
 @event("execution.deferred", "scheduler")
@@ -121,7 +125,7 @@ class ExecutionResumed(Body, frozen=True):
 class ExecutionEnding(Body, frozen=True):
     """The outcome is decided; nothing new starts, what is live is let end (or stopped, on cancel).
 
-    ``replaced_by`` is the execution that takes its place under their key.
+    ``replaced_by`` is the execution that takes its place under their key. ``stop``: what is live is stopped.
     """
 
     outcome: Literal["succeeded", "failed", "cancelled"]
@@ -130,6 +134,7 @@ class ExecutionEnding(Body, frozen=True):
     outputs: dict[str, Any] | None = None
     with_parent: bool = False
     replaced_by: str = ""
+    stop: bool = False
 
 
 @event("execution.succeeded", "scheduler")

@@ -28,9 +28,9 @@ _STEP: Final = frozenset(
         "retry",
         "timeouts",
     }
-    | {"machine", "resources", "gives_result", "always", "workflow", "get", "sleep"}
+    | {"machine", "resources", "priority", "tags", "gives_result", "always", "workflow", "get", "sleep"}
 )
-_WORKFLOW: Final = frozenset(("name", "on_failure"))
+_WORKFLOW: Final = frozenset(("name", "on_failure", "priority", "timeout", "tags"))
 _DECLARATION: Final = frozenset(("type", "required", "source"))
 CLAIM: Final = frozenset(("limit", "on_conflict"))
 _SCHEDULE: Final = frozenset(("cron", "every", "timezone", "overlap", "catch_up"))
@@ -118,6 +118,10 @@ class Disguise:
         """What is run for each member."""
         return self._fields(value, _LOOP, _IN_LOOPS)
 
+    def labels(self, value: Any) -> Any:
+        """Values by names that stay."""
+        return {name: self.value(part) for name, part in value.items()}
+
     def claim(self, value: Any) -> Any:
         """A key that may be made of inputs, and how many may hold it."""
         return self._fields(value, CLAIM, {"key": Disguise.templated})
@@ -166,6 +170,7 @@ _IN_WORKFLOW: Final[dict[str, Treatment]] = {
     "workflows": Disguise.workflows,
     "concurrency": Disguise.claim,
     "schedule": Disguise.schedule,
+    "labels": Disguise.labels,
 }
 _IN_PORTS: Final[dict[str, Treatment]] = {"items": Disguise.items, "properties": Disguise.properties}
 _IN_LOOPS: Final[dict[str, Treatment]] = {

@@ -10,7 +10,7 @@ attempt.
     │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
     ├── what the other predecessors can say
     │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
-    │   RaisedError, RetryAskedError, ConcurrencyLimitError,
+    │   RaisedError, RetryAskedError, ConcurrencyLimitError, ExecutionOverdueError,
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
@@ -187,6 +187,15 @@ class ConcurrencyLimitError(MusterError):
     code = "concurrency_limit"
     remedy = (
         "Wait until one of them has ended, raise concurrency.limit, or let it queue (on_conflict: queue)."
+    )
+
+
+class ExecutionOverdueError(MusterError):
+    """The execution took longer than its timeout."""
+
+    code = "execution_overdue"
+    remedy = (
+        "Raise timeout of the workflow, or submit it with another, or find out why it is slow: muster show."
     )
 
 

@@ -102,6 +102,9 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
         rerun_of=data.rerun_of,
         reused=data.reused,
         loops=data.loops,
+        priority=data.priority,
+        timeout_s=data.timeout_s,
+        tags=data.tags,
         seed=event.cause or "",
         number=1,
         transitions=1,
@@ -118,6 +121,9 @@ def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> No
         execution.status = data.transition.after
         if execution.claim is not None:
             state.turns.take(execution.claim.key, execution.id)
+        if execution.timeout_s is not None:
+            execution.overdue_at = event.time + timedelta(seconds=execution.timeout_s)
+            state.arm(execution.overdue_at, "overdue", execution.id, "")
         frames.begin(state, execution, execution.root, event)
 
 
@@ -139,6 +145,7 @@ def _ending(state: State, event: Event, data: c.ExecutionEnding, _: int) -> None
     execution.ending_due = ending_due(state, execution, event.time)
     execution.handlers_due = event.time + timedelta(seconds=state.policy.handler_timeout_s)
     execution.error, execution.ending_reason, execution.outputs = data.error, data.reason, data.outputs
+    execution.stop = data.stop
     if execution.claim is not None:
         state.turns.give_up(execution.claim.key, execution.id)
     for path in execution.steps:

@@ -47,6 +47,7 @@ NEVER_CHANGED: Final = frozenset(
         "claim",
         "reused",
         "loops",
+        "tags",
     }
 )
 """Fields that are set anew, and whose values stay as they are: copies share them."""
@@ -204,8 +205,8 @@ class ExecutionState(_Node, kw_only=True):
     ``steps`` holds those of every open frame by path. ``position`` counts executions as they were accepted, ``number``
     the scheduler's events about this one. ``latest_id`` is the newest outcome of a step, or the ending, where that came
     later. ``asking`` counts the steps that wait for input, ``moving`` those that go on by themselves. ``claim`` is what
-    it holds of a key once it has been started. ``reused`` and ``loops`` are what a rerun takes
-    over (``muster.model.reuse``).
+    it holds of a key once it has been started. ``overdue_at`` is when it has taken too long, ``stop`` says that what
+    runs is stopped whatever its outcome. ``reused`` and ``loops`` are what a rerun takes over (``muster.model.reuse``).
     """
 
     id: str
@@ -239,6 +240,11 @@ class ExecutionState(_Node, kw_only=True):
     moving: int = 0
     returned: StepState | None = None
     claim: Claim | None = None
+    priority: int = 0
+    tags: list[str] = []
+    timeout_s: float | None = None
+    overdue_at: datetime | None = None
+    stop: bool = False
 
     @property
     def terminal(self) -> bool:
@@ -263,9 +269,9 @@ class ExecutionState(_Node, kw_only=True):
     @property
     def stopping(self) -> bool:
         """Whether what runs is to be stopped, and not let end."""
-        return self.ending == "cancelled" or (
-            self.ending is not None and self.plan.workflow.on_failure == "cancel"
-        )
+        if self.ending is None:
+            return False
+        return self.ending == "cancelled" or self.stop or self.plan.workflow.on_failure == "cancel"
 
     @property
     def failing(self) -> bool:
@@ -344,6 +350,10 @@ class ExecutionState(_Node, kw_only=True):
         if step is not None and (beside := frame.beside) * EXPRESSION_COST_MAX > STEPS_COST_MAX:
             found.limit = max(STEPS_COST_MAX // beside, EXPRESSION_COST_SHARE_MIN)
         return found
+
+    def priority_of(self, step: StepState) -> int:
+        """How early it is placed: its own priority comes on top of the execution's."""
+        return self.priority + step.plan.step.priority
 
     def chosen(self, paths: set[str]) -> list[StepState]:
         """These steps, in the order of the definition."""

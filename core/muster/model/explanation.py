@@ -14,6 +14,7 @@ from muster.model.phrases import action, branch, conditions, quoted
 from muster.model.plan import Block, Plan, Primitive, StepPlan
 from muster.model.schedule import Schedule
 from muster.model.validation.kinds import actions
+from muster.model.validation.tree import members
 from muster.model.workflow import Input, Port, Step, Workflow
 
 _FAILURES: Final = {
@@ -79,6 +80,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     failure: str
     concurrency: str = ""
     schedule: str = ""
+    holds: list[str] = []
     on_finish: Section | None = None
     workflows: list[Explanation] = []
 
@@ -99,6 +101,7 @@ def explain(plan: Plan, workflows: list[Explanation] | None = None) -> Explanati
         failure=f"When a step fails, {_FAILURES[workflow.on_failure]}.",
         concurrency=_concurrency(workflow),
         schedule=_schedule(workflow.schedule),
+        holds=list(_holds(workflow)),
         on_finish=ending,
         workflows=workflows or [],
     )
@@ -120,6 +123,19 @@ def _schedule(schedule: Schedule | None) -> str:
         return ""
     overlap, catch_up = _OVERLAPS[schedule.overlap], _CATCH_UPS[schedule.catch_up]
     return f"As a schedule it is run {calendar.words(schedule)}; {overlap}, {catch_up}."
+
+
+def _holds(workflow: Workflow) -> Iterator[str]:
+    """What an execution of it is accepted with."""
+    if workflow.priority:
+        yield f"Its priority is {workflow.priority}."
+    if workflow.timeout is not None:
+        yield f"It may take {workflow.timeout} from its start; then what runs is stopped, and it fails."
+    if workflow.tags:
+        yield f"It holds the tags {', '.join(workflow.tags)}."
+    required = sorted({tag for _, step in members(workflow) for tag in step.tags} - {*workflow.tags})
+    if required:
+        yield f"It must be submitted with the tags {', '.join(required)}."
 
 
 def _counted(steps: list[Line], finish: Section | None) -> dict[str, int]:
@@ -214,6 +230,7 @@ def written(found: Explanation) -> list[str]:
         lines += ["", "At the end, however it ends:", *_written(found.on_finish.steps, "  ")]
     lines += ["", found.failure]
     lines += [part for part in (found.concurrency, found.schedule) if part]
+    lines += found.holds
     for inner in found.workflows:
         lines += ["", "", *written(inner)]
     return lines

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from muster.model import calendar, concurrency
+from muster.model import calendar, concurrency, granted
 from muster.model import catalogue as c
 from muster.model import timetable as t
 from muster.model.claims import Claim
@@ -133,7 +133,11 @@ def queued(schedule: ScheduleState, scheduled: Scheduled, claim: Claim | None) -
         workflow=schedule.workflow,
         inputs=schedule.inputs,
         transition=transition(1, "init", None),
-        labels=schedule.labels,
+        labels=schedule.workflow.labels | schedule.labels,
+        metadata=schedule.workflow.metadata,
         concurrency=claim,
+        priority=schedule.workflow.priority,
+        timeout_s=granted.timeout_s(schedule.workflow.timeout),
+        tags=granted.held(schedule.workflow, ()),
         schedule=scheduled,
     )

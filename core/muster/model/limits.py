@@ -63,3 +63,5 @@ PATTERN_REPEAT_MAX: Final = 1_000  # the counts of {n} in a pattern multiplied, 
 INTEGER_MAX: Final = (
     2**63 - 1
 )  # CEL integers have 64 bits; the library would turn larger ones into floats in silence
+PRIORITY_MAX: Final = 100  # the lowest is minus that: enough between for everybody
+TAG_LENGTH_MAX: Final = 100  # characters: a name, and no text

@@ -1,9 +1,9 @@
 """Placement: which ready step goes to which machine.
 
-Ready steps wait in the order in which they became ready, grouped by what they require, so that a round looks
-at one step per kind of requirement and not at every waiting step: if the first of a group finds no room, none
-of it does. Only the folded cluster is read. The machine with the largest free share of slots wins; among
-equals one that has the image, then the first by name.
+Ready steps wait by priority, those of one priority in the order in which they became ready. They are grouped by
+what they require, so that a round looks at one step per kind of requirement and not at every waiting step: if the
+first of a group finds no room, none of it does. Only the folded cluster is read. The machine with the largest free
+share of slots wins; among equals one that has the image, then the first by name.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ Slot = tuple[str, str]
 
 
 class Requirement(msgspec.Struct, frozen=True):
-    """What a step asks of a machine."""
+    """What a step asks of a machine. Those of another ``priority`` have a queue of their own, oldest first as all."""
 
     machine: str | None
     labels: tuple[tuple[str, str], ...]
     resources: AttemptResources
+    priority: int = 0
 
     def admits(self, machine: Machine) -> bool:
         """Whether the machine could hold it if it were empty, leaving aside whether it answers."""
@@ -52,14 +53,18 @@ class Requirement(msgspec.Struct, frozen=True):
         return ", ".join(asked) or "one slot"
 
 
-def requirement(plan: StepPlan) -> Requirement:
+def requirement(plan: StepPlan, priority: int = 0) -> Requirement:
     """What ``plan`` requires."""
-    return Requirement(plan.machine, plan.labels, plan.resources)
+    return Requirement(plan.machine, plan.labels, plan.resources, priority)
 
 
 class Waiting(msgspec.Struct, frozen=True, order=True):
-    """A step's place in the queue: it comes from the log, so that every leader has the same order."""
+    """A step's place in the queue: it comes from the log, so that every leader has the same order.
 
+    ``rank`` is minus its priority.
+    """
+
+    rank: int
     ready_at: datetime
     execution: str
     order: tuple[int, ...]

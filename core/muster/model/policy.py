@@ -41,3 +41,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     can be done, and queues, would fill the log."""
     schedules_max: int = 1000
     """Schedules at once: their definitions are held in memory."""
+    function_tags: dict[str, list[str]] = {}
+    """Tags that functions require, by globs over their names: an execution must hold those of each that matches. None
+    by default: what a function needs, only the operator knows."""

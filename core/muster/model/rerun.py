@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from muster.model import catalogue as c
-from muster.model import concurrency, inputs, outline
+from muster.model import concurrency, granted, inputs, outline
 from muster.model.commands import Rerun
 from muster.model.errors import (
     CommandInvalidError,
@@ -67,6 +67,7 @@ def cleared(execution: str) -> ExecutionNotFoundError:
 def _queued(round_: Round, command: Rerun, past: Past, before: c.ExecutionQueued) -> c.ExecutionQueued:
     """Everything it was submitted with stays, but for what it took over itself and who its parent was."""
     inputs_ = _inputs(before, command)
+    granted.check_tags(before.workflow, before.tags, round_.state.policy.function_tags)
     body = msgspec.structs.replace(
         before,
         inputs=inputs_,

@@ -18,8 +18,8 @@ CLEARED: Final = "cleared"  # stands for the digest of an execution that was era
 TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
 
 Timer = tuple[datetime, str, str, str]
-"""Due time, what (retry, wait, accept, placement, ending, schedule), execution, step. A placement timer belongs to no
-execution: it has the whole queue looked at. Nor does that of a schedule, which has its name instead of a step."""
+"""Due time, what (retry, wait, accept, placement, ending, overdue, schedule), execution, step. A placement timer
+belongs to no execution: it has the whole queue looked at. Nor does that of a schedule, which has its name instead of a step."""
 
 
 class State:
@@ -53,7 +53,7 @@ class State:
         execution.position = self._accepted
         self.executions[execution.id] = execution
         if execution.claim is not None:
-            self.turns.wait(execution.claim, (0, execution.position, execution.id))
+            self.turns.wait(execution.claim, (-execution.priority, execution.position, execution.id))
         self.touch(execution.id, "")
 
     def touch(self, execution: str, step: str) -> None:
@@ -90,6 +90,8 @@ class State:
             self.arm(execution.ending_due, "ending", execution.id, "")
         if execution.handlers_due is not None:
             self.arm(execution.handlers_due, "ending", execution.id, "")
+        if execution.overdue_at is not None:
+            self.arm(execution.overdue_at, "overdue", execution.id, "")
         if execution.finish_due is not None:
             self.arm(execution.finish_due, "ending", execution.id, "")
         for path, step in execution.steps.items():
@@ -167,9 +169,9 @@ class State:
 def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
     assert step.ready_at is not None
-    plan = step.plan
-    waiting = Waiting(step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
-    state.queue.add(waiting, requirement(plan))
+    plan, priority = step.plan, execution.priority_of(step)
+    waiting = Waiting(-priority, step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
+    state.queue.add(waiting, requirement(plan, priority))
     state.queue_stirred = True
 
 

@@ -148,7 +148,7 @@ class Step(_Part, frozen=True, kw_only=True):
     $MUSTER_OUTPUT though it declares no outputs. ``accepts``: what its ``inputs`` must be, by name. ``if``: all must
     hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
-    this one has failed.
+    this one has failed. ``tags``: what the execution must hold. ``priority`` is added to that of the execution.
     """
 
     id: str = ""
@@ -193,6 +193,8 @@ class Step(_Part, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     machine: str | MachineSelector | None = None
     resources: Resources = Resources()
+    tags: list[str] = []
+    priority: int = 0
 
     @property
     def output(self) -> Term:
@@ -220,6 +222,8 @@ class Workflow(_Part, frozen=True, kw_only=True):
     steps that are run at the end, however it ends. ``workflows``: those that ``workflow`` steps run, by name.
     ``concurrency``: how many executions with the same key, by default the workflow's name, are under way at once.
     ``schedule``: when it is to be run by itself, once it was handed to the scheduler for that.
+    ``timeout``: how long an execution may take from its start. ``tags`` are what it holds, ``labels`` and ``metadata``
+    what it is submitted with where nothing else is said.
     """
 
     name: str
@@ -232,6 +236,11 @@ class Workflow(_Part, frozen=True, kw_only=True):
     workflows: dict[str, Workflow] = {}
     concurrency: Concurrency | None = None
     schedule: Schedule | None = None
+    priority: int = 0
+    timeout: Duration | None = None
+    tags: list[str] = []
+    labels: dict[str, str] = {}
+    metadata: dict[str, Any] = {}
 
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from muster.model.errors import ConcurrencyLimitError
+from muster.model.errors import ConcurrencyLimitError, ForbiddenFunctionError
 from tests.golden.scenario import scenario, step
 from tests.golden.stage import Stage
 
@@ -38,3 +38,22 @@ async def replaced(stage: Stage) -> None:
     await stage.log.until("attempt.started")
     await stage.submit("new-1", step("a"), **sharing("cancel_running"))
     assert await stage.log.ended("old-1", "new-1") == ["cancelled", "succeeded"]
+
+
+@scenario
+async def too_late(stage: Stage) -> None:
+    """The time of an execution is over: its step is stopped, and what is run at the end is run."""
+    await stage.leader()
+    await stage.machine()
+    slow = step("a", "exec sleep 60", stop_grace_period="1s")
+    assert await stage.run("late-1", slow, timeout="500ms", on_finish=[step("tidy")]) == "failed"
+
+
+@scenario
+async def tag_not_held(stage: Stage) -> None:
+    """A step requires a tag that the execution does not hold; with it, and with a higher priority, it is accepted."""
+    await stage.leader()
+    await stage.machine()
+    with pytest.raises(ForbiddenFunctionError):
+        await stage.submit("tagged-1", step("a", tags=["gpu"]))
+    assert await stage.run("tagged-2", step("a", tags=["gpu"]), tags=["gpu"], priority=7) == "succeeded"

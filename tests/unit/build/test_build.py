@@ -14,6 +14,7 @@ from msgspec import UNSET
 from muster import (
     Backoff,
     Case,
+    Concurrency,
     Input,
     MachineSelector,
     Output,
@@ -92,11 +93,15 @@ FORMS: dict[str, tuple[str, Step]] = {
         timeouts: {run: 1h}
         machine: {labels: {gpu: "true"}}
         resources: {cpus: 0.5, memory: 64Mi}
+        tags: [gpu]
+        priority: 5
         on_failure: [{id: tell, log: "${{ error.message }}"}]
         """,
         step(
             "all",
             "busybox:1",
+            tags=("gpu",),
+            priority=5,
             description="Everything.",
             entrypoint=["sh", "-c"],
             command=[f"echo {inputs.n}", f"on {machine.name}"],
@@ -213,9 +218,21 @@ def test_a_workflow_that_is_built_equals_the_one_in_a_file():
         on_failure="continue",
         on_finish=[log("tidy", error.message)],
         workflows=[INNER],
+        concurrency=Concurrency(key=f"{inputs.text}", limit=2),
+        priority=-5,
+        timeout="1h",
+        tags=("gpu",),
+        labels={"team": "a"},
+        metadata={"owner": {"name": "Ada"}},
     )
     text = """
     name: w
+    concurrency: {key: "${{ inputs.text }}", limit: 2}
+    priority: -5
+    timeout: 1h
+    tags: [gpu]
+    labels: {team: a}
+    metadata: {owner: {name: Ada}}
     description: Counts.
     inputs: {text: {}}
     steps:

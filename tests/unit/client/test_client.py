@@ -53,7 +53,7 @@ def runs(command: commands.Command) -> list[Event]:
 def accepts(command: commands.Command) -> list[Event]:
     """A scheduler that only accepts, and cancels when asked to."""
     if isinstance(command, commands.Submit):
-        return [Story(command.execution).queued()]
+        return [Story(command.execution).queued(labels=command.labels)]
     assert isinstance(command, commands.Cancel)
     story = Story(command.execution)
     story.queued()

@@ -177,7 +177,16 @@ def test_every_construct_occurs_in_another():
             "network_mode",
             "read_only",
         ),
-        *("pull_policy", "stop_grace_period", "retry", "timeouts", "machine", "resources"),
+        *(
+            "pull_policy",
+            "stop_grace_period",
+            "retry",
+            "timeouts",
+            "machine",
+            "resources",
+            "tags",
+            "priority",
+        ),
     }
     assert {key for key in keys - plain if f"'{key}':" not in text} <= {"gives_result"}
 

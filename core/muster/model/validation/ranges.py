@@ -10,7 +10,14 @@ from typing import Any, Final
 from muster.model.answers import schema_defect
 from muster.model.errors import InvalidArgumentError, NameInvalidError
 from muster.model.expressions import OPENING
-from muster.model.limits import ARGUMENT_BYTES_MAX, ATTEMPTS_MAX, EXPRESSION_BYTES_MAX, SECONDS_MAX
+from muster.model.limits import (
+    ARGUMENT_BYTES_MAX,
+    ATTEMPTS_MAX,
+    EXPRESSION_BYTES_MAX,
+    PRIORITY_MAX,
+    SECONDS_MAX,
+    TAG_LENGTH_MAX,
+)
 from muster.model.lowering import spliced
 from muster.model.names import check_machine, check_name
 from muster.model.order import split
@@ -39,6 +46,10 @@ def check(workflow: Workflow, report: Report) -> None:
         value_name("output", name, ("outputs", name), report)
     if not workflow.steps:
         report.add(("steps",), "the workflow has no steps.", "Add at least one step with an id and an image.")
+    _priority(workflow.priority, ("priority",), report)
+    _tags(workflow.tags, ("tags",), report)
+    if workflow.timeout is not None:
+        check_seconds(workflow.timeout, ("timeout",), report, zero=False)
     if workflow.concurrency is not None:
         _concurrency(workflow.concurrency, ("concurrency",), report)
     for path, step in members(workflow):
@@ -63,6 +74,8 @@ def check_step(step: Step, path: Path, report: Report) -> None:
     _waits(step, path, report)
     declarations.check("input", step.accepts, (*path, "accepts"), report)
     declarations.check("output", step.outputs, (*path, "outputs"), report)
+    _priority(step.priority, (*path, "priority"), report)
+    _tags(step.tags, (*path, "tags"), report)
     _machine(step, (*path, "machine"), report)
     # What was not written has its default, which is right: most steps of a large workflow say none of these.
     if step.resources != _RESOURCES:
@@ -87,6 +100,19 @@ def _waits(step: Step, path: Path, report: Report) -> None:
     for name in ("for_each", "map"):
         if (loop := getattr(step, name)) is not None:
             at_least(1, loop.max_parallel, (*path, name, "max_parallel"), report)
+
+
+def _priority(priority: int, path: Path, report: Report) -> None:
+    if not -PRIORITY_MAX <= priority <= PRIORITY_MAX:
+        message = f"priority is {priority}, and goes from -{PRIORITY_MAX} to {PRIORITY_MAX}."
+        report.add(path, message, "The higher, the earlier; write 0 or leave it out for what is usual.")
+
+
+def _tags(tags: list[str], path: Path, report: Report) -> None:
+    for at, tag in enumerate(tags):
+        if not 0 < len(tag) <= TAG_LENGTH_MAX or OPENING in tag:
+            message = f"{shown(tag)} cannot be a tag."
+            report.add((*path, at), message, f"Write 1 to {TAG_LENGTH_MAX} characters, without expressions.")
 
 
 def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
