@@ -49,6 +49,7 @@ for _part in (
     "containers",
     "constructs",
     "functions",
+    "files",
     "sharing",
     "again",
     "strange",

@@ -9,7 +9,8 @@ Different values have different stand-ins, as long as there are enough of that s
 2. A string that is a number gives one, and a number the same digits as the string that it would be.
 3. A number keeps its sign, its point and how many digits it has; 0 and 1 stay.
 4. ``true``, ``false`` and ``null`` stay: there is nothing else of their type and size.
-5. Words that are ``clear`` stay, because they are names that expressions look things up by.
+5. An artifact stays one: its media type and execution stay, its hash gives another.
+6. Words that are ``clear`` stay, because they are names that expressions look things up by.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model import tokens
+from muster.model import artifacts, tokens
+from muster.model.artifacts import Artifact
 from muster.model.expressions import OPENING, compile_template
 from muster.model.limits import INTEGER_MAX
 
@@ -57,6 +59,8 @@ class Pseudonyms:
         """The stand-in of a JSON value, keys of objects included."""
         if isinstance(value, str):
             return self.text(value)
+        if (artifact := artifacts.of(value)) is not None:
+            return self._artifact(artifact)
         if isinstance(value, dict):
             return {self.text(key): self.value(part) for key, part in value.items()}
         if isinstance(value, list | tuple):
@@ -64,6 +68,15 @@ class Pseudonyms:
         if value is None or isinstance(value, bool):
             return value
         return self.number(value)
+
+    def _artifact(self, artifact: Artifact) -> dict[str, Any]:
+        """A file stays one, of its kind: ports take it or refuse it by that."""
+        return msgspec.structs.replace(
+            artifact,
+            address=self.digest(artifact.address),
+            size=self.number(artifact.size),
+            name=self.shaped(artifact.name),
+        ).value()
 
     def text(self, text: str) -> str:
         """The stand-in of a string."""

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster.model import expressions
+from muster.artifacts.content import described
+from muster.model import artifacts, expressions
 from muster.model.pseudonyms import Pseudonyms
 
 VALUES = st.recursive(
@@ -173,3 +174,14 @@ def test_an_escaped_opening_stays_none():
     """What stands for a literal ``${{`` does not become an expression."""
     found = Pseudonyms(b"k", ["a"]).template("$${{ not one }} ${{ inputs.a }}")
     assert [each.source for each in expressions.compile_template(found).expressions] == ["inputs.a"]
+
+
+def test_an_artifact_stays_one():
+    """The stand-in of a file is a file of the same kind and execution; neither its hash nor its name is kept."""
+    value = described("salary.csv", "ab" * 32, 1234, "x1").value()
+    found = artifacts.of(Pseudonyms(b"key").value({"f": [value]})[Pseudonyms(b"key").text("f")][0])
+    assert found is not None
+    assert (found.media_type, found.execution) == ("text/csv", "x1")
+    assert found.address != value["$artifact"]
+    assert len(str(found.size)) == 4
+    assert found.name != "salary.csv"
