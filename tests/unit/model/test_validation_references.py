@@ -100,6 +100,27 @@ LINKS = {
             "Known are execution.id and execution.workflow."
         ),
     ),
+    "an unknown fact of the machine": (
+        f"{TWO}command: echo ${{{{ machine.nmae }}}}\n",
+        (
+            "w.yaml:6:5: the expression 'machine.nmae' asks for what is not known of a machine. "
+            "Did you mean name?"
+        ),
+    ),
+    "a part of what is text": (
+        f"{TWO}command: echo ${{{{ machine.name.gpu }}}}\n",
+        (
+            "w.yaml:6:5: the expression 'machine.name.gpu' asks for a part of machine.name, which is text. "
+            "Write machine.name."
+        ),
+    ),
+    "an unknown fact of the error": (
+        f"{TWO}command: echo\n    on_failure: [{{id: h, log: '${{{{ error.mesage }}}}'}}]\n",
+        (
+            "w.yaml:7:26: the expression 'error.mesage' asks for what is not known of an error. "
+            "Did you mean message?"
+        ),
+    ),
 }
 
 THIRD = """\

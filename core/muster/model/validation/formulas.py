@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from muster.model import bounds, library, tokens
 from muster.model.conditions import formula
+from muster.model.error import ErrorInfo
 from muster.model.errors import (
     ExpressionError,
     InputMissingError,
@@ -34,7 +35,12 @@ _DAYS: Final = ("getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "get
 _TIMES: Final = ("getHours", "getMilliseconds", "getMinutes", "getSeconds")
 FUNCTIONS: Final = frozenset((*_CONVERSIONS, *_TESTS, *_DAYS, *_TIMES)) | library.NAMES
 _TYPES: Final = frozenset((*_CONVERSIONS, "bool", "list", "map", "null_type"))
-_FACTS: Final = ("id", "workflow")
+_FACTS: Final = {
+    "execution": ("id", "workflow"),
+    "machine": ("name", "labels"),
+    "error": tuple(field.encode_name for field in msgspec.structs.fields(ErrorInfo)),
+}
+_TEXTS: Final = frozenset({("execution", "id"), ("execution", "workflow"), ("machine", "name")})
 _PYTHON: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
 _ALWAYS: Final = frozenset(("inputs", "steps", "vars", "execution"))
 _BEFORE: Final = frozenset(("inputs", "execution"))
@@ -161,14 +167,27 @@ def _check_reference(reference: Reference, known: _Known) -> None:
                 f"the expression {reference.source!r} refers to the input {name}, which is not declared."
             )
             raise InputMissingError(message, remedy=_meant(name, known.inputs, "Declare it under inputs."))
-    elif reference.root == "execution":
-        if not reference.path or reference.path[0] not in _FACTS:
-            message = f"the expression {reference.source!r} asks for what is not known of an execution."
-            raise ValueMissingError(message, remedy="Known are execution.id and execution.workflow.")
+    elif reference.root in _FACTS:
+        _check_fact(reference)
     elif reference.root == "vars":
         _check_variable(reference, known)
     elif reference.root == "steps":
         _check_step(reference, known)
+
+
+def _check_fact(reference: Reference) -> None:
+    """What is known of an execution, a machine and an error is the same for each."""
+    root, path, known = reference.root, reference.path, _FACTS[reference.root]
+    if (path and path[0] not in known) or (root == "execution" and not path):
+        article = "a" if root == "machine" else "an"
+        message = f"the expression {reference.source!r} asks for what is not known of {article} {root}."
+        listed = [f"{root}.{name}" for name in known]
+        known_are = f"Known are {', '.join(listed[:-1])} and {listed[-1]}."
+        close = meant(path[0], known) if path else ""
+        raise ValueMissingError(message, remedy=close or known_are)
+    if path[:1] and (root, path[0]) in _TEXTS and len(path) > 1:
+        message = f"the expression {reference.source!r} asks for a part of {root}.{path[0]}, which is text."
+        raise ValueMissingError(message, remedy=f"Write {root}.{path[0]}.")
 
 
 def _check_variable(reference: Reference, known: _Known) -> None:
