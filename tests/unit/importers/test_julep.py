@@ -243,6 +243,10 @@ EXPRESSIONS: dict[str, Any] = {
     "_.map.get('b') is None": True,
     "{'a': [_.n, True], 'b': None}": {"a": [3, True], "b": None},
     "str(_.n) + 'x'": "3x",
+    "sum(_.list) + max(_.list) + min(_.n, 1) + abs(-2)": 12,
+    "sorted([3, 1, 2])": [1, 2, 3],
+    "', '.join([x for x in _.text.split('b')])": "a, c",
+    "' a-b '.strip().replace('-', '+')": "a+b",
     "int('4') + 1": 5,
     "state.k": "v",
     "steps[0].output.x": 7,
@@ -259,7 +263,7 @@ def test_an_expression_gives_in_cel_what_it_gave_in_python(text: str):
 
 @pytest.mark.parametrize(
     "text",
-    ["_.n / 2", "_.n % 2", "_.n // 2", "_.list[1:]", "_.list[-1]", "_.text.upper()", "max(_.list)", "lambda x: x", "nowhere",
+    ["_.n / 2", "_.n % 2", "_.n // 2", "_.list[1:]", "_.list[-1]", "_.text.upper()", "_.text.lower()", "lambda x: x", "nowhere",
      "f'{_.n:>3}'", "x y", "", "b'a'", "{**_}", "[x for y in _.list for x in y]", "len(_.list, 2)", "~_.n", "_.get(x=1)"],
 )  # fmt: skip
 def test_an_expression_that_cel_cannot_say_is_refused(text: str):

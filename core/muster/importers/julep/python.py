@@ -16,8 +16,13 @@ _COMPARED: Final[Mapping[type[ast.cmpop], str]] = {
     ast.Is: "==", ast.IsNot: "!=",
 }  # fmt: skip
 _JOINED: Final[Mapping[type[ast.operator], str]] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
-_CALLED: Final = {"len": "size", "str": "string", "int": "int", "float": "double"}
-_METHODS: Final = {"startswith": "startsWith", "endswith": "endsWith"}
+_CALLED: Final = {
+    "len": "size", "str": "string", "int": "int", "float": "double", "sum": "sum", "max": "max", "min": "min",
+    "abs": "math.abs",
+}  # fmt: skip
+_TESTS: Final = {"startswith": "startsWith", "endswith": "endsWith"}
+# How many arguments it has where it means the same; Python's lower() knows more letters than CEL's.
+_METHODS: Final = {"replace": ("replace", 2), "split": ("split", 1), "strip": ("trim", 0)}
 
 Scope = Mapping[str, str]
 """What names are in CEL, and words such as ``steps[0].output``."""
@@ -88,7 +93,7 @@ class _Translator:
         if (
             isinstance(node, ast.Compare)
             or text in ("true", "false")
-            or name in ("bool", "any", "all", *_METHODS)
+            or name in ("bool", "any", "all", *_TESTS)
         ):
             return text
         return truth(self.held(node))
@@ -185,6 +190,8 @@ class _Translator:
             raise UntranslatableError(f"CEL has nothing for {ast.unparse(node)!r}")
         if isinstance(node.func, ast.Name) and len(node.args) == 1:
             return self.called(node, node.func.id, node.args[0])
+        if isinstance(node.func, ast.Name) and node.func.id in ("max", "min"):
+            return f"{node.func.id}({', '.join(map(self.text, node.args))})"
         if isinstance(node.func, ast.Attribute):
             return self.method(node, node.func)
         raise UntranslatableError(f"CEL has nothing for {ast.unparse(node)!r}")
@@ -192,6 +199,8 @@ class _Translator:
     def called(self, node: ast.Call, name: str, argument: ast.expr) -> str:
         if name in _CALLED:
             return f"{_CALLED[name]}({self.text(argument)})"
+        if name == "sorted":
+            return f"{self.held(argument)}.sort()"
         if name == "bool":
             return self.truth(argument)
         if name in ("any", "all") and isinstance(argument, ast.GeneratorExp | ast.ListComp):
@@ -203,8 +212,13 @@ class _Translator:
 
     def method(self, node: ast.Call, called: ast.Attribute) -> str:
         of, arguments = self.held(called.value), node.args
-        if called.attr in _METHODS and len(arguments) == 1:
-            return f"{of}.{_METHODS[called.attr]}({self.text(arguments[0])})"
+        if called.attr in _TESTS and len(arguments) == 1:
+            return f"{of}.{_TESTS[called.attr]}({self.text(arguments[0])})"
+        if called.attr == "join" and len(arguments) == 1:
+            return f"{self.held(arguments[0])}.join({self.text(called.value)})"
+        name, count = _METHODS.get(called.attr, ("", -1))
+        if len(arguments) == count:
+            return f"{of}.{name}({', '.join(map(self.text, arguments))})"
         key = arguments[0] if arguments else None
         if called.attr == "get" and isinstance(key, ast.Constant) and isinstance(key.value, str):
             otherwise = self.held(arguments[1]) if len(arguments) > 1 else "null"
