@@ -11,6 +11,7 @@ import msgspec
 from muster.cli.show import as_object
 from muster.client import SyncClient
 from muster.client.follower import ExecutionView
+from muster.model import errors
 from muster.model.envelope import Recorded
 from tests.acceptance.cli import Muster
 
@@ -96,4 +97,5 @@ def refused(muster: Muster, *steps: dict[str, Any], **more: Any) -> list[str]:
     before = len(muster.json_lines("list", "-n", "1000"))
     error = json.loads(muster("run", workflow(muster, *steps, **more), "--json", code=2).stderr)
     assert len(muster.json_lines("list", "-n", "1000")) == before
-    return re.findall(r"\[(\w+)\]", " ".join(error.get("problems", ()))) or [error["name"]]
+    named = re.findall(r"\[(\w+)\]", " ".join(error.get("problems", ())))
+    return named or [errors.by_code()[error["code"]].__name__]

@@ -80,6 +80,16 @@ def invalid_argument(muster: Muster) -> None:
     assert "no such city" in found["error"]["message"]
 
 
+def forbidden_block(muster: Muster) -> None:
+    step = shell("it", "touch ran", tags=["network", "disk"])
+    assert refused(muster, step, tags=["network"]) == ["ForbiddenFunctionError"]
+    assert not (muster.folder / "ran").exists()
+    assert (
+        run(muster, shell("it", "true", tags=["network"]), tags=["network", "more"])["steps"]["it"]["status"]
+        == "succeeded"
+    )
+
+
 def assertion_error(muster: Muster) -> None:
     found = run(muster, call(muster, "it", "blocks:assertion"), code=1)
     failed(found, "AssertionFailedError")
@@ -127,6 +137,7 @@ CONDUIT = {
     "BLOCK_NOT_FOUND": block_not_found,
     "INVALID_ARGUMENT": invalid_argument,
     "DUPLICATE_STEP_IDS": duplicate_step_ids,
+    "FORBIDDEN_BLOCK": forbidden_block,
     "ASSERTION_ERROR": assertion_error,
     "INVALID_TYPE": invalid_type,
     "IF_CONDITION_FAILED": if_condition_failed,
