@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from muster.model.terms import Term, cel, error, execution, inputs, item, machine, steps, variables
     from muster.model.workflow import (
         Backoff,
+        Cache,
         Case,
         Concurrency,
         ForEach,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Backoff",
+    "Cache",
     "Case",
     "Client",
     "Concurrency",
@@ -146,7 +148,8 @@ _HOMES = {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },
     "muster.model.workflow": {
-        "Backoff", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Port", "Resources",
+        "Backoff", "Cache", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Port",
+        "Resources",
         "Retry", "Step", "Timeouts", "WaitForInput", "Workflow",
     },
     "muster.settings": {"Settings"},

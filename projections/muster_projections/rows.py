@@ -99,6 +99,7 @@ class Step(Row, frozen=True, kw_only=True):
     source_execution: str | None
     source_attempt: int | None
     source_at: datetime | None
+    cache_key: str | None
     due_at: datetime | None
     retries: dict[str, Any] | None
     sequence: int

@@ -65,7 +65,7 @@ TABLE: Final = Table(
             name="reason",
             type="TEXT",
             doc="Why it waits (input, timer, check_later, retry), was skipped (condition, upstream, ending, asked) "
-            "or was cancelled; reused where its outputs were taken over.",
+            "or was cancelled; reused or cached where its outputs were taken over.",
         ),
         Column(name="message", type="TEXT", doc="What its container said about that."),
         Column(name="prompt", type="TEXT", doc="What it asks, or asked, of whoever gives it its input."),
@@ -79,6 +79,7 @@ TABLE: Final = Table(
         ),
         Column(name="source_attempt", type="INTEGER", doc="The attempt there."),
         Column(name="source_at", type="TEXT", doc="When."),
+        Column(name="cache_key", type="TEXT", doc="The key of the result cache it is kept or was found under."),
         Column(name="due_at", type="TEXT", doc="When the wait ends by itself."),
         Column(
             name="retries",
@@ -188,7 +189,7 @@ def _succeeded(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepSucceeded)
     columns: dict[str, Value] = {"outputs": text(data.outputs), "error_code": None, "error": None}
-    columns |= _source(data.source)
+    columns |= _source(data.source) | ({"cache_key": data.cache_key} if data.cache_key else {})
     return _ended(recorded, "succeeded", data.reason, columns)
 
 
@@ -224,7 +225,7 @@ def _cancelled(recorded: Recorded) -> list[Change]:
 
 STEPS: Final = Projection.of(
     name="steps",
-    version=3,
+    version=4,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

@@ -139,3 +139,35 @@ def test_what_cannot_be_run_again_is_refused_with_what_to_do(muster: Muster, fai
     muster.write("ask.yaml", "name: ask\nsteps: [{id: ask, wait_for_input: {prompt: go on?}}]\n")
     live = muster("submit", "ask.yaml").stdout.strip()
     assert "muster cancel" in muster("rerun", live, code=2).stderr
+
+
+CACHED = """\
+name: cached
+inputs: {word: {type: string}}
+steps:
+  - id: make
+    image: none
+    command: echo "$WORD $$"
+    environment: {WORD: "${{ inputs.word }}"}
+    outputs: {said: {type: string, source: stdout}}
+    cache: {max_age: 1h}
+outputs: {said: "${{ steps.make.outputs.said }}"}
+"""
+
+
+def test_a_result_is_found_in_the_cache(muster: Muster):
+    """The same is not run twice, and both show and the lines of a run say so; --no-cache runs it."""
+    muster.write("cached.yaml", CACHED)
+    first = muster.json("run", "cached.yaml", "-i", "word=a")
+    again = muster.json("run", "cached.yaml", "-i", "word=a")
+    other = muster.json("run", "cached.yaml", "-i", "word=b")
+    assert again["outputs"] == first["outputs"] != other["outputs"]
+    step = steps(muster, again["execution"])["make"]
+    assert (step["reason"], step["source"]["execution"]) == ("cached", first["execution"])
+    assert f"cached from {first['execution']}" in muster("show", again["execution"]).stdout
+    assert "Cached" in muster("run", "cached.yaml", "-i", "word=a").stdout
+    fresh = muster.json("run", "cached.yaml", "-i", "word=a", "--no-cache")
+    assert fresh["outputs"] != first["outputs"]
+    assert muster.json("rerun", again["execution"])["outputs"] == fresh["outputs"]
+    assert muster.json("rerun", again["execution"], "--no-cache")["outputs"] != fresh["outputs"]
+    assert "or gives again what it gave before" in muster("explain", "cached.yaml").stdout

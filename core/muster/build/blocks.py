@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from muster.build.handling import Common, Handling, Truth, condition, made
+from muster.build.handling import Common, Handling, Truth, condition, kept, made
 from muster.model.terms import Term, written
-from muster.model.workflow import Case, ForEach, Map, Step, Workflow
+from muster.model.workflow import Cache, Case, ForEach, Map, Step, Workflow
 
 
 def chain(*elements: Step, id_: str = "", **common: Unpack[Common]) -> Step:
@@ -95,8 +95,9 @@ def call(
     workflow: str | Workflow,
     *,
     inputs: Mapping[str, Any] | None = None,
+    cache: Cache | str | None = None,
     **common: Unpack[Common],
 ) -> Step:
     """Another workflow as an execution of its own, a child of this one; its outputs are the step's."""
     name = workflow.name if isinstance(workflow, Workflow) else workflow
-    return made(id_, common, workflow=name, inputs=dict(inputs or {}))
+    return made(id_, common, workflow=name, inputs=dict(inputs or {}), cache=kept(cache))

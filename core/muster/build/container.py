@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, Unpack
 
 from muster.build.callables import named
-from muster.build.handling import Common, Text, made
+from muster.build.handling import Common, Text, kept, made
 from muster.model.schedule import Schedule
 from muster.model.terms import Term, written
 from muster.model.workflow import (
+    Cache,
     Concurrency,
     Duration,
     Input,
@@ -53,15 +54,16 @@ def step(
     outputs: Mapping[str, Output | ValueType] | Sequence[str] = (),
     retry: Retry | int | None = None,
     function: str | Callable[..., Any] | None = None,
+    cache: Cache | str | None = None,
     **more: Unpack[_Container],
 ) -> Step:
     """A step that runs a container.
 
     ``accepts``, ``outputs``: by name an ``Input`` or ``Output``, or only its type; or a list of names. ``retry``: or
     only how often to try. ``function``: what is called in it, by name, or the function itself where the image has the
-    same module.
+    same module. ``cache``: or only how old what it gave may be, to be given again.
     """
-    whole: dict[str, Any] = {"image": image}
+    whole: dict[str, Any] = {"image": image, "cache": kept(cache)}
     whole |= {"accepts": ports(Input, accepts), "outputs": ports(Output, outputs)}
     if function is not None:
         whole["function"] = named(function)

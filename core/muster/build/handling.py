@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
+import msgspec
+from msgspec import UNSET
+
 from muster.model.terms import Term, written
-from muster.model.workflow import Condition, Step
+from muster.model.workflow import Cache, Condition, Step
 
 Text = str | Term
 Truth = bool | str | Term
@@ -59,3 +62,10 @@ def condition(value: Truth | Sequence[Truth]) -> Condition:
     if isinstance(value, Term):
         return str(value)
     return [one if isinstance(one, bool) else str(one) for one in value]
+
+
+def kept(cache: Cache | str | None) -> Cache | None:
+    """How results are cached, with every term written out, from its short form."""
+    if cache is None or isinstance(cache, str):
+        return None if cache is None else Cache(max_age=cache)
+    return cache if cache.key is UNSET else msgspec.structs.replace(cache, key=written(cache.key))

@@ -37,6 +37,7 @@ _EXISTING: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--inputs", "files", type=_EXISTING, metavar="FILE", multiple=True, help="Other inputs as JSON or YAML."
 )
 @click.option("--id", "rerun_as", metavar="ID", help="The new execution's id; a retry with it is safe.")
+@click.option("--no-cache", is_flag=True, help="Run also steps whose results are cached.")
 @click.option("--detach", "-d", is_flag=True, help="Only submit and print the id.")
 @click.pass_context
 def rerun(
@@ -48,6 +49,7 @@ def rerun(
     pairs: tuple[str, ...],
     files: tuple[Path, ...],
     rerun_as: str | None,
+    no_cache: bool,
     detach: bool,
 ) -> None:
     """Run EXECUTION again as a new one, with its definition, inputs and labels, and follow it as muster run does.
@@ -63,6 +65,7 @@ def rerun(
       muster rerun 0198f2c4-… --input language=de
     """
     how: dict[str, Any] = {"from_step": from_step, "only_failed": only_failed, "rerun_as": rerun_as}
+    how["no_cache"] = no_cache
     ctx.exit(execute(_rerun(terminal, execution, pairs, files, detach=detach, **how)))
 
 

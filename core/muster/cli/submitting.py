@@ -38,6 +38,7 @@ def submit_options(command: F) -> F:
             "--metadata", metavar="K=V", multiple=True, help="What else is to be kept with it; V may be JSON."
         ),
         click.option("--label", "labels", metavar="K=V", multiple=True, help="A label of the execution."),
+        click.option("--no-cache", is_flag=True, help="Run also steps whose results are cached."),
         click.option("--inputs", "files", type=existing, metavar="FILE", multiple=True, help="Inputs as JSON or YAML."),
         click.option(
             "--input", "-i", "pairs", metavar="K=V", multiple=True,
@@ -63,6 +64,7 @@ def read_submission(
         tags=more["tags"],
         priority=more["priority"],
         execution_timeout=more["execution_timeout"],
+        no_cache=more["no_cache"],
     )
     return workflow, inputs_of(workflow, pairs, files), wishes
 

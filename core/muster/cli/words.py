@@ -71,8 +71,14 @@ def doing(step: StepView, now: datetime | None = None) -> str:
         phase = _PHASES.get(step.phase, step.phase)
         return f"{phase} (cached)" if step.phase == "pull" and step.cached else phase
     if step.source is not None:
-        return f"{step.status} ({step.reason} from {step.source.execution})"
+        return f"{step.status} ({step.reason} from {step.source.execution}{_age(step)})"
     return step.status + (f": {inside}" if (inside := _inside(step)) else "")
+
+
+def _age(step: StepView) -> str:
+    """How old the outcome was when it was taken."""
+    made = step.source.at if step.source is not None else None
+    return f", {duration((step.ended_at - made).total_seconds())} old" if made and step.ended_at else ""
 
 
 def _inside(step: StepView) -> str:

@@ -189,6 +189,7 @@ class Client(Scheduling, Downloads):
         from_step: str | None = None,
         only_failed: bool = False,
         inputs: Mapping[str, Any] | None = None,
+        no_cache: bool = False,
         rerun_as: str | None = None,
     ) -> str:
         """Run an ended execution again, and return the id of the new one once it is accepted.
@@ -199,7 +200,12 @@ class Client(Scheduling, Downloads):
         id of the new one: the same call with it is safe, where the outcome of a call is not known.
         """
         launched = self.relaunch(
-            execution, from_step=from_step, only_failed=only_failed, inputs=inputs, rerun_as=rerun_as
+            execution,
+            from_step=from_step,
+            only_failed=only_failed,
+            inputs=inputs,
+            no_cache=no_cache,
+            rerun_as=rerun_as,
         )
         async with await launched as watch:
             return watch.view.id
@@ -211,6 +217,7 @@ class Client(Scheduling, Downloads):
         from_step: str | None = None,
         only_failed: bool = False,
         inputs: Mapping[str, Any] | None = None,
+        no_cache: bool = False,
         rerun_as: str | None = None,
         listener: Listener | None = None,
     ) -> Watch:
@@ -225,6 +232,7 @@ class Client(Scheduling, Downloads):
             from_step=from_step,
             only_failed=only_failed,
             inputs=given(uploads.inputs),
+            no_cache=no_cache,
         )
         return await self._accepted(repetition, listener, fresh=rerun_as is None)
 

@@ -25,6 +25,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
     from_step: str | None = None
     only_failed: bool = False
     inputs: dict[str, Any] = {}
+    no_cache: bool = False
 
     async def accept(self, broker: Broker, watch: Watch) -> None:
         """Send it, and wait until the log shows that it was accepted or refused."""
@@ -35,6 +36,7 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
             from_step=self.from_step,
             only_failed=self.only_failed,
             inputs=self.inputs,
+            no_cache=self.no_cache,
         )
         try:
             await broker.commands.send(SCHEDULER, "rerun", command)

@@ -42,6 +42,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             tags=list(wishes.get("tags", ())),
             priority=wishes.get("priority"),
             timeout=wishes.get("execution_timeout"),
+            no_cache=wishes.get("no_cache", False),
         )
         return cls(
             workflow=checked,

@@ -117,12 +117,18 @@ class SyncClient:
         from_step: str | None = None,
         only_failed: bool = False,
         inputs: Mapping[str, Any] | None = None,
+        no_cache: bool = False,
         rerun_as: str | None = None,
     ) -> str:
         """See Client.rerun."""
         return self._call(
             self._client.rerun(
-                execution, from_step=from_step, only_failed=only_failed, inputs=inputs, rerun_as=rerun_as
+                execution,
+                from_step=from_step,
+                only_failed=only_failed,
+                inputs=inputs,
+                no_cache=no_cache,
+                rerun_as=rerun_as,
             )
         )
 

@@ -60,7 +60,7 @@ def label(event: Event) -> str:
     if isinstance(data, catalogue.StepStarted):
         return _begun(data)
     if isinstance(data, catalogue.StepSucceeded | catalogue.StepSkipped) and data.source is not None:
-        return "Taken Over"
+        return "Cached" if data.reason == "cached" else "Taken Over"
     if isinstance(data, catalogue.StepWaiting):
         return _WAITS.get(data.reason, "Waiting")
     return data.label or _OUTCOMES.get(event.kind, "")

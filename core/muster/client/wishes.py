@@ -14,7 +14,8 @@ class Wishes(TypedDict, total=False):
     ``idempotency_key`` instead makes the id of the workflow's name and the key, so that whoever submits the same again,
     from wherever and however late, finds the first execution; other content is refused with ExecutionConflictError.
     ``labels`` and ``metadata`` go before those of the workflow, ``tags`` come on top of its. ``priority`` (-100 to 100)
-    and ``execution_timeout`` (counted from the start of the execution) replace the workflow's.
+    and ``execution_timeout`` (counted from the start of the execution) replace the workflow's. ``no_cache``: nothing
+    is taken from the result cache; what steps give is kept there nevertheless.
     """
 
     execution: str | None
@@ -24,3 +25,4 @@ class Wishes(TypedDict, total=False):
     tags: Sequence[str]
     priority: int | None
     execution_timeout: Duration | None
+    no_cache: bool

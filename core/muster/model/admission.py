@@ -44,6 +44,7 @@ def digest(submit: Submit) -> str:
     content: list[Any] = [submit.workflow, submit.inputs, submit.labels, submit.metadata]
     if submit.tags or submit.priority is not None or submit.timeout is not None:
         content += [sorted(submit.tags), submit.priority, submit.timeout]
+    content += ["no_cache"] if submit.no_cache else []
     return blake2b(msgspec.json.encode(content, order="sorted"), digest_size=16).hexdigest()
 
 
@@ -109,6 +110,7 @@ def _submit(round_: Round, command: Submit, known: str | None) -> None:
         priority=accepted.priority,
         timeout_s=accepted.timeout_s,
         tags=accepted.tags,
+        no_cache=command.no_cache,
     )
     check_size(body)
     round_.write(body, command.id, execution=command.execution)
@@ -130,6 +132,7 @@ def child_queued(
         parent=parent,
         labels=workflow.labels,
         metadata=workflow.metadata,
+        no_cache=execution.no_cache,
         concurrency=concurrency.claimed(round_.state, workflow, accepted, id_, parent),
         priority=execution.priority_of(step) + workflow.priority,
         timeout_s=granted.timeout_s(workflow.timeout),

@@ -25,6 +25,7 @@ class Submit(Command, frozen=True, kw_only=True):
     """Run this workflow. ``workflow`` is the definition as a plain object: the scheduler validates it again.
 
     ``priority`` and ``timeout`` go before those of the workflow; ``labels``, ``metadata`` and ``tags`` come on top.
+    ``no_cache``: nothing is taken from the result cache; what steps give is kept there nevertheless.
     """
 
     execution: str
@@ -35,6 +36,7 @@ class Submit(Command, frozen=True, kw_only=True):
     tags: list[str] = []
     priority: int | None = None
     timeout: str | float | None = None
+    no_cache: bool = False
 
 
 class Cancel(Command, frozen=True, kw_only=True):
@@ -62,7 +64,7 @@ class Clear(Command, frozen=True, kw_only=True):
 class Rerun(Command, frozen=True, kw_only=True):
     """Run the ended execution ``of`` again, as a new one: as a whole, ``from_step`` on, or ``only_failed``.
 
-    ``inputs`` replace those of the same name; they are for a whole rerun.
+    ``inputs`` replace those of the same name; they are for a whole rerun. ``no_cache`` as for a submit.
     """
 
     execution: str
@@ -70,6 +72,7 @@ class Rerun(Command, frozen=True, kw_only=True):
     from_step: str | None = None
     only_failed: bool = False
     inputs: dict[str, Any] = {}
+    no_cache: bool = False
 
 
 class Archive(Command, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
     kind: frozenset(fields.split())
     for kind, fields in {
         "leader.elected": "scheduler term software policy",
-        "execution.queued": "transition rerun_of parent schedule too_large priority timeout_s tags",
+        "execution.queued": "transition rerun_of parent schedule too_large no_cache priority timeout_s tags",
         "execution.deferred": "ahead by",
         "execution.started": "transition",
         "execution.waiting": "transition",
@@ -55,7 +55,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "step.started": "machine transition branch child",
         "step.waiting": "reason due_at token",
         "step.retrying": "budget used due_at",
-        "step.succeeded": "source",
+        "step.succeeded": "source cache_key",
         "step.skipped": "reason source",
         "attempt.superseded": "machine reason",
         "command.refused": "command verb",
@@ -75,7 +75,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
 }
 """The fields of each kind that stay. Of those not named here see ``TREATED``; of all others every leaf is a value."""
 
-_REUSED: Final = frozenset(("skipped", "execution", "attempt", "at"))
+_REUSED: Final = frozenset(("skipped", "execution", "step", "attempt", "at"))
 _FACTS: Final = frozenset(
     ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
 )
@@ -91,7 +91,7 @@ _OWN_WORDS: Final = re.compile(
     r"|[a-z0-9][a-z0-9_-]* did not stop it in time"
     r"|the execution is ending|condition|ending"
     r"|replaced by [0-9a-zA-Z_-]+"
-    rf"|reused|{AGENT_ENDS}"
+    rf"|reused|cached|{AGENT_ENDS}"
 )
 _EXHAUSTED: Final = re.compile(r"(all \d+ attempts failed in the \w+ phase; the last one: )(.*)", re.DOTALL)
 

@@ -33,6 +33,7 @@ from muster.model.limits import MEMBERS_MAX, REDUCE_COST_MAX, VALUES_BYTES_MAX
 from muster.model.lowering import case_name, chooses_by_if, listed
 from muster.model.order import placed
 from muster.model.quantities import seconds
+from muster.model.recall import kept_under
 from muster.model.round import Round
 from muster.model.writing import changed, timer, write
 
@@ -125,13 +126,13 @@ def _chosen(round_: Round, execution: ExecutionState, step: StepState) -> None:
         write(round_, execution, step, _succeeded(step.result or {}), _cause(step))
 
 
-def _succeeded(outputs: dict[str, Any], reason: str = "") -> c.StepSucceeded:
+def _succeeded(outputs: dict[str, Any], cache_key: str = "") -> c.StepSucceeded:
     if (size := values.size(outputs)) > VALUES_BYTES_MAX:
         raise InvalidArgumentError(
             f"the outputs are {size} bytes as JSON, more than {VALUES_BYTES_MAX}.",
             remedy="Return less: give files or addresses instead of values.",
         )
-    return c.StepSucceeded(outputs=outputs, reason=reason)
+    return c.StepSucceeded(outputs=outputs, cache_key=cache_key)
 
 
 # ---- each
@@ -287,7 +288,8 @@ def _called(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if not step.child_ended and step.child not in round_.state.executions:
         _call_again(round_, execution, step)
     elif step.child_ended == "succeeded":
-        write(round_, execution, step, _succeeded(step.result or {}), _cause(step))
+        given = _succeeded(step.result or {}, kept_under(execution, step))
+        write(round_, execution, step, given, _cause(step))
     elif step.child_ended == "failed" and step.error is not None:
         write(round_, execution, step, c.StepFailed(error=step.error), _cause(step))
     elif step.child_ended == "cancelled":

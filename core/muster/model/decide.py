@@ -37,6 +37,7 @@ from muster.model.errors import (
 )
 from muster.model.execution import ExecutionState, StepState
 from muster.model.limits import VALUES_BYTES_MAX
+from muster.model.recall import kept_under, recalled
 from muster.model.results import Result
 from muster.model.retry import Again, Final, after_asking, after_failure, after_loss
 from muster.model.reuse import taken_over
@@ -204,13 +205,16 @@ def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if (known := taken_over(execution, step)) is not None:
         write(round_, execution, step, known, cause)
         return
-    if not step.admitted:
-        try:
-            step.admitted = conditions.hold(step.plan.conditions, execution.scope(step), step.path)
-        except MusterError as error:
-            write(round_, execution, step, c.StepFailed(error=clipped(error.info(step=step.path))), cause)
-            return
-    if not step.admitted:
+    try:
+        scope = {} if step.admitted else execution.scope(step)
+        step.admitted = step.admitted or conditions.hold(step.plan.conditions, scope, step.path)
+        known = recalled(round_.state, execution, step) if step.admitted else None
+    except MusterError as error:
+        write(round_, execution, step, c.StepFailed(error=clipped(error.info(step=step.path))), cause)
+        return
+    if known is not None:
+        write(round_, execution, step, known, cause)
+    elif not step.admitted:
         write(round_, execution, step, c.StepSkipped(reason="condition"), cause)
     elif step.plan.primitive == "run":
         enqueue(round_.state, execution, step)
@@ -269,7 +273,8 @@ def _ended(round_: Round, execution: ExecutionState, step: StepState, attempt: A
         error = OutputError(f"the outputs are larger than {VALUES_BYTES_MAX} bytes").info(**_where(attempt))
         write(round_, execution, step, c.StepFailed(error=error), cause)
     elif attempt.ended == "finished":
-        write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs), cause)
+        kept = kept_under(execution, step)
+        write(round_, execution, step, c.StepSucceeded(outputs=attempt.outputs, cache_key=kept), cause)
     elif attempt.failure is not None:
         used, policy = step.used, round_.state.policy
         next_ = after_failure(

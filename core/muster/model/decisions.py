@@ -50,13 +50,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Reused(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The outcome of a step that a rerun takes over: it succeeded, or ``skipped``: it had asked to be.
 
-    ``execution`` is where it was made, where that is not the one that is run again.
+    ``execution`` and ``step`` are where it was made, where that is not this step of the one that is run again.
     """
 
     outputs: dict[str, Any] = {}
     skipped: bool = False
     message: str = ""
     execution: str = ""
+    step: str = ""
     attempt: int | None = None
     at: datetime | None = None
 
@@ -69,7 +70,8 @@ class ExecutionQueued(Body, frozen=True):
     from there, too. ``tags`` are what it holds of those that its steps require.
     ``rerun_of`` is the execution that is run again, ``reused`` what is taken over from it, by the paths of the steps.
     ``loops`` has the digests of the lists that its loops went over: what is taken over of a member holds for the same
-    list only. ``too_large`` are steps that are run again because what they gave did not fit.
+    list only. ``too_large`` are steps that are run again because what they gave did not fit. ``no_cache``:
+    nothing is taken from the cache.
     """
 
     workflow: Workflow
@@ -82,6 +84,7 @@ class ExecutionQueued(Body, frozen=True):
     reused: dict[str, Reused] = {}
     loops: dict[str, str] = {}
     too_large: list[str] = []
+    no_cache: bool = False
     parent: Parent | None = None
     concurrency: Claim | None = None
     schedule: Scheduled | None = None
@@ -235,12 +238,14 @@ class StepRetrying(Body, frozen=True):
 class StepSucceeded(Body, frozen=True):
     """The step has its outputs. ``reason`` says why where no attempt produced them.
 
-    ``reused``: a rerun took them over. ``source`` says where they were made.
+    ``reused``: a rerun took them over; ``cached``: they were found in the cache. ``source`` says where they were made.
+    ``cache_key`` is the key they are kept under, or were found under.
     """
 
     outputs: dict[str, Any] = {}
     reason: str = ""
     source: Source | None = None
+    cache_key: str = ""
 
 
 @event("step.failed", "scheduler")

@@ -105,6 +105,7 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
         priority=data.priority,
         timeout_s=data.timeout_s,
         tags=data.tags,
+        no_cache=data.no_cache,
         seed=event.cause or "",
         number=1,
         transitions=1,

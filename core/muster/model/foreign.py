@@ -32,7 +32,12 @@ class SharedQueue(Queue):
         self._round, ours = round_, 0
         self._recorded.clear()
         for event in events:
-            if event.execution in known:
+            if isinstance(event.data, c.StepSucceeded):
+                if (
+                    event.execution not in known
+                ):  # the recording has it since what it gave was found in the cache
+                    evolve(self._state, event)
+            elif event.execution in known:
                 ours += isinstance(event.data, c.StepScheduled)
             elif event.execution != NO_EXECUTION:
                 self._recorded.append((ours, event))

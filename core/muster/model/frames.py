@@ -52,9 +52,10 @@ def open_(state: State, execution: ExecutionState, frame: Frame, event: Event) -
 def ready(state: State, execution: ExecutionState, step: StepState, event: Event) -> None:
     """Everything the step needs has its outcome. A plain run is placed; about all else ``decide`` has to think."""
     step.ready_at, step.ready_id, step.variables = event.time, event.id, execution.variables
+    step.cache_number = state.cache.number
     execution.count(step)
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
-    plain = plain and step.path not in execution.reused
+    plain = plain and step.path not in execution.reused and step.plan.step.cache is None
     if plain and not execution.leaving(step) and execution.over(step, event.time) is None:
         enqueue(state, execution, step)
     else:

@@ -12,7 +12,7 @@ from muster.model import values
 from muster.model.expressions import OPENING, compile_template
 from muster.model.lowering import case_name, chooses_by_if, each_of, listed, structure
 from muster.model.plan import Block, StepPlan
-from muster.model.workflow import MachineSelector, Resources, Retry, Step
+from muster.model.workflow import Cache, MachineSelector, Resources, Retry, Step
 
 _RESOURCES: Final = Resources()
 _RETRY: Final = Retry()
@@ -110,7 +110,8 @@ def action(plan: StepPlan) -> str:
     step = plan.step
     if step.image is not None:
         what = f"runs {_image(step)}" if step.function is None else f"calls {step.function} in {_image(step)}"
-        return f"{what} {_where(step)}{_resources(step.resources)}{_tries(step.retry)}"
+        how = f"{_where(step)}{_resources(step.resources)}{_tries(step.retry)}{_cached(step.cache)}"
+        return f"{what} {how}"
     if step.for_each is not None or step.map is not None:
         return _loop(step)
     if step.switch is not None:
@@ -118,7 +119,7 @@ def action(plan: StepPlan) -> str:
     if chooses_by_if(step):
         return "takes one of its branches" if step.else_ else "runs its steps or none"
     if step.workflow is not None:
-        return f"runs the workflow {step.workflow} as an execution of its own"
+        return f"runs the workflow {step.workflow} as an execution of its own{_cached(step.cache)}"
     if step.wait_for_input is not None:
         asked = step.wait_for_input
         about = f": {quoted(asked.prompt)}" if asked.prompt else ""
@@ -176,6 +177,15 @@ def _resources(asked: Resources) -> str:
 
 def _tries(retry: Retry) -> str:
     return f", up to {retry.max_attempts} times" if retry.max_attempts != _RETRY.max_attempts else ""
+
+
+def _cached(cache: Cache | None) -> str:
+    if cache is None:
+        return ""
+    same = "container and inputs" if cache.key is UNSET else f"key {_value(cache.key)}"
+    whose = "it" if cache.scope == "step" else "any step"
+    age = "" if cache.max_age is None else f", up to {cache.max_age} old"
+    return f", or gives again what {whose} gave before with the same {same}{age}"
 
 
 def _loop(step: Step) -> str:

@@ -157,6 +157,8 @@ def outputs(plan: Plan, scope: Mapping[str, Any]) -> dict[str, Any]:
 def templated(step: Step) -> dict[str, Any]:
     """The fields of a step in which expressions are evaluated, but for its conditions and what stands in its blocks."""
     found = {field: value for field in TEMPLATED if (value := getattr(step, field)) is not None}
+    if step.cache is not None and step.cache.key is not UNSET:
+        found["cache"] = {"key": step.cache.key}
     if step.return_ is not UNSET:
         found["return"] = step.return_
     if step.for_each is not None:
@@ -178,6 +180,15 @@ def _referenced(value: Any) -> Iterator[str]:
         for reference in references(compile_template(text)):
             if reference.root == "steps" and reference.name is not None:
                 yield reference.name
+
+
+def speaks_of_machine(step: Step) -> bool:
+    """Whether what the container runs depends on its machine."""
+    return any(
+        reference.root == "machine"
+        for _, text in templates(templated(step))
+        for reference in references(compile_template(text))
+    )
 
 
 def speaks_of_labels(step: Step) -> bool:

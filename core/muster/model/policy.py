@@ -27,6 +27,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How long what is run at the end of an execution may take, all together, before it is given up."""
     resend_after_s: float = 10.0
     """A start that no agent accepted by then is sent again; agents ignore what they already have."""
+    cache_kept: int = 10_000
+    """Results of steps with ``cache`` that are kept; what was not used for longest is let go."""
+    cache_bytes: int = 64 << 20
+    """... and of how many bytes as JSON, all together: they are held in memory."""
     ended_kept: int = 100_000
     """Ended executions whose ids are kept in memory to recognise a repeated submit (some 200 bytes each)."""
     steps_max: int = 100_000

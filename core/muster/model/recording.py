@@ -14,6 +14,7 @@ comes that could know of it. Rules:
    ``execution.queued``: whoever folds the recording cannot take another execution for one of its own.
 4. Of images: the pull by which a machine came to know one that the workflow names. Machines forget the image they used
    least where they know too many; where that happened to a wanted one, every pull on that machine is kept.
+5. Of the result cache: the success of another execution's step that one of this execution was given again.
 
 Before the execution is queued only a window is held in memory, whose size is that of the cluster and not of the log.
 What was erased from the log (another execution that was cleared) cannot be recorded: the room it held is then missing.
@@ -30,10 +31,12 @@ import msgspec
 from muster.model import catalogue as c
 from muster.model import subjects
 from muster.model.body import AttemptRef
+from muster.model.cache import CACHED
 from muster.model.envelope import Basis, Event, Recorded
 from muster.model.evolve import IMAGES_KEPT
 from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.policy import Policy
 from muster.model.validation.tree import members
 from muster.model.workflow import Workflow
 
@@ -42,6 +45,7 @@ OTHERS: Final = (
     subjects.events(execution=NO_EXECUTION, noun="machine"),
     subjects.events(noun="image", verb="pulled"),
     subjects.events(writer=SCHEDULER, noun="step", verb="scheduled"),
+    subjects.events(writer=SCHEDULER, noun="step", verb="succeeded"),
     *(
         subjects.events(noun="attempt", verb=verb)
         for verb in ("accepted", "superseded", "finished", "failed", "stopped")
@@ -137,6 +141,7 @@ class Recorder:
         self._kept: dict[int, Recorded] = {}
         self._last = 0
         self._facts: deque[Recorded] = deque()
+        self._made: dict[str, Recorded] = {}
 
     def add(self, recorded: Recorded) -> None:
         """Take the next event of the log."""
@@ -186,6 +191,8 @@ class Recorder:
                 self._superseded(recorded, name)
             case c.StepScheduled():
                 self._scheduled(recorded, event.data)
+            case c.StepSucceeded(cache_key=key) if key:
+                self._cached(recorded, event.data)
             case _ if event.kind.startswith("machine."):
                 self._said(recorded)
 
@@ -269,6 +276,24 @@ class Recorder:
             forgotten = next(iter(machine.images))
             del machine.images[forgotten]
             machine.forgot = machine.forgot or forgotten in (self._wanted or ())
+
+    # ---- the result cache
+
+    def _cached(self, recorded: Recorded, data: c.StepSucceeded) -> None:
+        """What was found was made before; what was not used for longest is let go, as the scheduler does."""
+        found = self._made.pop(data.cache_key, None) if data.reason == CACHED else recorded
+        if found is None:
+            return
+        self._made[data.cache_key] = found
+        if recorded.event.execution in self._family:
+            self._keep(found)
+        if len(self._made) > self._policy.cache_kept:
+            del self._made[next(iter(self._made))]
+
+    @property
+    def _policy(self) -> Policy:
+        data = self._elected.event.data if self._elected is not None else None
+        return (data.policy if isinstance(data, c.LeaderElected) else None) or Policy()
 
     # ---- attempts of other executions
 

@@ -79,6 +79,7 @@ def _queued(round_: Round, command: Rerun, past: Past, before: c.ExecutionQueued
         too_large=[],
         parent=None,
         schedule=None,
+        no_cache=command.no_cache,
         concurrency=concurrency.claimed(round_.state, before.workflow, inputs_, command.execution),
     )
     room = QUEUED_BYTES_MAX - len(msgspec.json.encode(body))

@@ -32,7 +32,7 @@ def taken_over(execution: ExecutionState, step: StepState) -> Body | None:
         return None
     source = Source(
         execution=found.execution or execution.rerun_of or "",
-        step=step.path,
+        step=found.step or step.path,
         attempt=found.attempt,
         at=found.at,
     )
@@ -63,14 +63,15 @@ def digest(members: list[Any]) -> str:
     return blake2b(msgspec.json.encode(members, order="sorted"), digest_size=16).hexdigest()
 
 
-def entry(outcome: Body, source: Source, rerun_of: str) -> Reused:
-    """What is taken over of an outcome that ``source`` says where it was made."""
+def entry(outcome: Body, source: Source, rerun_of: str, path: str) -> Reused:
+    """What is taken over of an outcome of the step at ``path``; ``source`` says where it was made."""
     skipped = isinstance(outcome, c.StepSkipped)
     return Reused(
         outputs=getattr(outcome, "outputs", {}),
         skipped=skipped,
         message=getattr(outcome, "message", ""),
         execution="" if source.execution == rerun_of else source.execution,
+        step="" if source.step == path else source.step,
         attempt=source.attempt,
         at=source.at,
     )

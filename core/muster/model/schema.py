@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from muster.model.lowering import STRUCTURAL
-from muster.model.validation.kinds import ACTIONS, CONTAINER
+from muster.model.validation.kinds import ACTIONS, CALL, CONTAINER
 from muster.model.workflow import Workflow
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -48,5 +48,5 @@ def _kinds() -> Iterator[dict[str, Any]]:
 
 def _none(*actions: str) -> dict[str, bool]:
     """What belongs to a container, and is refused of a step that does something else."""
-    kept = {"inputs"} if "workflow" in actions else set[str]()
+    kept = CALL if "workflow" in actions else frozenset[str]()
     return dict.fromkeys(sorted({*CONTAINER, "inputs"} - kept), False)

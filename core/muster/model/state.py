@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from muster.model.body import AttemptRef
+from muster.model.cache import Cache
 from muster.model.cluster import Attempt, Machine
 from muster.model.execution import ExecutionState, StepState
 from muster.model.placement import Queue, Waiting, requirement
@@ -42,6 +43,7 @@ class State:
         self.queue_stirred = False
         self.turns = Turns()
         self.schedules = Schedules()
+        self.cache = Cache()
         self.touched: dict[str, set[str]] = {}
         self.timers: list[Timer] = []
         self._armed = 0
@@ -146,6 +148,7 @@ class State:
                 machine.strays[ref] = None
                 self.queue_stirred = True
         self.schedules.end(execution)
+        self.cache.forget(execution)
         self.remember(execution, CLEARED)
 
     def forget(self, *_: object) -> None:

@@ -115,6 +115,8 @@ def _outcome(state: State, event: Event, status: str, data: Any) -> None:
 
 
 def _succeeded(state: State, event: Event, data: c.StepSucceeded, _: int) -> None:
+    if data.cache_key:
+        state.cache.fold(event, data, state.policy)
     _outcome(state, event, "succeeded", data)
 
 

@@ -146,7 +146,7 @@ class _Selection:
         outcome, source = self._past.outcomes[path]
         if isinstance(outcome, c.StepSkipped) and outcome.reason == CONDITION:
             return True
-        made = entry(outcome, source, self._of)
+        made = entry(outcome, source, self._of, path)
         size = len(msgspec.json.encode({path: made}))
         if size > self._room:
             return False

@@ -140,6 +140,18 @@ class Case(_Part, frozen=True, kw_only=True):
     then: list[Step]
 
 
+class Cache(_Part, frozen=True, kw_only=True):
+    """What the step gave is given again, without running it, where it is asked the same.
+
+    ``key``: what makes it the same; by default all that its container runs, or its workflow and inputs. ``max_age``:
+    how old it may be. ``scope``: only for this step of workflows of this name (step), or for all of this key (global).
+    """
+
+    key: Any | UnsetType = UNSET
+    max_age: Duration | None = None
+    scope: Literal["step", "global"] = "step"
+
+
 class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
@@ -149,6 +161,7 @@ class Step(_Part, frozen=True, kw_only=True):
     hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
     this one has failed. ``tags``: what the execution must hold. ``priority`` is added to that of the execution.
+    ``cache``: what it gave before is given again.
     """
 
     id: str = ""
@@ -195,6 +208,7 @@ class Step(_Part, frozen=True, kw_only=True):
     resources: Resources = Resources()
     tags: list[str] = []
     priority: int = 0
+    cache: Cache | None = None
 
     @property
     def output(self) -> Term:

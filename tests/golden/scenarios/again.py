@@ -42,3 +42,18 @@ async def rerun_from_a_step(stage: Stage) -> None:
     assert await stage.log.ended("two-1") == ["succeeded"]
     await stage.client.rerun("one-1", inputs={"word": "second"}, rerun_as="three-1")
     assert await stage.log.ended("three-1") == ["succeeded"]
+
+
+@scenario
+async def cached(stage: Stage) -> None:
+    """What a step gave is given again in another execution, but not where that was refused, nor under another key."""
+    await stage.leader()
+    await stage.machine()
+    key = {"key": ["v1", "${{ inputs.word }}"], "max_age": "1h"}
+    make = prints("make", "echo $$", cache=key)
+    declared: dict[str, Any] = {"inputs": {"word": {}}}
+    assert await stage.run("made-1", make, given={"word": "a"}, name="cached", **declared) == "succeeded"
+    assert await stage.run("found-1", make, given={"word": "a"}, name="cached", **declared) == "succeeded"
+    assert await stage.run("other-1", make, given={"word": "b"}, name="cached", **declared) == "succeeded"
+    await stage.client.rerun("found-1", no_cache=True, rerun_as="fresh-1")
+    assert await stage.log.ended("fresh-1") == ["succeeded"]

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from muster import (
     Backoff,
+    Cache,
     Case,
     Concurrency,
     Input,
@@ -162,6 +163,12 @@ FORMS: dict[str, tuple[str, Step]] = {
         """,
         map_each("x", {"a": 1}, log("s", item.key), reduce=item.result + item.value.message, initial=""),
     ),
+    "cache": (
+        "{id: x, image: b, cache: {key: ['${{ inputs.n }}', 1], max_age: 7d, scope: global}}",
+        step("x", "b", cache=Cache(key=[inputs.n, 1], max_age="7d", scope="global")),
+    ),
+    "cached for a while": ("{id: x, image: b, cache: {max_age: 7d}}", step("x", "b", cache="7d")),
+    "cached call": ("{id: x, workflow: inner, cache: {}}", call("x", "inner", cache=Cache())),
     "chain": (f"{{id: x, needs: [q], chain: [{RUN}]}}", chain(run, id_="x", needs=["q"])),
     "chain without id": (f"{{chain: [{RUN}, {{group: []}}]}}", chain(run, group())),
     "group": (f"{{if: true, id: x, group: [{RUN}]}}", group(run, id_="x", if_=True)),

@@ -51,7 +51,11 @@ EACH = {
                         {"id": "call", "workflow": "inner", "inputs": {"x": "${{ item }}"}},
                     ]},
                     {"case": "item == 2", "name": "two", "then": [
-                        {"id": "both", "parallel": [run("left"), {"chain": [run("right"), {"group": []}, run("end")]}]},
+                        {"id": "both", "parallel": [run("left"), {"chain": [
+                            run("right", cache={"key": "k", "scope": "global"}),
+                            {"group": []},
+                            run("end", cache={"key": "k", "scope": "global"}),
+                        ]}]},
                     ]},
                     {"then": [{"id": "text", "log": "it is ${{ item }}"}]},
                 ],

@@ -51,14 +51,14 @@ steps:
     map:
       over: ${{ inputs.names }}
       max_parallel: 2
-      steps: [{id: one, image: b}, {id: two, image: b, needs: [one]}]
+      steps: [{id: one, image: b, cache: {}}, {id: two, image: b, needs: [one]}]
       initial: 0
       reduce: ${{ item.result + 1 }}
   - chain:
       - {id: ask, wait_for_input: {prompt: "Go on?", timeout: 1h}}
       - {id: nap, sleep: 5s}
       - {id: noon, sleep_until: "2026-11-21T12:00:00Z"}
-      - {id: call, workflow: inner}
+      - {id: call, workflow: inner, cache: {key: "${{ inputs.n }}", scope: global, max_age: 7d}}
       - {id: done, always: true, return: {n: 1}}
   - {id: both, group: [{id: left, log: l}, {id: right, wait_for_input: {}}]}
   - {id: shout, image: "python:3.13", function: "app.text:shout", inputs: {text: hi}}
@@ -84,7 +84,7 @@ whole: 21 steps (5 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
    default, otherwise:
      1. a [assign] reads the variable x
 1. each [each] if inputs.n > 0, repeats its steps for each of inputs.names, 2 at a time; begins no other after one has failed, then reduces the results by item.result + 1; gives items, result
-   1. one [run] runs b on any machine
+   1. one [run] runs b on any machine, or gives again what it gave before with the same container and inputs
    2. two [run] after one, runs b on any machine
 1. ask [wait] waits for input: "Go on?", at most 1h
 1. left [assign] writes "l" into the log
@@ -98,7 +98,7 @@ whole: 21 steps (5 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
 2. nap [wait] after ask, waits for 5s
 2. both [assign] after left and right, gathers the outputs of its branches
 3. noon [wait] after nap, waits until "2026-11-21T12:00:00Z"
-4. call [child] after noon, runs the workflow inner as an execution of its own
+4. call [child] after noon, runs the workflow inner as an execution of its own, or gives again what any step gave before with the same key inputs.n, up to 7d old
 5. done [assign] after call, whatever became of them, ends the execution with {"n":1}
 
 At the end, however it ends:

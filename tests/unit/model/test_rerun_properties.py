@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from muster.model.lowering import lower
@@ -68,11 +68,13 @@ def result(play: Play, execution: str) -> tuple[str, Any]:
     return end.kind, getattr(end.data, "outputs", None)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(workflows(), st.integers(0, 2**32))
 def test_a_rerun_of_what_failed_ends_as_if_nothing_had(definition: dict[str, Any], seed: int) -> None:
-    """Where nothing else decides the end, it has the outcome and the outputs of a run in which no attempt fails."""
-    assume("'return'" not in repr(definition))
+    """It has the outcome and the outputs of a run in which no attempt fails, unless the end depends on who is first:
+    a step that returns, an answer or the end of its time, variables that are set and read without a need.
+    """
+    assume(not any(word in repr(definition) for word in ("'return'", "'timeout'", "vars.v", "'get'")))
     whole = begun(definition)
     finish(whole)
     play = begun(definition)

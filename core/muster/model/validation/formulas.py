@@ -101,7 +101,10 @@ def check(workflow: Workflow, report: Report) -> None:
 
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
     inside = msgspec.structs.replace(known, roots=known.roots | _inside(step))
-    _check_all(templated(step), path, inside, report)
+    fields = templated(step)
+    if (cache := fields.pop("cache", None)) is not None:
+        _check_all(cache, (*path, "cache"), known, report)
+    _check_all(fields, path, inside, report)
     for place, condition in conditions(step):
         text = formula(condition)
         if isinstance(text, str):

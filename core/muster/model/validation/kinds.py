@@ -29,8 +29,20 @@ CONTAINER: Final = (
         "read_only",
         "pull_policy",
     ),
-    *("stop_grace_period", "accepts", "outputs", "gives_result", "retry", "timeouts", "machine", "resources"),
+    *(
+        "stop_grace_period",
+        "accepts",
+        "outputs",
+        "gives_result",
+        "retry",
+        "timeouts",
+        "machine",
+        "resources",
+        "cache",
+    ),
 )
+CALL: Final = frozenset(("inputs", "cache"))
+"""What a ``workflow`` step has as well."""
 _FIELDS: Final = {field.encode_name: field for field in msgspec.structs.fields(Step)}
 
 
@@ -75,7 +87,7 @@ def check(step: Step, path: Path, report: Report) -> None:
 
 def _check_keys(step: Step, action: str, path: Path, report: Report) -> None:
     for key in (*CONTAINER, "inputs"):
-        if written(step, key) and not (action == "workflow" and key == "inputs"):
+        if written(step, key) and not (action == "workflow" and key in CALL):
             message = f"{key} belongs to a container, and this step has {action}."
             report.add((*path, key), message, "Remove it, or give it to a step with an image.")
     loop = step.for_each or step.map

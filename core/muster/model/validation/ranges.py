@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from msgspec import UNSET
+
 from muster.model.answers import schema_defect
-from muster.model.errors import InvalidArgumentError, NameInvalidError
+from muster.model.errors import ExpressionError, InvalidArgumentError, NameInvalidError
 from muster.model.expressions import OPENING
 from muster.model.limits import (
     ARGUMENT_BYTES_MAX,
@@ -21,6 +23,7 @@ from muster.model.limits import (
 from muster.model.lowering import spliced
 from muster.model.names import check_machine, check_name
 from muster.model.order import split
+from muster.model.plan import speaks_of_machine
 from muster.model.problems import Path, Report
 from muster.model.quantities import seconds, size_bytes
 from muster.model.transitions import PHASES
@@ -28,7 +31,16 @@ from muster.model.validation import declarations, functions, kinds
 from muster.model.validation.declarations import PLAIN, value_name
 from muster.model.validation.tree import members
 from muster.model.values import shown
-from muster.model.workflow import Concurrency, MachineSelector, Resources, Retry, Step, Timeouts, Workflow
+from muster.model.workflow import (
+    Cache,
+    Concurrency,
+    MachineSelector,
+    Resources,
+    Retry,
+    Step,
+    Timeouts,
+    Workflow,
+)
 
 _MEMORY_MIN: Final = (
     6 * 2**20
@@ -77,6 +89,8 @@ def check_step(step: Step, path: Path, report: Report) -> None:
     _priority(step.priority, (*path, "priority"), report)
     _tags(step.tags, (*path, "tags"), report)
     _machine(step, (*path, "machine"), report)
+    if step.cache is not None:
+        _cache(step, step.cache, (*path, "cache"), report)
     # What was not written has its default, which is right: most steps of a large workflow say none of these.
     if step.resources != _RESOURCES:
         _resources(step, (*path, "resources"), report)
@@ -113,6 +127,20 @@ def _tags(tags: list[str], path: Path, report: Report) -> None:
         if not 0 < len(tag) <= TAG_LENGTH_MAX or OPENING in tag:
             message = f"{shown(tag)} cannot be a tag."
             report.add((*path, at), message, f"Write 1 to {TAG_LENGTH_MAX} characters, without expressions.")
+
+
+def _cache(step: Step, cache: Cache, path: Path, report: Report) -> None:
+    if cache.max_age is not None:
+        check_seconds(cache.max_age, (*path, "max_age"), report, zero=False)
+    try:
+        anywhere = cache.key is not UNSET or not speaks_of_machine(step)
+    except ExpressionError:  # which is reported where it stands
+        return
+    if not anywhere:
+        message = (
+            "the step speaks of the machine it runs on, which is not known when the cache is looked into."
+        )
+        report.add(path, message, "Say what makes a result the same: cache: {key: ...}.")
 
 
 def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
