@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         Concurrency,
         ForEach,
         Input,
+        Limits,
         MachineSelector,
         Map,
         Output,
@@ -78,6 +79,7 @@ __all__ = [
     "ExecutionView",
     "ForEach",
     "Input",
+    "Limits",
     "MachineSelector",
     "Map",
     "MusterError",
@@ -148,9 +150,8 @@ _HOMES = {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },
     "muster.model.workflow": {
-        "Backoff", "Cache", "Case", "Concurrency", "ForEach", "Input", "MachineSelector", "Map", "Output", "Port",
-        "Resources",
-        "Retry", "Step", "Timeouts", "WaitForInput", "Workflow",
+        "Backoff", "Cache", "Case", "Concurrency", "ForEach", "Input", "Limits", "MachineSelector", "Map",
+        "Output", "Port", "Resources", "Retry", "Step", "Timeouts", "WaitForInput", "Workflow",
     },
     "muster.settings": {"Settings"},
 }  # fmt: skip

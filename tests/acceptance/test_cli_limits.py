@@ -175,3 +175,24 @@ on_finish: [{id: tidy, log: tidied}]
     assert (result["status"], result["error"]["code"]) == ("failed", "execution_overdue")
     steps = {step["path"]: step["status"] for step in muster.json("show", "slow-1")["steps"]}
     assert steps == {"a": "cancelled", "on_finish/tidy": "succeeded"}
+
+
+def test_as_many_steps_begin_as_the_limit_admits(muster: Muster):
+    """The loop begins two of its members; validate finds what certainly exceeds a limit, with its place."""
+    text = """\
+name: limited
+inputs: {all: {type: array, default: [1, 2, 3]}}
+limits: {steps: 3}
+steps:
+  - id: each
+    for_each: {in: "${{ inputs.all }}", max_parallel: 1, steps: [{id: a, image: none, command: "true"}]}
+"""
+    file = muster.write("limited.yaml", text)
+    result = muster.json("run", file, "--id", "limited-1", code=1)
+    assert result["error"]["code"] == "step_limit"
+    steps = {step["path"]: step["status"] for step in muster.json("show", "limited-1")["steps"]}
+    assert steps == {"each": "failed", "each/0/a": "succeeded", "each/1/a": "succeeded", "each/2/a": "failed"}
+    muster.write("limited.yaml", text.replace('"${{ inputs.all }}"', "[1, 2, 3]"))
+    refused = muster("validate", "limited.yaml", code=2)
+    assert "limited.yaml:3:" in refused.stdout + refused.stderr
+    assert "the workflow begins 4 steps or more, and limits.steps admits 3" in refused.stdout + refused.stderr

@@ -12,7 +12,6 @@ from muster.model.errors import by_code
 from muster.model.transitions import STEP_TERMINAL, TABLE, TERMINAL
 from tests.golden.store import history, names
 
-FUNCTIONS = "functions are not counted or tagged yet"
 OPERATORS = "there is no command for it yet"
 CLIENT = "raised by who reads the log or asks for something, and never written into a log"
 
@@ -32,7 +31,6 @@ UNWRITTEN_KINDS = {
 UNWRITTEN_ERRORS = {
     "schedule_not_found": "nobody can ask for it yet",
     "schedule_running": "nobody can ask for it yet",
-    "function_limit": FUNCTIONS,
     "archive_damaged": CLIENT,
     "archive_unavailable": CLIENT,
     "execution_timeout": CLIENT,

@@ -14,6 +14,7 @@ from muster.model.workflow import (
     Concurrency,
     Duration,
     Input,
+    Limits,
     MachineSelector,
     Output,
     Resources,
@@ -83,6 +84,7 @@ def workflow(
     workflows: Sequence[Workflow] | Mapping[str, Workflow] = (),
     concurrency: Concurrency | int | None = None,
     schedule: Schedule | None = None,
+    limits: Limits | int | None = None,
     priority: int = 0,
     timeout: Duration | None = None,
     tags: Sequence[str] = (),
@@ -94,7 +96,7 @@ def workflow(
     ``workflows``: those that steps made by ``call`` run. ``concurrency``: a ``Concurrency``, or only how many
     executions of this workflow may be under way at once. ``schedule``: when ``client.schedule`` is to have it run.
     ``timeout`` counts from the start of an execution; it holds ``tags``, and what it is submitted with comes on top of
-    ``tags``, ``labels`` and ``metadata``.
+    ``tags``, ``labels`` and ``metadata``. ``limits``: ``Limits``, or only how many steps it may begin.
     """
     return Workflow(
         name=name,
@@ -107,6 +109,7 @@ def workflow(
         workflows=dict(workflows) if isinstance(workflows, Mapping) else {one.name: one for one in workflows},
         concurrency=claims(concurrency),
         schedule=schedule,
+        limits=Limits(steps=limits) if isinstance(limits, int) else limits,
         priority=priority,
         timeout=timeout,
         tags=list(tags),

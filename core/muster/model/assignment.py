@@ -6,6 +6,7 @@ Which machine is the business of ``muster.model.placement``; here is what is wri
 from __future__ import annotations
 
 from muster.model import catalogue as c
+from muster.model import ration
 from muster.model.clipping import clipped
 from muster.model.cluster import Machine
 from muster.model.errors import ErrorInfo, MusterError
@@ -35,7 +36,10 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
     ref, cause = execution.ref(step), step.ready_id or execution.queued_id
     try:
         labels = machine.facts.labels if step.plan.labelled else {}
+        if first := step.attempts == 0:
+            ration.check_steps(execution, step)
         order = start_order(execution, step, ref.attempt, machine.name, labels)
+        counted = ration.check_function(execution, step, order.container.image) if first else ""
     except MusterError as error:
         _fail(round_, execution, step, error.info(step=ref.step), cause)
         return False
@@ -48,6 +52,7 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
         memory=resources.memory,
         gpus=resources.gpus,
         labels=labels,
+        counted=counted,
     )
     round_.write(
         body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name

@@ -51,7 +51,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "schedule.removed": "name",
         "schedule.fired": "name due_at execution next_at",
         "schedule.skipped": "name due_at reason next_at count execution",
-        "step.scheduled": "machine session slots cpus memory gpus labels",
+        "step.scheduled": "machine session slots cpus memory gpus labels counted",
         "step.started": "machine transition branch child",
         "step.waiting": "reason due_at token",
         "step.retrying": "budget used due_at",

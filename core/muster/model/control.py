@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from muster.model import catalogue as c
-from muster.model import children, expressions, values
+from muster.model import children, expressions, ration, values
 from muster.model.admission import child_queued
 from muster.model.body import Body
 from muster.model.clipping import clipped
@@ -43,6 +43,7 @@ TOKEN_BYTES: Final = 16
 def begin(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
     """Begin the step; what cannot be worked out is its error."""
     try:
+        ration.check_steps(execution, step)
         _BEGIN[step.plan.primitive](round_, execution, step, cause)
     except MusterError as error:
         write(round_, execution, step, c.StepFailed(error=_info(error, step)), cause)

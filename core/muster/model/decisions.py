@@ -172,6 +172,7 @@ class StepScheduled(Body, frozen=True):
     """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection.
 
     ``labels`` are the machine's, where the step speaks of them: what it is told to run is the same whenever it is.
+    ``counted`` is the pattern of ``limits.functions`` that its first attempt counts under.
     """
 
     machine: str
@@ -181,6 +182,7 @@ class StepScheduled(Body, frozen=True):
     memory: int = 0
     gpus: int = 0
     labels: dict[str, str] = {}
+    counted: str = ""
 
 
 @event("step.started", "scheduler")

@@ -30,7 +30,7 @@ _STEP: Final = frozenset(
     }
     | {"machine", "resources", "priority", "tags", "gives_result", "always", "workflow", "get", "sleep"}
 )
-_WORKFLOW: Final = frozenset(("name", "on_failure", "priority", "timeout", "tags"))
+_WORKFLOW: Final = frozenset(("name", "on_failure", "priority", "timeout", "tags", "limits"))
 _DECLARATION: Final = frozenset(("type", "required", "source"))
 CLAIM: Final = frozenset(("limit", "on_conflict"))
 _SCHEDULE: Final = frozenset(("cron", "every", "timezone", "overlap", "catch_up"))

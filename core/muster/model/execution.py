@@ -247,6 +247,8 @@ class ExecutionState(_Node, kw_only=True):
     tags: list[str] = []
     timeout_s: float | None = None
     overdue_at: datetime | None = None
+    steps_begun: int = 0
+    functions_begun: dict[str, int] = {}
     stop: bool = False
 
     @property

@@ -15,7 +15,7 @@ from muster.model.plan import Block, Plan, Primitive, StepPlan
 from muster.model.schedule import Schedule
 from muster.model.validation.kinds import actions
 from muster.model.validation.tree import members
-from muster.model.workflow import Input, Port, Step, Workflow
+from muster.model.workflow import Input, Limits, Port, Step, Workflow
 
 _FAILURES: Final = {
     "drain": "nothing new is started, and what runs is let end",
@@ -125,12 +125,21 @@ def _schedule(schedule: Schedule | None) -> str:
     return f"As a schedule it is run {calendar.words(schedule)}; {overlap}, {catch_up}."
 
 
+def _limited(limits: Limits | None) -> Iterator[str]:
+    if limits is not None and limits.steps is not None:
+        yield f"It begins at most {limits.steps} steps; one more fails."
+    for pattern, count in (limits.functions if limits is not None else {}).items():
+        many = "as often as it likes" if count is None else f"at most {count} times"
+        yield f"It runs {pattern} {many}."
+
+
 def _holds(workflow: Workflow) -> Iterator[str]:
     """What an execution of it is accepted with."""
     if workflow.priority:
         yield f"Its priority is {workflow.priority}."
     if workflow.timeout is not None:
         yield f"It may take {workflow.timeout} from its start; then what runs is stopped, and it fails."
+    yield from _limited(workflow.limits)
     if workflow.tags:
         yield f"It holds the tags {', '.join(workflow.tags)}."
     required = sorted({tag for _, step in members(workflow) for tag in step.tags} - {*workflow.tags})

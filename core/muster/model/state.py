@@ -20,7 +20,8 @@ TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this
 
 Timer = tuple[datetime, str, str, str]
 """Due time, what (retry, wait, accept, placement, ending, overdue, schedule), execution, step. A placement timer
-belongs to no execution: it has the whole queue looked at. Nor does that of a schedule, which has its name instead of a step."""
+belongs to no execution: it has the whole queue looked at. Nor does that of a schedule, which has its name instead of a
+step."""
 
 
 class State:

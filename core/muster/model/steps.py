@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from muster.model import catalogue as c
-from muster.model import frames
+from muster.model import frames, ration
 from muster.model.catalogue import AttemptRef
 from muster.model.cluster import ordered
 from muster.model.envelope import Event
@@ -33,6 +33,8 @@ def _scheduled(state: State, event: Event, data: c.StepScheduled, _: int) -> Non
     if found is None or machine is None or event.attempt is None:
         return
     execution, step = found
+    if step.attempts == 0:
+        ration.begun(execution, step, data.counted)
     step.attempt = ordered(AttemptRef(execution.id, step.path, event.attempt), data, event.time)
     step.attempts, step.status, step.due_at = event.attempt, "scheduled", None
     execution.count(step)
@@ -49,6 +51,8 @@ def _started(state: State, event: Event, data: c.StepStarted, _: int) -> None:
         return
     execution, step = found
     execution.status, step.started, step.status = data.transition.after, True, "running"
+    if step.plan.primitive != "run":
+        ration.begun(execution, step)
     execution.count(step)
     if data.members is not None:
         frames.repeat(state, execution, step, Members(items=data.members), event)

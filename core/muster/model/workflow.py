@@ -228,6 +228,16 @@ class Concurrency(_Part, frozen=True, kw_only=True):
     on_conflict: Literal["queue", "cancel_running", "reject"] = "queue"
 
 
+class Limits(_Part, frozen=True, kw_only=True):
+    """How many ``steps`` an execution may begin, and how many of each of its ``functions``, by patterns of names.
+
+    A function counts under the first pattern that fits (``*`` and ``?`` as in file names); null is no limit.
+    """
+
+    steps: int | None = None
+    functions: dict[str, int | None] = {}
+
+
 class Workflow(_Part, frozen=True, kw_only=True):
     """A definition: inputs, steps, outputs.
 
@@ -236,8 +246,8 @@ class Workflow(_Part, frozen=True, kw_only=True):
     steps that are run at the end, however it ends. ``workflows``: those that ``workflow`` steps run, by name.
     ``concurrency``: how many executions with the same key, by default the workflow's name, are under way at once.
     ``schedule``: when it is to be run by itself, once it was handed to the scheduler for that.
-    ``timeout``: how long an execution may take from its start. ``tags`` are what it holds, ``labels`` and ``metadata``
-    what it is submitted with where nothing else is said.
+    ``limits``: how many steps an execution may begin. ``timeout``: how long it may take from its start. ``tags`` are
+    what it holds, ``labels`` and ``metadata`` what it is submitted with where nothing else is said.
     """
 
     name: str
@@ -250,6 +260,7 @@ class Workflow(_Part, frozen=True, kw_only=True):
     workflows: dict[str, Workflow] = {}
     concurrency: Concurrency | None = None
     schedule: Schedule | None = None
+    limits: Limits | None = None
     priority: int = 0
     timeout: Duration | None = None
     tags: list[str] = []

@@ -57,3 +57,16 @@ async def tag_not_held(stage: Stage) -> None:
     with pytest.raises(ForbiddenFunctionError):
         await stage.submit("tagged-1", step("a", tags=["gpu"]))
     assert await stage.run("tagged-2", step("a", tags=["gpu"]), tags=["gpu"], priority=7) == "succeeded"
+
+
+@scenario
+async def limits_reached(stage: Stage) -> None:
+    """A loop may begin two of its three members, and one container of an image; the others fail."""
+    await stage.leader()
+    await stage.machine()
+    three = {"default": [1, 2, 3]}
+    each = {"id": "each", "for_each": {"in": "${{ inputs.l }}", "max_parallel": 1, "steps": [step("a")]}}
+    assert await stage.run("steps-1", each, inputs={"l": three}, limits={"steps": 3}) == "failed"
+    again = step("b", needs=["a"], **{"if": "inputs.on"})
+    more = {"inputs": {"on": {"default": True}}, "limits": {"functions": {"none": 1}}}
+    assert await stage.run("functions-1", step("a"), again, **more) == "failed"

@@ -17,6 +17,7 @@ from muster import (
     Case,
     Concurrency,
     Input,
+    Limits,
     MachineSelector,
     Output,
     Port,
@@ -226,6 +227,7 @@ def test_a_workflow_that_is_built_equals_the_one_in_a_file():
         on_finish=[log("tidy", error.message)],
         workflows=[INNER],
         concurrency=Concurrency(key=f"{inputs.text}", limit=2),
+        limits=Limits(steps=10, functions={"b": 2}),
         priority=-5,
         timeout="1h",
         tags=("gpu",),
@@ -235,6 +237,7 @@ def test_a_workflow_that_is_built_equals_the_one_in_a_file():
     text = """
     name: w
     concurrency: {key: "${{ inputs.text }}", limit: 2}
+    limits: {steps: 10, functions: {b: 2}}
     priority: -5
     timeout: 1h
     tags: [gpu]

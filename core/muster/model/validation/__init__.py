@@ -15,7 +15,7 @@ from muster.model.document import parse
 from muster.model.limits import DEFINITION_BYTES_MAX, FILE_NODES_MAX
 from muster.model.problems import Path, Position, Problem, Report
 from muster.model.terms import encoded
-from muster.model.validation import formulas, links, ranges, shape, timing, uses
+from muster.model.validation import excess, formulas, links, ranges, shape, timing, uses
 from muster.model.workflow import Workflow
 
 __all__ = ["Problem", "from_object", "load", "validate"]
@@ -66,6 +66,7 @@ def _examine(workflow: Workflow, report: Report) -> None:
     links.check(workflow, report)
     uses.check(workflow, report)
     timing.check(workflow, report)
+    excess.check(workflow, report)
     for name, inner in workflow.workflows.items():
         part = report.within(("workflows", name))
         timing.check_inner(inner, part)
