@@ -178,13 +178,13 @@ class Attempt:
     async def _pull(self, run: Run) -> None:
         await run.pull()
         if self.order.files:
-            run.bring(await self._files.bring(self.order))
+            run.bring(await self._files.bring(self.order, self.report))
 
     async def _keep_files(self, run: Run, exited: Exit) -> None:
         """Store what the step made: an attempt that is finished has all its files in the store."""
         well = exited.exit_code == 0 and not exited.oom_killed
         if any(output.path is not None for output in self.order.outputs.values()) and well:
-            self._made = await self._files.keep(self.order, run)
+            self._made = await self._files.keep(self.order, run, self.report)
 
     async def _wait(self) -> Exit:
         assert self._run is not None

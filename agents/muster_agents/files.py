@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from muster import fault
 from muster.artifacts.content import FileContent, described
 from muster.artifacts.store import Artifacts
 from muster.model.artifacts import Artifact
-from muster.model.catalogue import AttemptRef
+from muster.model.catalogue import AttemptProgress, AttemptRef, Body
 from muster.model.commands import AttemptOrder
 from muster.model.errors import (
     ArtifactDamagedError,
@@ -31,6 +32,9 @@ from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Run
 
 T = TypeVar("T")
+Report = Callable[[Body], Awaitable[None]]
+PROGRESS_S: Final = 1.0
+"""Between two facts about how far a transfer is."""
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +51,22 @@ class Files:
         self._partial: dict[AttemptRef, list[Path]] = {}
         self._turns: dict[str, asyncio.Lock] = {}
 
-    async def bring(self, order: AttemptOrder) -> Mapping[str, Path]:
-        """The files the attempt is given, by their names, pinned until it is released.
+    async def bring(self, order: AttemptOrder, report: Report) -> Mapping[str, Path]:
+        """The files the attempt is given, by their names, pinned until it is released; says how far it is.
 
         Raises ArtifactMissingError or ArtifactDamagedError.
         """
-        return {name: await self._fetch(order.ref, artifact) for name, artifact in order.files.items()}
+        moving = Moving(report, "pull", sum(artifact.size for artifact in order.files.values()))
+        return {
+            name: await self._fetch(order.ref, artifact, moving) for name, artifact in order.files.items()
+        }
 
-    async def keep(self, order: AttemptOrder, run: Run) -> dict[str, Artifact]:
+    async def keep(self, order: AttemptOrder, run: Run, report: Report) -> dict[str, Artifact]:
         """Store the files that the attempt made, and say what they are. Raises OutputError, StepTimeoutError."""
         limit = self._options.artifact_transfer_s
         try:
             async with asyncio.timeout(limit) as scope:
-                return await self._keep(order, run)
+                return await self._keep(order, run, report)
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -89,13 +96,13 @@ class Files:
 
     # ---- bringing
 
-    async def _fetch(self, ref: AttemptRef, artifact: Artifact) -> Path:
+    async def _fetch(self, ref: AttemptRef, artifact: Artifact, moving: Moving) -> Path:
         self._pin(ref, artifact.digest)
         # Attempts that want the same wait for the first.
         async with self._turns.setdefault(artifact.digest, asyncio.Lock()):
             found = await self._cache.get(artifact.digest)
             if found is None:
-                return await self._patiently(lambda: self._download(ref, artifact))
+                return await self._patiently(lambda: self._download(ref, artifact, moving))
             # What was cleared is not used any more, though a copy of it may be here.
             if await self._patiently(lambda: self._store.size(artifact.execution, artifact.digest)) is None:
                 raise ArtifactMissingError(
@@ -103,17 +110,17 @@ class Files:
                 )
             return found
 
-    async def _download(self, ref: AttemptRef, artifact: Artifact) -> Path:
+    async def _download(self, ref: AttemptRef, artifact: Artifact, moving: Moving) -> Path:
         partial = self._place(ref)
         await asyncio.to_thread(partial.touch)
         try:
-            size = await self._pour(artifact, partial)
+            size = await self._pour(artifact, partial, moving)
         except (ArtifactMissingError, ArtifactDamagedError) as error:
             error.data["retriable"] = False
             raise
         return await self._cache.keep(partial, artifact.digest, size)
 
-    async def _pour(self, artifact: Artifact, partial: Path) -> int:
+    async def _pour(self, artifact: Artifact, partial: Path, moving: Moving) -> int:
         size = 0
         async with aclosing(self._store.read(artifact.execution, artifact.digest)) as pieces:
             async for piece in pieces:
@@ -121,11 +128,12 @@ class Files:
                 if size > artifact.size:  # the hash would say so too, but only when the disk is full
                     raise ArtifactDamagedError(digest=artifact.digest, execution=artifact.execution)
                 await asyncio.to_thread(_append, partial, piece)
+                await moving.by(len(piece))
         return size
 
     # ---- storing
 
-    async def _keep(self, order: AttemptOrder, run: Run) -> dict[str, Artifact]:
+    async def _keep(self, order: AttemptOrder, run: Run, report: Report) -> dict[str, Artifact]:
         found: dict[str, Artifact] = {}
         for name, output in order.outputs.items():
             if output.path is None:
@@ -137,13 +145,14 @@ class Files:
             digest, size = taken
             self._pin(order.ref, digest)
             path = await self._cache.keep(partial, digest, size)
-            await self._store_it(order.execution, FileContent.kept(path, digest, size))
+            content = _Moved(FileContent.kept(path, digest, size), Moving(report, "run", size))
+            await self._store_it(order.execution, content)
             found[name] = described(output.path.rpartition("/")[2], digest, size, order.execution)
         return found
 
-    async def _store_it(self, execution: str, content: FileContent) -> None:
+    async def _store_it(self, execution: str, content: _Moved) -> None:
         await fault.point("agent.upload.before")
-        await self._patiently(lambda: self._store.put(execution, _Halting(content)))
+        await self._patiently(lambda: self._store.put(execution, content))
         await fault.point("agent.upload.after")
 
     async def _patiently(self, work: Callable[[], Awaitable[T]]) -> T:
@@ -164,14 +173,38 @@ def _append(path: Path, piece: bytes) -> None:
         file.write(piece)
 
 
-class _Halting:
-    """A content at whose pieces a test can halt the agent."""
+class Moving:
+    """How far files are, told about once a second and not at all where they are quick."""
 
-    def __init__(self, content: FileContent) -> None:
+    def __init__(self, report: Report, phase: str, total: int) -> None:
+        self._report = report
+        self._phase = phase
+        self._total = total
+        self._done = 0
+        self._told = time.monotonic()
+
+    async def by(self, count: int) -> None:
+        """So many bytes more."""
+        self._done += count
+        if time.monotonic() - self._told >= PROGRESS_S:
+            self._told = time.monotonic()
+            current = min(self._done, self._total)  # what is sent again after an interruption counts twice
+            await self._report(
+                AttemptProgress(phase=self._phase, current=current, total=self._total, unit="bytes")
+            )
+
+
+class _Moved:
+    """A content that tells how far it is, and at whose pieces a test can halt the agent."""
+
+    def __init__(self, content: FileContent, moving: Moving) -> None:
         self._content = content
+        self._moving = moving
         self.digest, self.size, self.name = content.digest, content.size, content.name
 
     async def piece(self, at: int) -> bytes:
         """See ``Content.piece``."""
         await fault.point("agent.upload.piece")
-        return await self._content.piece(at)
+        piece = await self._content.piece(at)
+        await self._moving.by(len(piece))
+        return piece

@@ -67,7 +67,8 @@ def test_files_are_listed(muster: Muster, execution: str, data: bytes):
     assert found["inputs.video"]["media_type"] == "video/mp4"
     assert found["audio.audio"]["$artifact"] == f"sha256:{sha256(data).hexdigest()}"
     shown = muster("artifacts", "list", execution).stdout
-    assert "5.0 MiB" in shown
+    assert "5.2 MB" in shown
+    assert "audio.wav (5.2 MB, audio/x-wav)" in muster("show", execution).stdout
     assert "clip.mp4" in shown
 
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from muster.model.artifacts import Artifact
 
 STDOUT: Final = "-"
-_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @click.group("artifacts", short_help="List and fetch the files of an execution.")
@@ -50,11 +49,13 @@ def list_(terminal: Terminal, execution: str) -> None:
         return
     from rich.table import Table
 
+    from muster.cli.words import size
+
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("NAME", "FILE", "SIZE", "TYPE", "SHA256"):
         table.add_column(title, justify="right" if title == "SIZE" else "left", no_wrap=title == "NAME")
     for name, artifact in found.items():
-        words = (name, artifact.name, size_of(artifact.size), artifact.media_type, artifact.digest[:12])
+        words = (name, artifact.name, size(artifact.size), artifact.media_type, artifact.digest[:12])
         table.add_row(*(terminal.safe(word).replace("[", "\\[") for word in words))
     terminal.console().print(table)
 
@@ -120,6 +121,7 @@ def chosen(found: dict[str, Artifact], name: str, execution: str) -> Artifact:
 
 async def _get(terminal: Terminal, execution: str, name: str, output: str | None) -> None:
     from muster.cli.reading import transferring
+    from muster.cli.words import size
     from muster.client.client import Client
 
     async with Client(settings=terminal.settings) as client:
@@ -136,15 +138,7 @@ async def _get(terminal: Terminal, execution: str, name: str, output: str | None
     if terminal.json:
         terminal.emit({"path": str(path), "artifact": artifact.value()})
     else:
-        terminal.say(f"{terminal.safe(str(path))}  {size_of(artifact.size)}")
-
-
-def size_of(count: int) -> str:
-    """Bytes for people."""
-    size, unit = float(count), 0
-    while size >= 1024 and unit < len(_UNITS) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} {_UNITS[unit]}" if unit == 0 else f"{size:.1f} {_UNITS[unit]}"
+        terminal.say(f"{terminal.safe(str(path))}  {size(artifact.size)}")
 
 
 artifacts.add_command(list_)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from muster.client.follower import Items, Progress, StepView
+from muster.model import artifacts
 
 STATUS_STYLE: Final = {
     "queued": "dim",
@@ -185,5 +186,7 @@ def _written(character: str) -> str:
 
 
 def value(given: Any) -> str:
-    """A value as a person reads it: text as it is, all else as JSON."""
+    """A value as a person reads it: text as it is, a file by its name, all else as JSON."""
+    if (artifact := artifacts.of(given)) is not None:
+        return f"{artifact.name or artifact.digest[:12]} ({size(artifact.size)}, {artifact.media_type})"
     return given if isinstance(given, str) else msgspec.json.encode(given, enc_hook=str).decode()

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model import calendar, ports
+from muster.model.artifacts import OUT
 from muster.model.phrases import action, branch, conditions, quoted
 from muster.model.plan import Block, Plan, Primitive, StepPlan
 from muster.model.schedule import Schedule
@@ -211,7 +212,8 @@ def _declared(name: str, port: Port) -> str:
 
 def _gives(step: Step) -> Iterator[str]:
     for name, output in step.outputs.items():
-        yield _declared(name, output)
+        place = "" if output.path is None else f" from {OUT}/{output.path}"
+        yield f"{_declared(name, output)}{place}"
     yield from step.set or ()
     if step.for_each is not None or step.map is not None:
         yield "items"

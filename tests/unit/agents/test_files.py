@@ -13,6 +13,7 @@ from muster.model import artifacts
 from muster.model.commands import AttemptOrder
 from muster.model.errors import BrokerError
 from muster.model.workflow import Output
+from muster_agents import files
 from muster_agents.cache import PARTIAL, Cache
 from muster_agents.runtimes.rooted import rooted
 from tests.unit.agents.fake import FakeRuntime
@@ -178,6 +179,22 @@ async def test_many_want_the_same(scene: Scene, fake: FakeRuntime, memory: Memor
         await scene.start(*(wants(step=f"s{n}") for n in range(4)))
         await scene.until("attempt.finished", count=4)
     assert counting.calls == -1
+
+
+async def test_long_transfers_are_told(
+    scene: Scene, fake: FakeRuntime, there: None, monkeypatch: pytest.MonkeyPatch
+):
+    """While files are brought and stored it is told how far they are, by phase."""
+    monkeypatch.setattr(files, "PROGRESS_S", 0.0)
+    fake.made = {"f.bin": b"made"}
+    async with scene.agent():
+        await scene.start(wants(outputs=OUTPUTS))
+        await scene.until("attempt.finished")
+    told = [each.event.data for each in await scene.events() if each.event.kind == "attempt.progress"]
+    assert [(each.phase, each.current, each.total, each.unit) for each in told] == [
+        ("pull", len(DATA), len(DATA), "bytes"),
+        ("run", 4, 4, "bytes"),
+    ]
 
 
 # ---- the cache

@@ -3,7 +3,7 @@
 import pytest
 
 from muster.artifacts.content import described
-from muster.model import artifacts, calls, outputs, plan, validation
+from muster.model import artifacts, calls, explanation, outputs, plan, validation
 from muster.model.artifacts import Artifact, Staging
 from muster.model.commands import AttemptOrder
 from muster.model.errors import OutputError, ValueMissingError, WorkflowInvalidError
@@ -198,3 +198,10 @@ def test_files_of_a_function():
         OutputError, match="it gave an integer, and the step declares no outputs beside files"
     ):
         calls.shaped(1, "m:f", alone, files)
+
+
+def test_explained():
+    """Explaining a workflow says which file an output is."""
+    text = "name: w\nsteps:\n- id: a\n  image: b\n  outputs: {f: {type: audio, path: deep/f.wav}}\n"
+    lines = explanation.written(explanation.explain(lower(validation.load(text.encode(), name="w.yaml"))))
+    assert any("gives f (audio) from /muster/out/deep/f.wav" in line for line in lines)

@@ -34,7 +34,9 @@ def prepared(function, inputs, offered):
         if kind is list or str(kind).startswith("list") or typing.get_origin(kind) is list:
             continue
         if len(inputs[name]) != 1:
-            raise Wrong("bind", "expected a single value for the input %s, not %d." % (name, len(inputs[name])))
+            raise Wrong(
+                "bind", "expected a single value for the input %s, not %d." % (name, len(inputs[name]))
+            )
         inputs[name] = inputs[name][0]
     call = offered["muster"]
     state = types.SimpleNamespace(context=call.context or {}, retries=call.attempt - 1)
