@@ -10,7 +10,7 @@ import msgspec
 
 from muster.model.errors import WorkflowInvalidError
 from muster.model.validation import validate
-from muster.model.workflow import Input, Step, Workflow
+from muster.model.workflow import Input, Workflow
 
 _NAME_MAX: Final = 63
 _NAMED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
@@ -108,12 +108,6 @@ def truth(text: str) -> str:
 def plain(text: str) -> str:
     """Text in which nothing is an expression."""
     return text.replace("${{", "$${{")
-
-
-def runs(id_: str, runner: str, inputs: dict[str, Any], **fields: Any) -> Step:
-    """A step that runs a Python program, which the workflow has as its input ``runner``, in the image."""
-    command = ["python3", "-c", runner]
-    return Step(id=id_, image="${{ inputs.image }}", command=command, inputs=inputs, **fields)
 
 
 def refuse(message: str, remedy: str) -> NoReturn:

@@ -1,7 +1,8 @@
 """pyconduit: a job as a dictionary, or its list of steps.
 
-Steps run one after the other, as they did: a ``chain``. A block becomes a container step that runs it with pyconduit
-itself; VARIABLE.SET and VARIABLE.GET are Muster's own ``set`` and ``get``. Locals are inputs, ``forced`` is ``always``.
+Steps run one after the other, as they did: a ``chain``. A block becomes a step that calls a function which runs it with
+pyconduit itself; VARIABLE.SET and VARIABLE.GET are Muster's own ``set`` and ``get``. Locals are inputs, ``forced`` is
+``always``.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, runs, slug, truth
-from muster.importers.runners import PYCONDUIT
+from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug, truth
 from muster.importers.tags import Names, Tags
 from muster.model.workflow import Input, Output, Step, Workflow
 
-_RUNNER: Final = "${{ inputs.runner }}"
+_BLOCK: Final = "muster_function.pyconduit:run"
+"""Part of the harness of functions: it is in the container of every function."""
 _OF_A_JOB: Final = {
     "tags": "Muster's machines and images decide who may run what; the tags are given to the blocks as they were.",
     "global_values": "values hidden from the steps: put them into the image, or into its environment.",
@@ -70,10 +71,7 @@ class _Carrier(Draft):
         containers = any(step.image is not None for step in steps)
         if containers:
             what = "An image with Python, pyconduit, and the blocks of the job."
-            inputs |= {
-                "image": image_input(self.image, what),
-                "runner": Input(type="string", default=PYCONDUIT),
-            }
+            inputs["image"] = image_input(self.image, what)
         whole = str(self.job.get("name") or self.job.get("id") or name)
         return self.finish(
             Workflow(
@@ -87,7 +85,7 @@ class _Carrier(Draft):
     def inputs(self) -> dict[str, Input]:
         found: dict[str, Input] = {}
         for key, value in (self.job.get("local_values") or {}).items():
-            if is_name(key) and key not in ("image", "runner"):
+            if is_name(key) and key != "image":
                 found[key] = Input(default=value)
                 self.names.inputs.add(key)
             else:
@@ -159,4 +157,11 @@ class _Carrier(Draft):
         given = {"action": one.action, "parameters": tags.value(one.parameters)}
         if self.job.get("tags"):
             given["tags"] = self.job["tags"]
-        return runs(id_, _RUNNER, given, outputs={"result": Output()}, **common)
+        return Step(
+            id=id_,
+            image="${{ inputs.image }}",
+            function=_BLOCK,
+            inputs=given,
+            outputs={"result": Output()},
+            **common,
+        )

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from muster.importers import Imported, imported
-from muster.importers.runners import PYCONDUIT
 from muster.model.errors import WorkflowInvalidError
 from muster.model.expressions import render
 from muster.model.validation import validate
 from muster.model.workflow import Step
+from muster_agents.harness import HARNESS, harness
 
 JOB: dict[str, Any] = {
     "id": "job-1",
@@ -60,7 +60,7 @@ def test_a_job_is_a_chain_of_its_steps():
     found = imported("pyconduit", JOB, name="x", image="blocks:1")
     assert validate(found.workflow) == []
     assert found.workflow.name == "greeting-job"
-    assert {name: one.default for name, one in found.workflow.inputs.items() if name != "runner"} == {
+    assert {name: one.default for name, one in found.workflow.inputs.items()} == {
         "name": "you",
         "list": [1, 2],
         "image": "blocks:1",
@@ -182,7 +182,7 @@ class Conduit:
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ("TEXT.JOIN", {"result": [["t"], {"a": 1}]}),
+        ("TEXT.JOIN", {"$returned": {"result": [["t"], {"a": 1}]}}),
         ("LOGIC.ASSERT", {"$result": "failure", "reason": "ASSERTION_ERROR: 0"}),
         ("NO.BLOCK", {"$result": "failure", "reason": "BLOCK_NOT_FOUND: no block is called NO.BLOCK"}),
     ],
@@ -192,9 +192,10 @@ def test_a_block_is_run_by_pyconduit_itself(action: str, said: Any, tmp_path: Pa
     (tmp_path / "pyconduit.py").write_text(FAKE)
     (tmp_path / "in.json").write_text(json.dumps({"action": action, "parameters": {"a": 1}, "tags": ["t"]}))
     environment = {
-        "PYTHONPATH": str(tmp_path),
         "MUSTER_INPUT": str(tmp_path / "in.json"),
         "MUSTER_OUTPUT": str(tmp_path / "out.json"),
     }
-    subprocess.run([sys.executable, "-c", PYCONDUIT], env=environment, check=True)
+    (tmp_path / HARNESS).write_bytes(harness())
+    command = [sys.executable, str(tmp_path / HARNESS), "muster_function.pyconduit:run"]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True)
     assert json.loads((tmp_path / "out.json").read_text()) == said

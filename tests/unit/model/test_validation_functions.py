@@ -58,3 +58,12 @@ def test_what_does_not_go_with_a_function():
     assert "function belongs to a container" in problem
     [problem] = problems(function="a:" + 200 * "b")
     assert "longer than 200" in problem
+
+
+def test_outputs_of_a_function_that_declares_none():
+    """What it will return nobody knows, so any may be asked for; where some are declared it is one of them."""
+    open_ = {"id": "f", "image": "i", "function": "app:f"}
+    asks = {"name": "w", "steps": [open_], "outputs": {"x": "${{ steps.f.outputs.value }}"}}
+    assert not validate(asks)
+    [problem] = validate(asks | {"steps": [open_ | {"outputs": {"n": {}}}]})
+    assert "which the step f does not declare" in problem.message

@@ -9,10 +9,10 @@ import typing
 from .raising import Wrong, cut
 
 
-def bind(function, inputs, offered):
+def bind(function, inputs, offered, checked=True):
     """The positional and keyword arguments that are the inputs, and what is ``offered`` to parameters of that name.
 
-    An input whose name is a number is an argument by position.
+    An input whose name is a number is an argument by position. ``checked``: whether type hints hold.
     """
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
     placed = [inputs[name] for name in sorted((name for name in inputs if name.isdigit()), key=int)]
@@ -20,7 +20,7 @@ def bind(function, inputs, offered):
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return placed, named  # written in C, and it does not say what it takes
-    hints = _hints(function)
+    hints = _hints(function) if checked else {}
     args, keywords, missing, takes_all = [], {}, [], False
     for name, one in parameters.items():
         if one.kind is one.VAR_KEYWORD:

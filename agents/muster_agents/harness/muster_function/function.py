@@ -8,7 +8,7 @@ import sys
 import traceback
 
 from . import hymir
-from .answers import Answer, Progress
+from .answers import UNSET, Answer, Progress
 from .arguments import bind, meant
 from .raising import Stopped, Wrong, raised
 
@@ -75,10 +75,12 @@ class Function:
         called, job = self._called, inputs.get(hymir.KEY)
         if job is not None:
             called, inputs, offered = hymir.prepared(called, inputs, offered)
-        args, keywords = bind(called, inputs, offered)
+        args, keywords = bind(called, inputs, offered, checked=job is None)
         try:
             found = self._settled(called(*args, **keywords), offered["muster"])
-            return found if job is None else hymir.answer(found, job.get("output"))
+            if job is not None:
+                return hymir.answer(found, job.get("output"))
+            return hymir.answer(found, UNSET) if hymir.is_result(found) else found
         except (Stopped, Answer):
             raise
         except BaseException as error:

@@ -44,12 +44,17 @@ def prepared(function, inputs, offered):
     return function, inputs, dict(offered, **known)
 
 
-def answer(found, output=None):
-    """What a job returned; nothing but results, or nothing, is allowed."""
+def is_result(found):
+    """Whether it is one of hymir's own."""
+    return type(found).__module__.split(".")[0] == "hymir"
+
+
+def answer(found, output):
+    """What a job returned; nothing but results, or nothing, is allowed. ``output`` UNSET: the value as it is."""
     kind = type(found).__name__
     if found is None or kind == "Success":
         value = getattr(found, "result", None)
-        return Success({} if output is None else {output: value})
+        return Success(value if output is UNSET else {} if output is None else {output: value})
     if kind == "Failure":
         return Failure(found.result, "the job said Failure")
     if kind == "Retry":

@@ -244,7 +244,7 @@ def _declare(step: Step, given: Collection[str]) -> str:
 def outputs_of(step: Step) -> Collection[str] | None:
     """The names of the outputs a step gives, where that is known before it runs."""
     if step.image is not None:
-        return step.outputs
+        return None if step.function is not None and not step.outputs else step.outputs
     if step.for_each is not None or step.map is not None:
         return ("items", "result") if step.map is not None and step.map.reduce is not None else ("items",)
     if step.set is not None:

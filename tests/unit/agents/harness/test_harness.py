@@ -81,11 +81,12 @@ def run(
 def test_it_is_written_for_an_old_python(source: Path):
     """Every part parses as Python 3.8 and imports nothing but the standard library and its neighbours."""
     tree = ast.parse(source.read_text(encoding="utf-8"), feature_version=OLDEST)
+    known = sys.stdlib_module_names | ({"pyconduit"} if source.stem == "pyconduit" else set())
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            assert all(name.name.partition(".")[0] in sys.stdlib_module_names for name in node.names)
+            assert all(name.name.partition(".")[0] in known for name in node.names)
         if isinstance(node, ast.ImportFrom):
-            assert node.level == 1 or str(node.module).partition(".")[0] in sys.stdlib_module_names
+            assert node.level == 1 or str(node.module).partition(".")[0] in known
 
 
 def test_it_is_one_file_and_always_the_same(tmp_path: Path):
