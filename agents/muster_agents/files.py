@@ -8,9 +8,10 @@ files are in the store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,6 +26,7 @@ from muster.model.errors import (
     ArtifactDamagedError,
     ArtifactMissingError,
     BrokerError,
+    MusterError,
     StepTimeoutError,
 )
 from muster_agents.cache import Cache
@@ -57,16 +59,18 @@ class Files:
         Raises ArtifactMissingError or ArtifactDamagedError.
         """
         moving = Moving(report, "pull", sum(artifact.size for artifact in order.files.values()))
-        return {
-            name: await self._fetch(order.ref, artifact, moving) for name, artifact in order.files.items()
-        }
+        with _disk():
+            return {
+                name: await self._fetch(order.ref, artifact, moving) for name, artifact in order.files.items()
+            }
 
     async def keep(self, order: AttemptOrder, run: Run, report: Report) -> dict[str, Artifact]:
         """Store the files that the attempt made, and say what they are. Raises OutputError, StepTimeoutError."""
         limit = self._options.artifact_transfer_s
         try:
             async with asyncio.timeout(limit) as scope:
-                return await self._keep(order, run, report)
+                with _disk():
+                    return await self._keep(order, run, report)
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -165,6 +169,19 @@ class Files:
                     log.warning(f"a file waits for the store: {error.message}")
                     said = error.message
                 await asyncio.sleep(self._options.append_retry_s)
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise MusterError(
+            f"The files of the attempt do not get onto this machine's disk: {error.strerror or error}.",
+            remedy="Give the disk of the agent's data directory room.",
+        ) from error
 
 
 def _append(path: Path, piece: bytes) -> None:

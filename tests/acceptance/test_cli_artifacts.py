@@ -150,3 +150,82 @@ async def messages(url: str) -> int:
         return int((await client.jetstream().stream_info("OBJ_muster_artifacts")).state.messages)
     finally:
         await client.close()
+
+
+FUNCTION = """\
+import hashlib
+import os
+
+
+def copied(video, parts):
+    with open(video, "rb") as given:
+        data = given.read()
+    for part in parts:
+        with open(part, "rb") as same:
+            assert same.read() == data
+    with open(os.path.join(os.environ["MUSTER_OUT"], "copy.mp4"), "wb") as made:
+        made.write(data)
+    return {"sum": hashlib.sha256(data).hexdigest()}
+"""
+
+
+def test_a_function_takes_and_makes_files(muster: Muster, data: bytes):
+    """A function is given paths of files, in lists too; a file it leaves at a path is an output beside its value."""
+    muster.write("files_app.py", FUNCTION)
+    step = {
+        "id": "it",
+        "image": "none",
+        "working_dir": str(muster.folder),
+        "function": "files_app:copied",
+        "inputs": {"video": "${{ inputs.video }}", "parts": ["${{ inputs.video }}", "${{ inputs.video }}"]},
+        "outputs": {"sum": {"type": "string"}, "copy": {"type": "video", "path": "copy.mp4"}},
+    }
+    workflow = {"name": "called", "inputs": {"video": {"type": "video"}}, "steps": [step]}
+    workflow["outputs"] = {"sum": "${{ steps.it.outputs.sum }}", "copy": "${{ steps.it.outputs.copy }}"}
+    muster.write("called.json", json.dumps(workflow))
+    run = muster.json("run", "called.json", "--input", "video=@clip.mp4")
+    assert run["outputs"]["sum"] == sha256(data).hexdigest()
+    assert run["outputs"]["copy"]["$artifact"] == f"sha256:{sha256(data).hexdigest()}"
+
+
+LOOP = """\
+name: parts
+steps:
+  - id: each
+    for_each:
+      in: [a, b, c]
+      steps:
+        - id: make
+          image: none
+          environment: {PART: "${{ item }}"}
+          command: printf "$PART" > /muster/out/part.txt
+          outputs: {part: {type: file, path: part.txt}}
+  - id: join
+    image: none
+    inputs: {parts: "${{ steps.each.outputs.items.map(one, one.part) }}"}
+    command: cat /muster/in/parts-0.txt /muster/in/parts-1.txt /muster/in/parts-2.txt > /muster/out/all.txt
+    outputs: {all: {type: file, path: all.txt}}
+  - id: inside
+    workflow: child
+    inputs: {text: "${{ steps.join.outputs.all }}"}
+workflows:
+  child:
+    name: child
+    inputs: {text: {type: file}}
+    steps:
+      - id: read
+        image: none
+        command: cat "${{ inputs.text }}"
+        outputs: {said: {type: string, source: stdout}}
+    outputs: {said: "${{ steps.read.outputs.said }}"}
+outputs: {said: "${{ steps.inside.outputs.said }}"}
+"""
+
+
+def test_files_of_a_loop_go_into_one_step_and_a_child(muster: Muster):
+    """Files that members of a loop make are gathered in one step in their order, and given to another workflow."""
+    muster.write("parts.yaml", LOOP)
+    run = muster.json("run", "parts.yaml")
+    assert run["outputs"] == {"said": "abc"}
+    names = {row["name"] for row in muster.json_lines("artifacts", "list", run["execution"])}
+    assert {"each/0/make.part", "each/2/make.part", "join.all"} <= names

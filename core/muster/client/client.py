@@ -155,14 +155,13 @@ class Client(Scheduling, Downloads):
             workflow = await asyncio.to_thread(workflow_of, workflow)
         definition = workflow_of(workflow)
         named, chosen = id_of(definition, wishes)
-        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max)
+        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max, fresh=not chosen)
         submission = Submission.of(definition, uploads.inputs, named, wishes)
         await uploads.send(self.broker, on_transfer)
         try:
             return await self._accepted(submission, listener, fresh=not chosen)
         except MusterError as error:
-            if not chosen:
-                await uploads.discard(self.broker, error)
+            await uploads.discard(self.broker, error)
             raise
 
     async def _accepted(
@@ -224,7 +223,7 @@ class Client(Scheduling, Downloads):
         """As rerun, for programs that draw the execution as it goes; see launch."""
         check_ended(await self.state(execution))
         named = uuid7() if rerun_as is None else check_execution(rerun_as)
-        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max)
+        uploads = await Uploads.of(inputs, named, self._settings.artifact_bytes_max, fresh=rerun_as is None)
         await uploads.send(self.broker)
         repetition = Repetition(
             execution=named,

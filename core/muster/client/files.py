@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -19,19 +19,28 @@ from muster.model import artifacts
 from muster.model.artifacts import Artifact
 from muster.model.errors import BrokerError, ExecutionTimeoutError, InvalidTypeError, MusterError
 
+ERASE_S: Final = 5.0
+"""How long somebody who gave up waits for the broker to take back what was sent."""
+
 OnTransfer = Callable[[str, int, int], None]
 """Is told of a file how many of its bytes are done, of how many."""
 
 
 class Uploads(msgspec.Struct, frozen=True):
-    """Files of this machine that an execution is given. ``inputs`` hold the artifacts they will be."""
+    """Files of this machine that an execution is given. ``inputs`` hold the artifacts they will be.
+
+    ``fresh``: nobody can have used the execution's id before, so whatever is there is of this call.
+    """
 
     execution: str
     inputs: dict[str, Any]
     contents: dict[Path, FileContent]
+    fresh: bool = False
 
     @classmethod
-    async def of(cls, inputs: Mapping[str, Any] | None, execution: str, bytes_max: int) -> Self:
+    async def of(
+        cls, inputs: Mapping[str, Any] | None, execution: str, bytes_max: int, *, fresh: bool = False
+    ) -> Self:
         """Measure every ``Path`` among the inputs. Raises InvalidArgumentError where one cannot be sent."""
         given = dict(inputs or {})
         contents = {path: await FileContent.measure(path, bytes_max) for path in dict.fromkeys(_paths(given))}
@@ -39,19 +48,28 @@ class Uploads(msgspec.Struct, frozen=True):
             path: described(path.name, content.digest, content.size, execution).value()
             for path, content in contents.items()
         }
-        return cls(execution, _replaced(given, values) if contents else given, contents)
+        return cls(execution, _replaced(given, values) if contents else given, contents, fresh)
 
     async def send(self, broker: Broker, on_transfer: OnTransfer | None = None) -> None:
         """Put them into the store; what is there is not sent again. Raises BrokerError, InvalidArgumentError."""
-        for path, content in self.contents.items():
-            told = None if on_transfer is None else partial(_told, on_transfer, path.name, content.size)
-            await broker.artifacts.put(self.execution, content, told)
+        try:
+            for path, content in self.contents.items():
+                told = None if on_transfer is None else partial(_told, on_transfer, path.name, content.size)
+                await broker.artifacts.put(self.execution, content, told)
+        except BaseException:  # Ctrl-C too: what was not submitted needs no files
+            await self._erase(broker)
+            raise
 
     async def discard(self, broker: Broker, error: MusterError) -> None:
         """Take them back where the execution was refused: nobody could clear one that never was."""
-        if self.contents and not isinstance(error, BrokerError | ExecutionTimeoutError):
-            with contextlib.suppress(BrokerError):
-                await broker.artifacts.erase(self.execution)
+        if not isinstance(error, BrokerError | ExecutionTimeoutError):
+            await self._erase(broker)
+
+    async def _erase(self, broker: Broker) -> None:
+        if self.contents and self.fresh:
+            with contextlib.suppress(BrokerError, TimeoutError):
+                async with asyncio.timeout(ERASE_S):
+                    await broker.artifacts.erase(self.execution)
 
 
 def _told(on_transfer: OnTransfer, name: str, total: int, done: int) -> None:

@@ -1,6 +1,8 @@
 """The files of attempts: brought, stored, cached, and what happens where the store does not play along."""
 
 import asyncio
+import errno
+import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -195,6 +197,23 @@ async def test_long_transfers_are_told(
         ("pull", len(DATA), len(DATA), "bytes"),
         ("run", 4, 4, "bytes"),
     ]
+
+
+async def test_a_full_disk_is_said(
+    scene: Scene, fake: FakeRuntime, there: None, monkeypatch: pytest.MonkeyPatch
+):
+    """Where the disk has no room for a file, the attempt fails in words that say what to do, and nothing half stays."""
+
+    def full(path: Path, piece: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "_append", full)
+    async with scene.agent():
+        await scene.start(wants())
+        failed = await scene.until("attempt.failed")
+    assert "No space left on device" in failed.error.message
+    assert "data directory" in failed.error.remedy
+    assert cached(scene) == []
 
 
 # ---- the cache

@@ -1,5 +1,6 @@
 """Files on their way into and out of the store, as the client sends and fetches them."""
 
+import asyncio
 from hashlib import sha256
 from pathlib import Path
 
@@ -68,13 +69,33 @@ async def test_files_that_cannot_be_sent(tmp_path: Path, clip: Path):
         await Uploads.of({"a": clip}, "x1", 100)
 
 
-async def test_what_was_refused_is_taken_back(memory: MemoryBroker, clip: Path):
-    """The files of an execution that was refused do not stay; where the outcome is not known, they do."""
-    uploads = await Uploads.of({"video": clip}, "x1", MAX)
+@pytest.mark.parametrize("fresh", [True, False])
+async def test_what_was_refused_is_taken_back(memory: MemoryBroker, clip: Path, fresh: bool):
+    """The files of a refused execution go, unless another may have its id, or nobody knows whether it was refused."""
+    uploads = await Uploads.of({"video": clip}, "x1", MAX, fresh=fresh)
     await uploads.send(memory)
     await uploads.discard(memory, BrokerError())
     assert memory.store.artifacts
     await uploads.discard(memory, ExecutionConflictError(execution="x1"))
+    assert bool(memory.store.artifacts) is not fresh
+
+
+async def test_ctrl_c_takes_back_what_was_sent(memory: MemoryBroker, clip: Path, tmp_path: Path):
+    """Who gives up in the middle of sending leaves nothing in the store."""
+    (tmp_path / "small").write_bytes(b"small")
+    halfway = asyncio.Event()
+
+    def told(name: str, done: int, total: int) -> None:
+        if name == "clip.mp4":
+            assert memory.store.artifacts
+            halfway.set()
+
+    uploads = await Uploads.of({"a": tmp_path / "small", "b": clip}, "x1", MAX, fresh=True)
+    sending = asyncio.create_task(uploads.send(memory, told))
+    await halfway.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
     assert not memory.store.artifacts
 
 

@@ -81,6 +81,7 @@ async def test_a_fact_that_comes_late_is_erased(site: Site) -> None:
         await clear(site, ref.execution)
         await settled(site)
         first = await only_marker(site, ref.execution)
+        site.store.artifacts[ref.execution, "d1"] = b"stored by an attempt that was given up"
         machine.say(c.ContainerExited(container="c", exit_code=0), ref)
         last = (await site.client.log.position()).last
         while (second := await only_marker(site, ref.execution)).sequence == first.sequence:
@@ -88,6 +89,7 @@ async def test_a_fact_that_comes_late_is_erased(site: Site) -> None:
     assert covered(second) == covered(first) | {first.sequence, last}
     assert second.event.data.events == first.event.data.events + 2
     assert second.event.id != first.event.id
+    assert not site.store.artifacts
 
 
 async def test_a_late_fact_beyond_the_memory(site: Site) -> None:
@@ -140,6 +142,7 @@ async def test_a_leader_that_goes_in_the_middle(
         ref = await ran(site, machine)
         before = await site.history(ref.execution)
         await put(site.client, ref.execution)
+        site.store.artifacts[ref.execution, "d1"] = b"secret"
         monkeypatch.setattr(fault, "point", point)
         await clear(site, ref.execution)
         await halted.wait()
@@ -156,18 +159,20 @@ async def test_a_leader_that_goes_in_the_middle(
         await settled(site)
         await ran(site, machine)
         first.reconnect()
+    assert not site.store.artifacts
     assert covered(marker) >= {each.sequence for each in before}
     assert [each.event.kind for each in await site.history(ref.execution)] == ["execution.cleared"]
 
 
 async def test_nothing_else_names_it_either(site: Site) -> None:
-    """Log lines, kept beats and commands on their way to machines that name the execution go with it."""
+    """Files, log lines, kept beats and commands on their way to machines that name the execution go with it."""
     await site.scheduler("a")
     machine = site.puppet()
     async with within(10):
         ref, other = await ran(site, machine), await ran(site, machine)
         line = LogLine(time=datetime.now(UTC), stream="stdout", text="secret")
         for each in (ref, other):
+            site.store.artifacts[each.execution, "d1"] = b"secret"
             await site.client.lines.write("m1", each.execution, "a", 1, [line])
             beat = Heartbeat(
                 name="gone", sequence=1, session=1, interval_s=1.0, time=line.time, running=[each]
@@ -176,6 +181,7 @@ async def test_nothing_else_names_it_either(site: Site) -> None:
             await site.client.commands.send("gone", "stop", Stop(id=uuid7(), attempts=[each]))
         await clear(site, ref.execution)
         await settled(site)
+    assert list(site.store.artifacts) == [(other.execution, "d1")]
     kept = [item.payload for items in site.store.queues.items.values() for item in items]
     kept += [beat for beats in site.store.beats.kept.values() for beat in beats]
     kept += [subject.encode() + payload for _, subject, payload in site.store.written.messages]
