@@ -107,6 +107,27 @@ def invalid_type(muster: Muster) -> None:
     failed(run(muster, step, code=1), "InvalidTypeError")
 
 
+def step_limit_exceed(muster: Muster) -> None:
+    steps = shell("one", "touch ran"), shell("it", "true")
+    assert refused(muster, *steps, limits={"steps": 1}) == ["StepLimitError"]
+    assert not (muster.folder / "ran").exists()
+    one = {"in": "${{ inputs.all }}", "max_parallel": 1, "steps": [shell("a", "true")]}
+    more = {"inputs": {"all": {"default": [1, 2]}}, "limits": {"steps": 2}}
+    found = run(muster, {"id": "each", "for_each": one}, **more, code=1)
+    assert found["steps"]["each/0/a"]["status"] == "succeeded"
+    assert found["steps"]["each/1/a"]["error"]["name"] == found["error"]["name"] == "StepLimitError"
+
+
+def block_limit_exceed(muster: Muster) -> None:
+    steps = [call(muster, id_, "blocks:success") for id_ in ("one", "two", "three")]
+    assert refused(muster, *steps, limits={"functions": {"blocks:*": 2}}) == ["FunctionLimitError"]
+    one = {"in": "${{ inputs.all }}", "max_parallel": 1, "steps": [call(muster, "a", "blocks:success")]}
+    more = {"inputs": {"all": {"default": [1, 2]}}, "limits": {"functions": {"blocks:s*": 1}}}
+    found = run(muster, {"id": "each", "for_each": one}, **more, code=1)
+    assert found["steps"]["each/0/a"]["status"] == "succeeded"
+    assert found["steps"]["each/1/a"]["error"]["name"] == found["error"]["name"] == "FunctionLimitError"
+
+
 def if_condition_failed(muster: Muster) -> None:
     found = run(muster, shell("it", "exit 1", **{"if": "1 > 2"}), shell("after", "true", needs=["it"]))
     assert found["status"] == "succeeded"
@@ -140,6 +161,8 @@ CONDUIT = {
     "FORBIDDEN_BLOCK": forbidden_block,
     "ASSERTION_ERROR": assertion_error,
     "INVALID_TYPE": invalid_type,
+    "STEP_LIMIT_EXCEED": step_limit_exceed,
+    "BLOCK_LIMIT_EXCEED": block_limit_exceed,
     "IF_CONDITION_FAILED": if_condition_failed,
     "KILLED_MANUALLY": killed_manually,
 }
@@ -149,6 +172,13 @@ CONDUIT = {
 def blocks(muster: Muster) -> None:
     """The functions that are called, where steps find them."""
     muster.write("blocks.py", BLOCKS)
+
+
+def test_no_conduit_status_is_left_out():
+    """The thirteen of the release and the one of the branch, as the table has them."""
+    rows = [word.split()[0] for word in words_of("pyconduit", "Statuses")]
+    assert [word for word in rows if word.isupper()] == list(CONDUIT)
+    assert len(CONDUIT) == 14
 
 
 @pytest.mark.parametrize("status", CONDUIT)

@@ -32,6 +32,16 @@ from tests.acceptance.seen import (
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
+MODULE = """
+def double(n: int): return 2 * n
+def a_set(): return {1, 2}
+def again(): import muster_function; return muster_function.Retry()
+def third(folder):
+    with open(folder + "/tries", "a") as file: file.write("x")
+    if len(open(folder + "/tries").read()) < 2: raise RuntimeError("not yet")
+    return {"n": 1}
+"""
+
 
 @pytest.mark.parametrize("said", ['{"$result": "retry"}', '{"$result": "retry", "max_retries": null}'])
 def test_trap_01_retry_without_arguments_is_a_retry(muster: Muster, said: str):
@@ -148,15 +158,27 @@ def test_trap_08_the_value_of_a_failure_is_kept(muster: Muster):
     assert "no such user" in muster("show", found["execution"]).stdout
 
 
-MODULE = """
-def double(n: int): return 2 * n
-def a_set(): return {1, 2}
-def again(): import muster_function; return muster_function.Retry()
-def third(folder):
-    with open(folder + "/tries", "a") as file: file.write("x")
-    if len(open(folder + "/tries").read()) < 2: raise RuntimeError("not yet")
-    return {"n": 1}
-"""
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_trap_09_a_limit_of_n_admits_exactly_n(muster: Muster, count: int):
+    """Of steps and of functions n begin, also at once in a loop, and the next one fails; none has to be one more."""
+    muster.write("module.py", MODULE)
+    inputs = {"all": {"default": [1, 2, 3, 4, 5]}}
+    cases = (
+        ({"functions": {"module:*": count}}, "FunctionLimitError"),
+        ({"steps": count + 1}, "StepLimitError"),
+    )
+    for limits, error in cases:
+        steps = [call(muster, "a", "module:double", n=1)]
+        each = {"in": "${{ inputs.all }}", "on_failure": "continue", "steps": steps}
+        found = run(muster, {"id": "each", "for_each": each}, inputs=inputs, limits=limits, code=1)
+        members = [step for path, step in found["steps"].items() if path.endswith("/a")]
+        done = [step["status"] for step in members]
+        assert (done.count("succeeded"), done.count("failed")) == (count, 5 - count)
+        assert {step["error"]["name"] for step in members if step["error"]} == {error}
+    enough = run(
+        muster, shell("one", "true"), shell("two", "true"), limits={"steps": 2, "functions": {"none": 2}}
+    )
+    assert enough["status"] == "succeeded"
 
 
 def test_trap_10_a_type_error_is_an_invalid_type(muster: Muster):
