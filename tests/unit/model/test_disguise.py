@@ -12,6 +12,7 @@ from muster.model.commands import Resume
 from muster.model.redaction import redact
 from muster.model.replay import replay
 from tests.fixtures.play import Play
+from tests.fixtures.ports import artifact
 from tests.unit.model.test_redaction import KEY, secret, text
 from tests.unit.model.test_replay import elected
 
@@ -111,5 +112,20 @@ def test_values_of_ports_are_checked_again_in_a_redacted_record():
     found = redact(play.log, KEY)
     assert b"S3cret" not in text(found.records)
     assert b"city" in text(found.records)
+    assert found.remarks == []
+    assert replay(found.records).differences == []
+
+
+def test_an_artifact_stays_one_of_its_kind():
+    """Its hash, name and size have stand-ins, and it still fits the ports that it fitted."""
+    play = Play()
+    elected(play, "s1")
+    play.connect("m1")
+    take = {"id": "a", "image": "b", "inputs": {"x": "${{ inputs.x }}"}, "accepts": {"x": {"type": "audio"}}}
+    play.submit({"name": "files", "inputs": {"x": {}}, "steps": [take]}, x=artifact(name=secret(0)))
+    found = redact(play.log, KEY)
+    assert b"S3cret" not in text(found.records)
+    assert b"0f0f0f" not in text(found.records)
+    assert b"audio/wav" in text(found.records)
     assert found.remarks == []
     assert replay(found.records).differences == []

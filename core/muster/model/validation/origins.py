@@ -39,10 +39,10 @@ def declaration(reference: Reference, declared: Declared) -> tuple[int, Port | N
         return 0, None
     if path[1] == "status":
         return 2, STRING
-    outputs = _outputs(declared.steps[str(path[0])], declared)
+    step = declared.steps[str(path[0])]
     if len(path) > 2:
-        return 3, outputs.get(str(path[2]))
-    return 2, object_of(outputs)
+        return 3, _output(step, str(path[2]), declared)
+    return 2, object_of(step.outputs) if step.image is not None else None
 
 
 def object_of(outputs: Mapping[str, Port]) -> Port:
@@ -50,21 +50,17 @@ def object_of(outputs: Mapping[str, Port]) -> Port:
     return Port(type="object", properties=dict(outputs))
 
 
-def _outputs(step: Step, declared: Declared) -> Mapping[str, Port]:
-    """The outputs of the step of which something is known."""
+def _output(step: Step, name: str, declared: Declared) -> Port | None:
+    """An output of the step, where something is known of it."""
     if step.image is not None:
-        return {name: _file(port) if port.path is not None else port for name, port in step.outputs.items()}
-    if step.log is not None:
-        return {"message": STRING}
-    if step.for_each is not None or step.map is not None:
-        return {"items": Port(type="array", items=_result(each_of(step).steps))}
-    if step.workflow is not None:
-        return declared.children.get(step.workflow, {})
-    return {}
-
-
-def _file(port: Port) -> Port:
-    return msgspec.structs.replace(port, type="file") if port.type == "any" else port
+        found = step.outputs.get(name)
+        is_file = found is not None and found.path is not None and found.type == "any"
+        return Port(type="file", required=found.required) if found is not None and is_file else found
+    if step.log is not None and name == "message":
+        return STRING
+    if (step.for_each is not None or step.map is not None) and name == "items":
+        return Port(type="array", items=_result(each_of(step).steps))
+    return declared.children.get(step.workflow or "", {}).get(name)
 
 
 def _result(block: list[Step]) -> Port:

@@ -26,6 +26,7 @@ from muster.model.workflow import Port
 
 _VARIANTS: Final = (0, 1)
 _NULLS: Final = 2  # what may be null is
+SAMPLE_PARTS_MAX: Final = 500  # of what is made up for one expression: thousands of steps may speak of one large input
 _PLAIN: Final[Mapping[str, tuple[Any, ...]]] = {
     "string": ("a", "a"),
     "boolean": (True, False),
@@ -145,15 +146,17 @@ def _without(expression: Expression, known: list[_Known]) -> Iterator[str]:
 
 
 class _UnsaidError(Exception):
-    """No value stands for all that may be there."""
+    """No value stands for all that may be there, or only one that is too large."""
 
 
 def _scope(known: list[_Known], variant: int) -> dict[str, Any] | None:
-    """A value for all that is referred to; None where some part of it may be anything."""
+    """A value for all that is referred to; None where some part of it may be anything, or it has too many parts."""
     scope: dict[str, Any] = {root: {} for root in ROOTS}
+    parts = iter(range(SAMPLE_PARTS_MAX))
     try:
         for one in known:
-            _place(scope, (one.reference.root, *one.reference.path[: one.length]), _sample(one.root, variant))
+            value = _sample(one.root, variant, parts)
+            _place(scope, (one.reference.root, *one.reference.path[: one.length]), value)
     except _UnsaidError:
         return None
     return scope
@@ -166,15 +169,15 @@ def _place(scope: dict[str, Any], way: tuple[str | int, ...], value: Any) -> Non
     place[way[-1]] = value
 
 
-def _sample(port: Port, variant: int) -> Any:
+def _sample(port: Port, variant: int, parts: Iterator[int]) -> Any:
     if variant == _NULLS and not port.required:
         return None
-    if port.type == "any":
+    if port.type == "any" or next(parts, None) is None:
         raise _UnsaidError
     if port.type == "array":
-        return [] if port.items is None else [_sample(items(port), variant)]
+        return [] if port.items is None else [_sample(items(port), variant, parts)]
     if port.type == "object":
-        return {name: _sample(inner, variant) for name, inner in port.properties.items()}
+        return {name: _sample(inner, variant, parts) for name, inner in port.properties.items()}
     if port.type in FILE_TYPES:
         media_type = MEDIA_TYPES[port.type]
         return Artifact(address=ALGORITHM + "0" * 64, size=1, media_type=media_type, execution="x").value()
