@@ -14,7 +14,6 @@ again, with all that needs it, and ``too_large`` names it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cached_property
 from graphlib import TopologicalSorter
 from typing import Any, Final
@@ -110,15 +109,23 @@ class _Selection:
         self._of = execution
         self._from = from_step or ""
         self._room = room
+        self._orders: dict[int, list[StepPlan]] = {}
 
     def walk(self, block: Block, prefix: str) -> bool:
         """Go through the steps of a block in the order of their needs; whether all of it is as it was."""
         again: set[str] = set()
-        for plan in _ordered(block):
+        for plan in self._ordered(block):
             path = f"{prefix}{plan.id}"
             if again.intersection(plan.needs) or not self._keeps(plan, path):
                 again.add(plan.id)
         return not again
+
+    def _ordered(self, block: Block) -> list[StepPlan]:
+        """The steps in the order of their needs; a loop has the same block for each of its members."""
+        if (known := self._orders.get(id(block))) is None:
+            order = TopologicalSorter({id_: plan.needs for id_, plan in block.steps.items()})
+            known = self._orders[id(block)] = [block.steps[id_] for id_ in order.static_order()]
+        return known
 
     def _keeps(self, plan: StepPlan, path: str) -> bool:
         """Whether the step is as it was; what of it or in it is taken over is noted."""
@@ -165,11 +172,6 @@ class _Selection:
         block = plan.blocks[0]
         kept = [self.walk(block, f"{path}/{number}/") for number in range(len(members))]
         return all(kept)
-
-
-def _ordered(block: Block) -> Iterable[StepPlan]:
-    order = TopologicalSorter({id_: plan.needs for id_, plan in block.steps.items()})
-    return (block.steps[id_] for id_ in order.static_order())
 
 
 def _acts(plan: StepPlan) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from muster.model import catalogue as c
 from muster.model.commands import Submit
+from muster.model.envelope import Recorded
 from muster.model.policy import Policy
 from muster.model.recording import record
 from muster.model.redaction import redact
@@ -274,4 +275,19 @@ def test_a_recording_has_what_was_found():
     assert {r.event.kind for r in records if r.event.execution == "x1"} >= {"step.succeeded"}
     assert "execution.queued" not in {r.event.kind for r in records if r.event.execution == "x1"}
     assert replay(records).differences == []
-    assert replay(redact(play.log, b"key").records).differences == []
+    made = redact(play.log, b"key").records
+    assert replay(made).differences == []
+    assert not _keys(made) & _keys(play.log), "whoever can guess the values could tell by the key"
+
+
+def _keys(records: list[Recorded]) -> set[str]:
+    return {r.event.data.cache_key for r in records if isinstance(r.event.data, c.StepSucceeded)} - {""}
+
+
+def test_a_redacted_recording_says_that_what_was_found_is_missing():
+    """Its key is of values that are not known any more: then there is a remark, and no guessable key."""
+    secret = {**cached(), "inputs": {"x": "secret"}}
+    play = again(go(played(secret)), secret)
+    made = redact(record(play.log, "x2"), b"key")
+    assert [remark.then for remark in made.remarks] == ["step.succeeded"]
+    assert not _keys(made.records) & _keys(play.log)
