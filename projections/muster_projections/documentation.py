@@ -93,6 +93,12 @@ GROUP BY m.name""",
 FROM attempts GROUP BY execution, step HAVING count(*) > 1""",
     ),
     (
+        "Which schedules are due next, and how did their last run go?",
+        """SELECT s.name, s.next_at, s.last_execution, e.status
+FROM schedules AS s LEFT JOIN executions AS e ON e.id = s.last_execution
+WHERE s.status = 'active' ORDER BY s.next_at""",
+    ),
+    (
         "Which executions have a label?",
         """SELECT id, workflow, status FROM executions WHERE labels ->> 'team' = 'a'""",
     ),

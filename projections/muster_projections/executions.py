@@ -66,6 +66,12 @@ TABLE: Final = Table(
         Column(name="rerun_of", type="TEXT", doc="The execution it repeats."),
         Column(name="parent", type="TEXT", doc="The execution that runs it, if another one does."),
         Column(name="parent_step", type="TEXT", doc="The step of that execution."),
+        Column(name="schedule", type="TEXT", doc="The schedule that has begun it, if one has."),
+        Column(
+            name="due_at",
+            type="TEXT",
+            doc="When the schedule was due, or when it was triggered out of turn.",
+        ),
         Column(
             name="steps",
             type="INTEGER",
@@ -111,6 +117,8 @@ def _queued(recorded: Recorded) -> list[Change]:
             "rerun_of": data.rerun_of,
             "parent": None if data.parent is None else data.parent.execution,
             "parent_step": None if data.parent is None else data.parent.step,
+            "schedule": None if data.schedule is None else data.schedule.name,
+            "due_at": None if data.schedule is None else moment(data.schedule.due_at),
             "concurrency_key": None if data.concurrency is None else data.concurrency.key,
             "priority": data.priority,
             "timeout_s": data.timeout_s,
@@ -192,7 +200,7 @@ def _cleared(recorded: Recorded) -> list[Change]:
 
 EXECUTIONS: Final = Projection.of(
     name="executions",
-    version=4,
+    version=5,
     tables=(TABLE,),
     handlers={
         "execution.queued": _queued,

@@ -175,6 +175,14 @@ class View:
         """Every machine that ever connected, by name."""
         return self._rows(rows.Machine, "SELECT * FROM machines ORDER BY name")
 
+    def schedules(self) -> list[rows.Schedule]:
+        """Every schedule that was ever set, by name."""
+        sql = (
+            "SELECT s.*, e.status AS last_outcome FROM schedules s"
+            " LEFT JOIN executions e ON e.id = s.last_execution ORDER BY s.name"
+        )
+        return self._rows(rows.Schedule, sql)
+
     def errors(self, execution: str | None = None, limit: int = 1000) -> list[rows.Error]:
         """The newest errors, in the order of the log: of one execution, or of all."""
         where = "" if execution is None else "WHERE execution = ?"

@@ -11,6 +11,7 @@ from muster_projections.lifecycle import LIFECYCLE
 from muster_projections.machines import MACHINES
 from muster_projections.plugins import found
 from muster_projections.projection import Projection
+from muster_projections.schedules import SCHEDULES
 from muster_projections.steps import STEPS
 from muster_projections.transitions import TRANSITIONS
 
@@ -21,6 +22,7 @@ DEFAULTS: Final[tuple[Projection, ...]] = (
     ATTEMPTS,
     LIFECYCLE,
     MACHINES,
+    SCHEDULES,
     ERRORS,
 )
 

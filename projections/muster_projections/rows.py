@@ -36,6 +36,8 @@ class Execution(Row, frozen=True, kw_only=True):
     rerun_of: str | None
     parent: str | None
     parent_step: str | None
+    schedule: str | None
+    due_at: datetime | None
     steps: int
     steps_ended: int
     steps_failed: int
@@ -177,6 +179,31 @@ class Machine(Row, frozen=True, kw_only=True):
     changed_at: datetime
     reason: str | None
     evidence: dict[str, Any] | None
+    sequence: int
+
+
+class Schedule(Row, frozen=True, kw_only=True):
+    """A schedule that was set at least once. ``last_outcome`` is the status of what it began last."""
+
+    name: str
+    status: str
+    workflow: str
+    cron: str | None
+    every: str | None
+    timezone: str
+    overlap: str
+    catch_up: str
+    inputs: dict[str, Any]
+    labels: dict[str, str]
+    next_at: datetime | None
+    last_due_at: datetime | None
+    last_execution: str | None
+    last_outcome: str | None
+    skipped_at: datetime | None
+    skipped_reason: str | None
+    set_at: datetime
+    changed_at: datetime
+    reason: str | None
     sequence: int
 
 

@@ -52,6 +52,7 @@ for _part in (
     "files",
     "sharing",
     "again",
+    "timetable",
     "strange",
 ):
     importlib.import_module(f"tests.golden.scenarios.{_part}")

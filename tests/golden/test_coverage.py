@@ -16,12 +16,6 @@ OPERATORS = "there is no command for it yet"
 CLIENT = "raised by who reads the log or asks for something, and never written into a log"
 
 UNWRITTEN_KINDS = {
-    "schedule.set": "nobody can ask for it yet",
-    "schedule.paused": "nobody can ask for it yet",
-    "schedule.resumed": "nobody can ask for it yet",
-    "schedule.removed": "nobody can ask for it yet",
-    "schedule.fired": "nobody can ask for it yet",
-    "schedule.skipped": "nobody can ask for it yet",
     "machine.draining": OPERATORS,
     "machine.drained": OPERATORS,
     "machine.removed": OPERATORS,
@@ -29,8 +23,6 @@ UNWRITTEN_KINDS = {
 """Kinds of events that nothing writes today."""
 
 UNWRITTEN_ERRORS = {
-    "schedule_not_found": "nobody can ask for it yet",
-    "schedule_running": "nobody can ask for it yet",
     "archive_damaged": CLIENT,
     "archive_unavailable": CLIENT,
     "execution_timeout": CLIENT,

@@ -78,6 +78,7 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
         "rerun_of": view.rerun_of,
         "reused": [*view.reused],
         "parent": view.parent,
+        "schedule": view.schedule,
         "children": [
             {"step": step.path, "execution": step.child, "status": step.status}
             for step in view.steps.values()
@@ -186,6 +187,9 @@ def _summary(view: ExecutionView, reruns: list[str]) -> str:
         rows.append(f"rerun of {view.rerun_of}{taken}")
     if reruns:
         rows.append(f"rerun as {', '.join(reruns)}")
+    if view.schedule is not None:
+        said = "triggered" if view.schedule.triggered else "due"
+        rows.append(f"run of the schedule {view.schedule.name}, {said} {clock(view.schedule.due_at)}")
     if view.parent is not None:
         rows.append(f"child of {view.parent.execution}, step {view.parent.step}")
     if view.claim is not None:

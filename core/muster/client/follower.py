@@ -28,6 +28,7 @@ from muster.model.errors import ErrorInfo
 from muster.model.lowering import lower
 from muster.model.names import SCHEDULER
 from muster.model.plan import Plan
+from muster.model.schedule import Scheduled
 from muster.model.transitions import STEP_TERMINAL, TERMINAL, Transition
 from muster.model.workflow import Workflow
 
@@ -129,6 +130,7 @@ class ExecutionView:
         self.reused: dict[str, Reused] = {}
         self.too_large: list[str] = []
         self.parent: Parent | None = None
+        self.schedule: Scheduled | None = None
         self.variables: dict[str, Any] = {}
         self.transitions: list[TransitionView] = []
         self.steps: dict[str, StepView] = {}
@@ -236,6 +238,7 @@ class ExecutionView:
     def _queued(self, data: catalogue.ExecutionQueued) -> None:
         self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
         self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
+        self.schedule = data.schedule
         self.claim = data.concurrency
         self.reused, self.too_large = data.reused, data.too_large
         self.granted = granted.of(data)

@@ -36,7 +36,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     steps_max: int = 100_000
     """Steps of one workflow: the definition must fit into one event."""
     schedule_late_s: float = 60.0
-    """How late a run of a schedule that makes up for nothing may still begin: a new leader is there long before."""
+    """How late a run of a schedule that makes up for nothing may still begin: a new leader is there long before. With 0
+    none would ever begin, since every run is late by some milliseconds."""
     schedule_catch_up_max: int = 100
     """Runs that a schedule with ``catch_up: all`` makes up for after a time without scheduler, the newest: four days of
     an hourly one, and no more than one round can hold."""

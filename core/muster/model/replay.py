@@ -29,6 +29,7 @@ import msgspec
 from muster.model import catalogue as c
 from muster.model.decide import decide
 from muster.model.envelope import Basis, Event, Recorded, encode
+from muster.model.erasure import Erased, spans
 from muster.model.errors import FixtureInvalidError
 from muster.model.evolve import evolve
 from muster.model.foreign import SharedQueue, hold
@@ -124,7 +125,7 @@ def replay(records: Sequence[Recorded], *, limit: int = 1) -> Replayed:
 
 def _replay(records: Sequence[Recorded], folded_to: int, found: Replayed) -> int | None:
     """Replay what stands above ``folded_to``; where the state has to be folded anew, up to where."""
-    fold = Replay(folded_to=folded_to)
+    fold = Replay(folded_to=folded_to, doubt=_gone(records))
     rounds = (fold.take(recorded) for recorded in records)
     for round_ in _and_then(rounds, fold.close):
         if round_ is None:
@@ -137,6 +138,20 @@ def _replay(records: Sequence[Recorded], folded_to: int, found: Replayed) -> int
         if not round_.whole:
             return round_.last
     return None
+
+
+def _gone(records: Sequence[Recorded]) -> Erased:
+    """Where runs of schedules stood that were cleared: what was decided beside them cannot be decided again."""
+    found, begun = Erased(), set[str]()
+    for recorded in records:
+        event, data = recorded.event, recorded.event.data
+        if isinstance(data, c.ScheduleFired):
+            begun.add(data.execution)
+        elif isinstance(data, c.ExecutionQueued):
+            begun.discard(event.execution)
+        elif isinstance(data, c.ExecutionCleared) and event.execution in begun:
+            found.add(spans(recorded))
+    return found
 
 
 def _and_then(
@@ -184,14 +199,19 @@ def _elected(recorded: Recorded) -> bool:
 
 
 class Replay:
-    """Takes the events of a log one after another. What stands at or below ``folded_to`` is folded, not decided."""
+    """Takes the events of a log one after another. What stands at or below ``folded_to`` is folded, not decided, and so
+    is a round beside what is in ``doubt``.
+    """
 
-    def __init__(self, policy: Policy | None = None, *, folded_to: int = 0) -> None:
+    def __init__(
+        self, policy: Policy | None = None, *, folded_to: int = 0, doubt: Erased | None = None
+    ) -> None:
         self.state = State(policy)
         self._queue = SharedQueue(self.state)
         self.state.queue = self._queue
         self.state.turns = self._turns = SharedTurns()
         self._folded_to = folded_to
+        self._doubt = doubt or Erased()
         self._facts: deque[Recorded] = deque()
         self._round: list[Recorded] = []
         self._basis: str | None = None
@@ -219,11 +239,20 @@ class Replay:
         if not events or self._basis is None:
             return None
         basis, self._basis = _basis(self._basis, events[0].sequence), None
-        if events[-1].sequence <= self._folded_to or basis.sequence < self._folded_to:
+        found = None
+        last = max(events[-1].sequence, self.sequence - 1)
+        if (
+            events[-1].sequence <= self._folded_to
+            or basis.sequence < self._folded_to
+            or self._doubt.between(basis.sequence + 1, last)
+        ):
             self._fold_recorded(events)
-            return None
-        self.fold_facts(basis.sequence)
-        return self._decide(basis, events, cut=cut)
+        else:
+            self.fold_facts(basis.sequence)
+            found = self._decide(basis, events, cut=cut)
+        if not cut:  # what a whole round says is begun has been, even where it is gone from the log
+            self.state.schedules.settle()
+        return found
 
     def reached(self, basis: Basis) -> bool:
         """Whether the round of this basis comes next."""

@@ -168,3 +168,19 @@ def test_no_time_is_passed_over_in_silence(spec: dict[str, Any], seed: int) -> N
             break
         due += 1
     assert counted == due
+
+
+def test_a_log_replays_though_a_run_was_cleared() -> None:
+    """What was decided beside a run that is gone is taken as it stands, and everything else comes out again."""
+    play = scheduled()
+    for _ in range(3):
+        play.until_due()
+        play.run_all()
+    cleared = begun(play)[1]
+    sequences = [r.sequence for r in play.log if r.event.execution == cleared]
+    marker = c.ExecutionCleared(events=len(sequences), sequences=[(sequences[0], sequences[-1])])
+    play._record(Event(id="gone", writer="scheduler", time=play.now, data=marker, execution=cleared))
+    kept = [r for r in play.log if r.event.execution != cleared or r.event.kind == "execution.cleared"]
+    found = replay(kept)
+    assert found.differences == []
+    assert found.decisions > 10

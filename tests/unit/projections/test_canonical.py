@@ -42,6 +42,7 @@ def test_lines_are_json_in_a_fixed_order(tmp_path):
         "attempts",
         "lifecycle",
         "machines",
+        "schedules",
         "errors",
     ]
     for table, key in (("transitions", ("execution", "number")), ("lifecycle", ("sequence",))):

@@ -8,6 +8,8 @@ import pytest
 from muster.model import catalogue as c
 from muster.model.decisions import Parent
 from muster.model.errors import ExecutionError
+from muster.model.schedule import Schedule
+from muster.model.workflow import Workflow
 from muster_projections.documentation import EXAMPLES, page, schema
 from muster_projections.registry import DEFAULTS
 from tests.fixtures.histories import history
@@ -31,6 +33,8 @@ def view(tmp_path_factory):
     log.queue("zz", ["a", "b"])
     log.schedule("zz", "a", 1, "gpu-1")
     list(log.prepare("zz", "a", 1, "gpu-1"))
+    daily = Workflow(name="daily", steps=[], schedule=Schedule(cron="0 6 * * *"))
+    log.decide(c.ScheduleSet(name="daily", workflow=daily, inputs={}, next_at=log.now))
     return fold(tmp_path_factory.mktemp("docs") / "view.db", log.events)
 
 

@@ -40,6 +40,8 @@ def test_an_accepted_execution_has_a_row(tmp_path):
         "rerun_of": "x0",
         "parent": None,
         "parent_step": None,
+        "schedule": None,
+        "due_at": None,
         "steps": 2,
         "transitions": 1,
         "created_at": "2026-03-01T12:00:00.000000Z",
