@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from muster.model.lowering import BODY, FINISH
+from collections.abc import Iterator
+
+from muster.model.lowering import BODY, FINISH, lower
 from muster.model.plan import Block, Plan, StepPlan
+from muster.model.workflow import Workflow
 
 
 def member(path: str) -> tuple[str, int] | None:
@@ -37,3 +40,13 @@ def _in(block: Block, path: str) -> StepPlan | None:
             return None
         block = inner
     return None
+
+
+def paths(workflow: Workflow) -> Iterator[str]:
+    """The path of each step of the definition, in whatever block, without the numbers of members."""
+    plan = lower(workflow)
+    waiting = [plan.block, *([plan.finish] if plan.finish is not None else [])]
+    while waiting:
+        for step in waiting.pop().steps.values():
+            yield step.path
+            waiting += [*step.blocks, *([step.rescue] if step.rescue is not None else [])]

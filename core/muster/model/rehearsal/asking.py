@@ -44,21 +44,23 @@ class Asking(msgspec.Struct, frozen=True):
             after_s = (event.time - self.asked[place]).total_seconds()
             self.answers[place] = Answer(after_s=after_s, event=event, sequence=sequence)
 
-    def answer(self, event: Event, assumed: Assumptions) -> tuple[datetime, Answer] | None:
-        """When the question that was just asked is answered, and how; None where it never is."""
+    def answer(self, event: Event, execution: str, assumed: Assumptions) -> tuple[datetime, Answer] | None:
+        """When the question that was just asked is answered, and how; None where it never is.
+
+        ``execution`` is what the asking one is called in the record.
+        """
         if not isinstance(event.data, c.StepWaiting) or event.data.reason != "input":
             return None
-        place = (event.execution, event.step or "")
+        place = (execution, event.step or "")
         if place not in self.asked:
             assumed.note(_NEVER.format(place[1]), AttemptRef(*place, 1))
         found = self.answers.get(place)
         return (event.time + timedelta(seconds=found.after_s), found) if found is not None else None
 
 
-def give(state: State, answer: Answer, round_: Round) -> None:
+def give(state: State, execution: str, answer: Answer, round_: Round) -> None:
     """Record the answer, if it is still waited for."""
-    event = answer.event
-    execution = state.executions.get(event.execution)
-    step = execution.steps.get(event.step or "") if execution is not None else None
+    event, found = answer.event, state.executions.get(execution)
+    step = found.steps.get(event.step or "") if found is not None else None
     if step is not None and step.asks:
-        round_.write(event.data, event.cause or "", execution=event.execution, step=event.step)  # type: ignore[arg-type]
+        round_.write(event.data, event.cause or "", execution=execution, step=event.step)  # type: ignore[arg-type]

@@ -1,14 +1,14 @@
 """What is to be otherwise: the file of ``muster replay --policy``.
 
 It holds up to three parts. ``policy`` sets limits of the scheduler by their names in ``muster.model.policy``; ``steps``
-sets ``retry``, ``resources`` and ``machine`` of steps as a workflow file does, by id or pattern; ``machines`` sets what
-machines have, by name or pattern, takes some away (``absent``) and adds others (``like``). What is not written stays
+sets ``retry``, ``resources`` and ``machine`` of steps as a workflow file does, by id or pattern (of those in blocks by
+their paths without the numbers of items: ``each/convert``); ``machines`` sets what machines have, by name or pattern, takes some away (``absent``) and adds others (``like``). What is not written stays
 as it was recorded. Of several patterns that fit, each counts, the last one last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Final, NoReturn
 
@@ -18,6 +18,7 @@ from muster.model.document import Document, parse
 from muster.model.errors import InvalidArgumentError, NameInvalidError, WorkflowInvalidError
 from muster.model.facts import MachineFacts
 from muster.model.limits import ATTEMPTS_MAX
+from muster.model.lowering import FINISH, RESCUE, STRUCTURAL, case_name, spliced
 from muster.model.names import check_machine, meant
 from muster.model.policy import Policy
 from muster.model.problems import Path, Problem, Report
@@ -82,10 +83,38 @@ class Changes(msgspec.Struct, frozen=True, kw_only=True):
 
     def workflow(self, recorded: Workflow) -> Workflow:
         """The definition."""
-        return msgspec.structs.replace(recorded, steps=[self._step(step) for step in recorded.steps])
+        return msgspec.structs.replace(
+            recorded,
+            steps=self._block(recorded.steps, ""),
+            on_finish=self._block(recorded.on_finish, f"{FINISH}/"),
+            workflows={name: self.workflow(inner) for name, inner in recorded.workflows.items()},
+        )
 
-    def _step(self, recorded: Step) -> Step:
-        changes = _fitting(self.steps, recorded.id)
+    def _block(self, steps: Iterable[Step], prefix: str) -> list[Step]:
+        return [self._step(step, prefix) for step in steps]
+
+    def _step(self, recorded: Step, prefix: str) -> Step:
+        """The step, and all in it, by their paths in the definition."""
+        path = f"{prefix}{recorded.id}"
+        inside = prefix if spliced(recorded) else f"{path}/then/"
+        found: dict[str, Any] = {
+            kind: self._block(part, inside) for kind in STRUCTURAL if (part := getattr(recorded, kind))
+        }
+        for field, name in (("then", "then"), ("else_", "else"), ("on_failure", RESCUE)):
+            if part := getattr(recorded, field):
+                found[field] = self._block(part, f"{path}/{name}/")
+        for field in ("for_each", "map"):
+            if (loop := getattr(recorded, field)) is not None:
+                found[field] = msgspec.structs.replace(loop, steps=self._block(loop.steps, f"{path}/"))
+        if recorded.switch is not None:
+            found["switch"] = [
+                msgspec.structs.replace(case, then=self._block(case.then, f"{path}/{case_name(case, at)}/"))
+                for at, case in enumerate(recorded.switch, 1)
+            ]
+        return self._changed(msgspec.structs.replace(recorded, **found), path)
+
+    def _changed(self, recorded: Step, path: str) -> Step:
+        changes = _fitting(self.steps, path) if recorded.image is not None else []
         if not changes:
             return recorded
         plain = msgspec.to_builtins(recorded)

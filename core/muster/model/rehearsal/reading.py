@@ -146,6 +146,8 @@ class _Reading:
     def _queued(self, recorded: Recorded, data: c.ExecutionQueued, at: datetime) -> None:
         decided = data.parent is not None and data.parent.execution in self.script.known
         self.script.known[recorded.event.execution] = data
+        if data.parent is not None:
+            self.script.children[data.parent.execution, data.parent.step] = recorded.event.execution
         if not decided:
             self._cue(at, recorded)
 

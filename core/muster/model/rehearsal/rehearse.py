@@ -16,6 +16,7 @@ from muster.model import catalogue as c
 from muster.model.envelope import Recorded
 from muster.model.errors import FixtureInvalidError
 from muster.model.names import SCHEDULER
+from muster.model.outline import paths
 from muster.model.policy import Policy
 from muster.model.rehearsal.assumptions import Assumption, Assumptions
 from muster.model.rehearsal.changes import Changes
@@ -93,7 +94,7 @@ def rehearse(
     changed = Stage(script, performance, rules, Leadership(unled=leadership.unled))
     changed.play(rounds_max)
     recorded = results(each.event for each in records if each.event.writer == SCHEDULER)
-    then, now = results(unchanged.events), results(changed.events)
+    then, now = results(unchanged.events, unchanged.names), results(changed.events, changed.names)
     open_ = sum(result.outcome is None for result in recorded.values())
     blank = {id_: _blank(result) for id_, result in recorded.items()}
     then, now = blank | then, blank | now
@@ -127,7 +128,7 @@ def check(records: Iterable[Recorded], rules: Changes, name: str) -> None:
     for recorded in records:
         data = recorded.event.data
         if isinstance(data, c.ExecutionQueued):
-            steps |= {step.id for step in data.workflow.steps}
+            steps.update(paths(data.workflow))
         elif isinstance(data, c.MachineConnected):
             machines.add(recorded.event.writer)
     rules.check(steps, machines, name)

@@ -52,17 +52,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     now: Any
 
 
-def results(events: Iterable[Event]) -> dict[str, ExecutionResult]:
-    """The executions that were queued, by their ids."""
+def results(events: Iterable[Event], names: Mapping[str, str] | None = None) -> dict[str, ExecutionResult]:
+    """The executions that were queued, by their ids, or by those that ``names`` has for them."""
     found: dict[str, ExecutionResult] = {}
     for event in events:
-        data = event.data
+        data, execution = event.data, (names or {}).get(event.execution, event.execution)
         if isinstance(data, c.ExecutionQueued):
             steps = {step.id: StepResult() for step in data.workflow.steps}
-            found[event.execution] = ExecutionResult(
-                workflow=data.workflow.name, queued_at=event.time, steps=steps
-            )
-        elif (result := found.get(event.execution)) is not None:
+            found[execution] = ExecutionResult(workflow=data.workflow.name, queued_at=event.time, steps=steps)
+        elif (result := found.get(execution)) is not None:
             _count(result, event)
     return found
 

@@ -14,7 +14,7 @@ from muster.model.body import AttemptRef, Body
 from muster.model.cluster import Machine
 from muster.model.envelope import Recorded
 from muster.model.lowering import lower
-from muster.model.outline import find
+from muster.model.outline import find, paths
 from muster.model.policy import Policy
 from muster.model.rehearsal.asking import Asking
 from muster.model.rehearsal.leadership import Gap
@@ -82,6 +82,7 @@ class Script(msgspec.Struct, kw_only=True):
     silences: dict[str, list[Silence]] = {}
     courses: dict[AttemptRef, Course] = {}
     known: dict[str, c.ExecutionQueued] = {}
+    children: dict[tuple[str, str], str] = {}
     machines: dict[str, Machine] = {}
     foreign: int = 0
     restarts: list[tuple[str, datetime]] = []
@@ -89,11 +90,15 @@ class Script(msgspec.Struct, kw_only=True):
     asking: Asking = msgspec.field(default_factory=Asking)
 
     def step(self, ref: AttemptRef) -> Step:
-        """The definition of the attempt's step."""
-        found = find(lower(self.known[ref.execution].workflow), ref.step)
-        assert found is not None
-        return found.step
+        """The definition of the attempt's step; an empty one where the record does not have it."""
+        queued = self.known.get(ref.execution)
+        found = find(lower(queued.workflow), ref.step) if queued is not None else None
+        return found.step if found is not None else Step()
 
     def steps(self) -> set[str]:
-        """The ids of all steps of all executions."""
-        return {step.id for queued in self.known.values() for step in queued.workflow.steps}
+        """The paths of all steps in the definitions of all executions."""
+        return {path for queued in self.known.values() for path in paths(queued.workflow)}
+
+    def child(self, execution: str, step: str) -> str | None:
+        """What the step of this execution ran."""
+        return self.children.get((execution, step))

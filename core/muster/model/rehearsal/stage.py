@@ -56,12 +56,17 @@ Happening = Callable[[Round], None]
 
 
 class Stage:
-    """One play of a script. ``events`` are what the scheduler wrote, in order."""
+    """One play of a script. ``events`` are what the scheduler wrote, in order.
+
+    A child is called after the event that begins it: ``names`` are what those are called in the record that are called
+    otherwise now.
+    """
 
     def __init__(
         self, script: Script, performance: Performance, changes: Changes, leadership: Leadership
     ) -> None:
         self.events: list[Event] = []
+        self.names: dict[str, str] = {}
         self.assumed = Assumptions()
         self.rounds = 0
         self._leadership = leadership
@@ -140,6 +145,7 @@ class Stage:
         made = [*round_.events, *(written or ())]
         self.events += made
         for event in made:
+            self._know(event)
             self._ask(event)
         if not self._leadership.dies(now):
             self._send(round_, now)
@@ -152,17 +158,31 @@ class Stage:
             self._arrived = False
             self._stops(now)
 
+    def _know(self, event: Event) -> None:
+        parent = event.data.parent if isinstance(event.data, c.ExecutionQueued) else None
+        if parent is not None:
+            recorded = self._script.child(self._named(parent.execution), parent.step)
+            if recorded is not None and recorded != event.execution:
+                self.names[event.execution] = recorded
+
+    def _named(self, execution: str) -> str:
+        return self.names.get(execution, execution)
+
+    def _then(self, ref: AttemptRef) -> AttemptRef:
+        """What the attempt is called in the record."""
+        return AttemptRef(self._named(ref.execution), ref.step, ref.attempt)
+
     def _ask(self, event: Event) -> None:
-        found = self._script.asking.answer(event, self.assumed)
+        found = self._script.asking.answer(event, self._named(event.execution), self.assumed)
         if found is not None:
             at, answer = found
-            self._plan(at, lambda round_: self._given(round_, answer), answer.sequence)
+            self._plan(at, lambda round_: self._given(round_, event.execution, answer), answer.sequence)
 
-    def _given(self, round_: Round, answer: Answer) -> None:
+    def _given(self, round_: Round, execution: str, answer: Answer) -> None:
         if (led_at := self._leadership.led_at(round_.now)) > round_.now:
-            self._plan(led_at, lambda round_: give(self._state, answer, round_))
+            self._plan(led_at, lambda round_: give(self._state, execution, answer, round_))
         else:
-            give(self._state, answer, round_)
+            give(self._state, execution, answer, round_)
 
     # ---- the script
 
@@ -262,7 +282,7 @@ class Stage:
         machine = self._state.machines[name]
         for ref, attempt in list(machine.held.items()):
             if not attempt.accepted and not attempt.superseded and ref not in self._foreign:
-                course = self._script.courses.get(ref)
+                course = self._script.courses.get(self._then(ref))
                 if course is None or course.machine != name or course.base_at <= now:
                     self._start(ref, name, now)
 
@@ -297,7 +317,7 @@ class Stage:
         if arrives is None:
             return
         turn = self._unheard[ref] = self._unheard.get(ref, 0) + 1
-        for line in self._performance.lines(ref, name, arrives):
+        for line in self._performance.lines(self._then(ref), name, arrives):
             at = self._heard(name, line.at)
             if at is not None:
                 self._plan(at, self._saying(ref, name, turn, line), line.sequence)
@@ -355,7 +375,7 @@ class Stage:
         if arrives is None:
             return
         self._asked.add((name, ref))
-        at = self._heard(name, self._performance.stops_at(ref, name, arrives))
+        at = self._heard(name, self._performance.stops_at(self._then(ref), name, arrives))
         if at is not None:
             self._plan(at, lambda round_: self._stopped(round_.now, ref, name))
 

@@ -6,6 +6,7 @@ import pytest
 
 from muster.model.body import AttemptRef
 from muster.model.commands import Resume
+from muster.model.errors import InvalidArgumentError
 from muster.model.rehearsal.changes import Changes
 from muster.model.rehearsal.rehearse import rehearse
 from tests.fixtures.clocked import ClockedPlay
@@ -76,3 +77,73 @@ def test_what_a_step_runs_is_decided_and_not_given() -> None:
     assert parent.deviations == child.deviations == []
     assert (parent.changed.outcome, child.changed.outcome) == ("succeeded", "succeeded")
     assert (child.changed.queued_at - child.unchanged.queued_at).total_seconds() == pytest.approx(46, abs=0.1)
+
+
+INNER = {
+    "name": "inner",
+    "steps": [{"id": "work", "image": "i"}, {"id": "ask", "wait_for_input": {}, "needs": ["work"]}],
+}
+
+
+def family(attempts: int) -> ClockedPlay:
+    """A step that fails once, or twice, before one that runs a child, in which somebody is asked."""
+    play = ClockedPlay()
+    play.connect("m1")
+    retry = {**RETRY, "max_attempts": attempts}
+    steps = [
+        {"id": "a", "image": "i", "retry": retry},
+        {
+            "id": "b",
+            "always": True,
+            "needs": ["a"],
+            "chain": [{"id": "call", "workflow": "inner"}],
+            "if": True,
+        },
+    ]
+    play.submit({"name": "w", "on_failure": "continue", "steps": steps, "workflows": {"inner": INNER}})
+    for number in range(1, attempts + 1):
+        play.begin(AttemptRef("x1", "a", number))
+        play.fail(AttemptRef("x1", "a", number))
+        play.later(4.1)
+    child = next(id_ for id_ in play.state.executions if id_ != "x1")
+    play.begin(AttemptRef(child, "work", 1))
+    play.later(7)
+    play.finish(AttemptRef(child, "work", 1))
+    play.later(5)
+    play.round(Resume(id="r1", execution=child, step="ask", input={}))
+    assert not play.state.executions
+    return play
+
+
+def test_a_child_that_is_called_otherwise_now_goes_as_it_did() -> None:
+    """Its id counts its parent's events, which are fewer now: attempts and answers are those of the record."""
+    log = family(2).log
+    parent, child = rehearse(log, Changes(steps={"a": {"retry": {"max_attempts": 1}}})).executions
+    assert parent.deviations == child.deviations == []
+    assert parent.changed.steps["a"].attempts == 1
+    assert child.changed.outcome == "succeeded"
+    assert child.changed.makespan_s == pytest.approx(child.recorded.makespan_s or 0.0, abs=0.1)
+    assert child.changed.attempts == 1
+
+
+def test_steps_in_blocks_are_named_by_their_paths() -> None:
+    """Rules reach steps of branches, loops and handlers; one that is not there is refused."""
+    play = ClockedPlay()
+    play.connect("m1")
+    one = {"id": "one", "image": "i", "retry": RETRY}
+    steps = [{"id": "each", "for_each": {"in": [1], "steps": [{"id": "pick", "if": True, "then": [one]}]}}]
+    play.submit({"name": "w", "steps": steps})
+    ref = AttemptRef("x1", "each/0/pick/then/one", 1)
+    play.begin(ref)
+    play.fail(ref)
+    play.later(4.1)
+    again = AttemptRef("x1", "each/0/pick/then/one", 2)
+    play.begin(again)
+    play.finish(again)
+    rules = Changes(steps={"each/pick/then/one": {"retry": {"max_attempts": 1}}})
+    (execution,) = rehearse(play.log, rules).executions
+    assert execution.deviations == []
+    assert (execution.unchanged.outcome, execution.changed.outcome) == ("succeeded", "failed")
+    assert execution.changed.attempts == 1
+    with pytest.raises(InvalidArgumentError, match="there is no step one in"):
+        rehearse(play.log, Changes(steps={"one": {}}))
