@@ -148,6 +148,10 @@ class Stage:
         return sorted(f"{name} {line}" for line in map(_timeless, found) if line)
 
 
+_OWN = ("child", "source_execution", "source_at", "cache_key")
+"""What is there in each run, and another one in each."""
+
+
 def _timeless(line: str) -> str:
     """Without ids, and without what depends on who is faster: whether all else stood still when somebody was asked."""
     table, _, text = line.partition(" ")
@@ -155,6 +159,5 @@ def _timeless(line: str) -> str:
     if table == "transition":
         return "" if row["type"] in {"wait", "resume"} else f"{table} {json.dumps(row | {'before': ''})}"
     row = {key: value for key, value in row.items() if key not in {"parent", "transitions"}}
-    if row.get("child"):
-        row["child"] = "its child"
-    return f"{table} {json.dumps(row)}"
+    named = {key: "its own" for key in _OWN if row.get(key)}
+    return f"{table} {json.dumps(row | named)}"

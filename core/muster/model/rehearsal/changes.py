@@ -2,8 +2,9 @@
 
 It holds up to three parts. ``policy`` sets limits of the scheduler by their names in ``muster.model.policy``; ``steps``
 sets ``retry``, ``resources`` and ``machine`` of steps as a workflow file does, by id or pattern (of those in blocks by
-their paths without the numbers of items: ``each/convert``); ``machines`` sets what machines have, by name or pattern, takes some away (``absent``) and adds others (``like``). What is not written stays
-as it was recorded. Of several patterns that fit, each counts, the last one last.
+their paths without the numbers of items: ``each/convert``); ``machines`` sets what machines have, by name or pattern,
+takes some away (``absent``) and adds others (``like``). What is not written stays as it was recorded. Of several
+patterns that fit, each counts, the last one last.
 """
 
 from __future__ import annotations
