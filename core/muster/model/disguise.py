@@ -132,6 +132,10 @@ class Disguise:
             value, frozenset(("timeout",)), {"prompt": Disguise.templated, "schema": _nothing}
         )
 
+    def cache(self, value: Any) -> Any:
+        """What makes it the same, and how old it may be."""
+        return self._fields(value, frozenset(("max_age", "scope")), {"key": Disguise.templated})
+
     def condition(self, value: Any) -> Any:
         """One condition or several: without an opening, a string is an expression."""
         if isinstance(value, list):
@@ -189,6 +193,7 @@ _IN_STEPS: Final[dict[str, Treatment]] = {
     "map": Disguise.loop,
     "wait_for_input": Disguise.asked,
     "sleep_until": Disguise.moment,
+    "cache": Disguise.cache,
     **dict.fromkeys(("if", "case"), Disguise.condition),
     **dict.fromkeys(_BLOCKS, Disguise.steps),
     **dict.fromkeys(
@@ -206,6 +211,9 @@ def names(workflow: dict[str, Any]) -> Iterator[str]:
     yield str(workflow.get("name", ""))
     yield from _ports(workflow.get("inputs", {}))
     yield from workflow.get("outputs", {})
+    yield from (
+        (workflow.get("limits") or {}).get("functions") or {}
+    )  # an image by its name, like a function
     written = [text for _, text in templates(workflow)]
     for step in _steps([*workflow.get("steps", []), *workflow.get("on_finish", [])]):
         yield step.get("id", "")
