@@ -15,7 +15,7 @@ from tests.acceptance.cli import Muster, muster
 from tests.acceptance.seen import SAYS, Shown, begun, call, happened, moments, refused, run, shell, shown
 
 __all__ = ["muster"]
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(150)]
 
 BLOCKS = """
 from muster_function import CheckLater, Failure, Retry
