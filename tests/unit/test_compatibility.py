@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
 from muster import compatibility
+from muster.cli.main import cli
 from muster.compatibility import Part, Row, System
 from tests import proven
 
@@ -24,6 +27,21 @@ def listed(*rows: dict[str, object]) -> list[System]:
 def test_no_row_of_the_list_is_empty():
     """Each feature says how it is done here and by which tests that is shown, or why it is otherwise."""
     assert compatibility.defects(SYSTEMS) == []
+
+
+COMMAND = re.compile(r"`muster ([a-z]+)([^`]*)`")
+
+
+def test_commands_that_are_named_exist():
+    """What a row says can be typed: the command is there, and has the options."""
+    said = [match for system in SYSTEMS for row in system.rows for match in COMMAND.findall(row.here)]
+    assert len(said) > 20
+    context = click.Context(cli)
+    for name, rest in said:
+        command = cli.get_command(context, name)
+        assert command is not None, name
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert set(re.findall(r"(?<=\s)--?[a-z][a-z-]*", rest)) <= options, f"muster {name}{rest}"
 
 
 @pytest.mark.slow
