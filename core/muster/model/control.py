@@ -14,7 +14,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from muster.model import catalogue as c
-from muster.model import children, expressions, ration, values
+from muster.model import children, expressions, loops, ration, values
 from muster.model.admission import child_queued
 from muster.model.body import Body
 from muster.model.clipping import clipped
@@ -23,13 +23,13 @@ from muster.model.errors import (
     ErrorInfo,
     ExpressionError,
     InvalidArgumentError,
-    InvalidTypeError,
     MusterError,
     RaisedError,
     StepTimeoutError,
 )
 from muster.model.execution import ExecutionState, Members, StepState
-from muster.model.limits import MEMBERS_MAX, REDUCE_COST_MAX, VALUES_BYTES_MAX
+from muster.model.filetypes import is_file
+from muster.model.limits import REDUCE_COST_MAX, VALUES_BYTES_MAX
 from muster.model.lowering import case_name, chooses_by_if, listed
 from muster.model.order import placed
 from muster.model.quantities import seconds
@@ -140,40 +140,10 @@ def _succeeded(outputs: dict[str, Any], cache_key: str = "") -> c.StepSucceeded:
 
 
 def _repeat(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> None:
-    loop = step.plan.step
-    field, value = ("for_each.in", loop.for_each.in_) if loop.for_each else ("map.over", each_over(step))
-    members = _members(step, field, _field(execution, step, field, value))
+    field, value = loops.over(step.plan.step)
+    members = loops.members(f"step {step.path}, {field}", _field(execution, step, field, value))
     write(round_, execution, step, _started(execution, members=members), cause)
     _repeated(round_, execution, step)
-
-
-def each_over(step: StepState) -> Any:
-    """What a ``map`` goes over."""
-    return step.plan.step.map.over if step.plan.step.map is not None else None
-
-
-def _members(step: StepState, field: str, found: Any) -> list[Any]:
-    if isinstance(found, dict):
-        found = [{"key": key, "value": value} for key, value in found.items()]
-    if not isinstance(found, list):
-        kind = values.type_name(found)
-        raise InvalidTypeError(
-            f"step {step.path}, {field}: it must be a list or an object, not {values.article(kind)}: "
-            f"{values.shown(found)}.",
-            expected="array or object",
-            found=kind,
-        )
-    if len(found) > MEMBERS_MAX:
-        raise InvalidArgumentError(
-            f"step {step.path}, {field}: it has {len(found)} members, more than {MEMBERS_MAX}.",
-            remedy="Give each step more than one of them.",
-        )
-    if (size := values.size(found)) > VALUES_BYTES_MAX:
-        raise InvalidArgumentError(
-            f"step {step.path}, {field}: it is {size} bytes as JSON, more than {VALUES_BYTES_MAX}.",
-            remedy="Go over addresses or numbers, and let each step read its part.",
-        )
-    return found
 
 
 def _repeated(round_: Round, execution: ExecutionState, step: StepState) -> None:
@@ -264,8 +234,7 @@ def _waited(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if step.status == "running":  # the leader that began it did not come to say what it waits for
         write(round_, execution, step, _waits(round_, execution, step), _cause(step))
     if step.resumed_id is not None:
-        outputs = step.answer if isinstance(step.answer, dict) else {"value": step.answer}
-        write(round_, execution, step, _succeeded(outputs), step.resumed_id)
+        write(round_, execution, step, _succeeded(_named(step.answer)), step.resumed_id)
     elif step.due_at is not None and round_.now >= step.due_at and not execution.leaving(step):
         cause = timer("wait", step.due_at)
         if step.reason == "input":
@@ -353,8 +322,13 @@ def _assigned(execution: ExecutionState, step: StepState) -> Body:
         return c.StepFailed(error=_info(RaisedError(message), step))
     if written.return_ is not UNSET:
         found = _field(execution, step, "return", written.return_)
-        return _succeeded(found if isinstance(found, dict) else {"value": found})
+        return _succeeded(_named(found))
     return _succeeded(_branches(step))
+
+
+def _named(found: Any) -> dict[str, Any]:
+    """An object is outputs by name; all else, a file too, is the output ``value``."""
+    return found if isinstance(found, dict) and not is_file(found) else {"value": found}
 
 
 def _branches(step: StepState) -> dict[str, Any]:

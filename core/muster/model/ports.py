@@ -168,7 +168,7 @@ def fit(value: Any, port: Port, *, exact: bool) -> Any:
         return value
     if not _of(value, port):
         raise Misfit(
-            f"must be {words(port)}, not {_found(value)}: {shown(value)}.",
+            f"must be {words(port)}, not {found_words(value)}: {shown(value)}.",
             expected=port.type,
             found="file" if is_file(value) else values.type_name(value),
         )
@@ -186,7 +186,8 @@ def _of(value: Any, port: Port) -> bool:
     return found == port.type or (port.type == "number" and found == "integer")
 
 
-def _found(value: Any) -> str:
+def found_words(value: Any) -> str:
+    """What the value is, in words."""
     return described(value) if is_file(value) else values.article(values.type_name(value))
 
 

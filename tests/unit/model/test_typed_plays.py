@@ -12,7 +12,7 @@ from muster.model.ports import fitted
 from muster.model.validation import validate
 from muster.model.workflow import Input, Port
 from tests.fixtures.play import Play
-from tests.fixtures.ports import SCALARS, Chance, said
+from tests.fixtures.ports import SCALARS, Chance, artifact, said
 
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}}
 NAMED = {"type": "object", "properties": {"name": {"type": "string"}, "city": {"default": "Ulm"}}}
@@ -93,6 +93,30 @@ def test_a_child_that_cannot_be_given_a_value_fails_as_a_step():
     error: Any = failed.data
     assert failed.step == "call"
     assert error.error.message == "the input x[0] must be an integer, not a string: 'a'."
+
+
+def test_a_file_is_nothing_to_go_over():
+    """What stands for a file is no mapping, although it has fields."""
+    loop = {"id": "each", "for_each": {"in": "${{ inputs.x }}", "steps": [{"id": "a", "log": "hi"}]}}
+    play = Play()
+    play.submit({"name": "w", "inputs": {"x": {}}, "steps": [loop]}, x=artifact())
+    [failed] = play.events("step.failed")
+    error: Any = failed.data
+    assert error.error.message == (
+        "step each, for_each.in: it must be a list or an object, not a file of type audio/wav: 'a.bin'."
+    )
+
+
+def test_a_file_that_is_returned_is_a_value():
+    """Its fields are not the outputs of the execution."""
+    play = Play()
+    play.submit(
+        {"name": "w", "inputs": {"x": {}}, "steps": [{"id": "end", "return": "${{ inputs.x }}"}]},
+        x=artifact(),
+    )
+    [ended] = play.events("execution.succeeded")
+    found: Any = ended.data
+    assert found.outputs == {"value": artifact()}
 
 
 def as_input(port: Port) -> dict[str, Any]:
