@@ -16,7 +16,7 @@ from muster.model.errors import WorkflowInvalidError
 from muster.model.expressions import render
 from muster.model.printing import to_yaml
 from muster.model.validation import load, validate
-from muster.model.workflow import Step, Workflow
+from muster.model.workflow import Port, Step, Workflow
 from tests.fixtures.play import Play
 
 TASK = """
@@ -27,7 +27,7 @@ input_schema:
   properties:
     topic: {type: string, description: What about}
     depth: {type: integer, default: 3}
-    urls: {type: array}
+    urls: {type: array, items: {type: string}}
   required: [topic]
 tools:
   - {name: web_search, type: integration, integration: {provider: brave}}
@@ -95,6 +95,7 @@ def test_the_schema_of_the_input_becomes_inputs():
     inputs = carried(TASK).workflow.inputs
     assert list(inputs) == ["topic", "depth", "urls", "prompt_image", "tool_image"]
     assert (inputs["topic"].required, inputs["urls"].required, inputs["depth"].default) == (True, False, 3)
+    assert (inputs["urls"].type, inputs["urls"].items) == ("array", Port(type="string"))
     assert carried(TASK, image="agents:1").workflow.inputs["tool_image"].default == "agents:1"
 
 

@@ -11,9 +11,9 @@ from msgspec import UNSET
 from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug
 from muster.importers.julep.steps import Chain
 from muster.model.expressions import compile_template, references, templates
-from muster.model.workflow import VALUE_TYPES, Input, Step, Workflow
+from muster.model.workflow import Input, Port, Step, Workflow
 
-_TYPES: Final = frozenset(VALUE_TYPES)
+_TYPES: Final = ("any", "string", "integer", "number", "boolean", "array", "object")
 _OF_A_TASK: Final = ("name", "description", "input_schema", "tools", "main", "title", "type")
 _PROMPTS: Final = (
     "An image that answers prompts: it finds prompt and settings in $MUSTER_INPUT and writes {result: answer} to "
@@ -84,14 +84,30 @@ class _Task(Draft):
         return found
 
     def input(self, name: str, schema: Mapping[str, Any], required: bool) -> Input:  # noqa: FBT001
-        kind = schema.get("type", "any")
-        if kind not in _TYPES:
-            self.lose(f"input_schema.{name}", f"the type {kind!r}; any value is taken.")
-            kind = "any"
-        self.ignore(schema, ("type", "description", "default", "title"), f"input_schema.{name}")
+        place = f"input_schema.{name}"
+        port = self.port(schema, place)
+        self.ignore(schema, ("type", "items", "description", "default", "title"), place)
         default = schema.get("default", UNSET)
-        needed = required or default is not UNSET
-        return Input(type=kind, description=schema.get("description", ""), default=default, required=needed)
+        return Input(
+            type=port.type,
+            items=port.items,
+            description=schema.get("description", ""),
+            default=default,
+            required=required or default is not UNSET,
+        )
+
+    def port(self, schema: Mapping[str, Any], place: str) -> Port:
+        """The type that a schema names, and of an array that of its items: objects are open there, and not here."""
+        kind: Any = schema.get("type", "any")
+        if kind not in _TYPES:
+            self.lose(place, f"the type {kind!r}; any value is taken.")
+            kind = "any"
+        inner = schema.get("items")
+        if kind != "array" or not isinstance(inner, dict):
+            self.ignore({"items": inner}, (), place)
+            return Port(type=kind)
+        self.ignore(inner, ("type", "items", "description", "title"), f"{place}.items")
+        return Port(type=kind, items=self.port(inner, f"{place}.items"))
 
     def chain(
         self, name: str, steps: list[Any], inputs: dict[str, Input], callers: tuple[str, ...]
