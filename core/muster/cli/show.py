@@ -77,6 +77,7 @@ def as_object(view: ExecutionView) -> dict[str, Any]:
         "reason": view.reason or None,
         "rerun_of": view.rerun_of,
         "reused": [*view.reused],
+        "too_large": view.too_large,
         "parent": view.parent,
         "schedule": view.schedule,
         "children": [

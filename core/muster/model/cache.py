@@ -9,32 +9,37 @@ that is not seen, and age is counted up to that time. Whether it finds something
 decided, so looking in vain need not leave a trace. Two steps of one key that are ready at once are both run.
 
 What is kept is bounded by number and size; what was not used for longest goes first. What was made in an execution that
-is erased goes with it. Whoever folds a log whose beginning is in the archive knows less: then a step is run again.
+is erased goes with it, and what speaks of a file that was. Whoever folds a log whose beginning is in the archive knows
+less: then a step is run again.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import msgspec
 
+from muster.model import artifacts
 from muster.model.decisions import Source, StepSucceeded
 from muster.model.envelope import Event
 from muster.model.policy import Policy
 from muster.model.values import size
 
-CACHED = "cached"
+CACHED: Final = "cached"
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """What a step gave, where and when. ``number`` counts what was ever kept."""
+    """What a step gave, where and when. ``number`` counts what was ever kept; ``owners`` are the executions with which
+    it goes: the one that made it, and those whose files it speaks of.
+    """
 
     outputs: dict[str, Any]
     source: Source
     at: datetime
     size: int
     number: int
+    owners: frozenset[str]
 
 
 class Cache:
@@ -61,7 +66,9 @@ class Cache:
         source = Source(
             execution=event.execution, step=event.step or "", attempt=event.attempt, at=event.time
         )
-        entry = Entry(data.outputs, source, event.time, size(data.outputs), self.number)
+        files = (artifact.execution for _, artifact in artifacts.inside(data.outputs))
+        owners = frozenset((event.execution, *files))
+        entry = Entry(data.outputs, source, event.time, size(data.outputs), self.number, owners)
         self.entries[data.cache_key] = entry
         self.bytes += entry.size
         while len(self.entries) > policy.cache_kept or self.bytes > policy.cache_bytes:
@@ -77,8 +84,8 @@ class Cache:
         return entry
 
     def forget(self, execution: str) -> None:
-        """Let go of all that was made in this execution."""
-        for key in [key for key, entry in self.entries.items() if entry.source.execution == execution]:
+        """Let go of all that was made in this execution, or speaks of its files."""
+        for key in [key for key, entry in self.entries.items() if execution in entry.owners]:
             self._drop(key)
 
     def _drop(self, key: str) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from muster.model import catalogue as c
+from muster.model.artifacts import Artifact
 from muster.model.commands import Submit
 from muster.model.envelope import Recorded
 from muster.model.policy import Policy
 from muster.model.recording import record
 from muster.model.redaction import redact
+from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.rehearse import rehearse
 from muster.model.replay import replay
 from muster.model.round import Round
 from tests.fixtures.controlled import CHILD, ends, go, outcome, outputs, played, sound, step
@@ -220,6 +223,37 @@ def test_what_is_erased_is_not_given_again():
     assert begun(play, "x2") == ["a"]
 
 
+def test_what_speaks_of_an_erased_file_is_not_given_again():
+    """Also where it was made in another execution, which was handed the file."""
+    play = played(cached())
+    content = Artifact(address="sha256:" + "0" * 64, size=1, execution="x0").value()
+    (ref,) = play.refs()
+    play.begin(ref)
+    play.finish(ref, n=content)
+    play.round()
+    round_ = Round(play.state, play.now)
+    round_.write(c.ExecutionCleared(events=1), "command-9", execution="x0", event_id="x0:cleared")
+    play.settle(round_)
+    again(play, cached())
+    assert begun(play, "x2") == ["a"]
+
+
+def test_a_file_is_the_same_by_its_content():
+    """Not by where it lies, nor by what made it."""
+    keyed = cached(key="${{ inputs.file }}")
+    first, other = (
+        Artifact(address="sha256:" + "0" * 64, size=1, execution=name, name=name).value()
+        for name in ("y1", "y2")
+    )
+    declared: dict[str, Any] = {"inputs": {"file": {}}}
+    play = go(played(keyed, given={"file": first}, **declared))
+    again(play, keyed, given={"file": other}, **declared)
+    again(
+        play, keyed, given={"file": other | {"$artifact": "sha256:" + "1" * 64}}, execution="x3", **declared
+    )
+    assert (begun(play, "x2"), begun(play, "x3")) == ([], ["a"])
+
+
 def test_what_was_not_used_for_longest_is_let_go():
     """By number, and by size; what is found counts as used."""
     play = Play(Policy(cache_kept=2))
@@ -291,3 +325,13 @@ def test_a_redacted_recording_says_that_what_was_found_is_missing():
     made = redact(record(play.log, "x2"), b"key")
     assert [remark.then for remark in made.remarks] == ["step.succeeded"]
     assert not _keys(made.records) & _keys(play.log)
+
+
+def test_what_if_looks_into_the_cache_as_well():
+    """Played again unchanged, the whole log and the recording of one execution come out as they are."""
+    play = go(played(cached()))
+    play.later(60)
+    again(play, cached(), step("b", needs=["a"]))
+    for records in (play.log, record(play.log, "x2")):
+        found = rehearse(records, Changes())
+        assert [execution.deviations for execution in found.executions if execution.deviations] == []

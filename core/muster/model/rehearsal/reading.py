@@ -133,7 +133,7 @@ class _Reading:
                 self._returns(event.machine or "", at)
             case c.MachineDraining():
                 self._cue(at, recorded)
-            case c.StepScheduled():
+            case c.StepScheduled() | c.StepSucceeded():
                 self._scheduled(recorded, event.data, at)
             case c.AttemptSuperseded():
                 self._superseded(recorded, at)
@@ -159,12 +159,13 @@ class _Reading:
             if machine.online:
                 self._returns(name, at)
 
-    def _scheduled(self, recorded: Recorded, data: c.StepScheduled, at: datetime) -> None:
+    def _scheduled(self, recorded: Recorded, data: c.StepScheduled | c.StepSucceeded, at: datetime) -> None:
+        """An attempt begins; of another execution also what it gave, which was found in the cache."""
         event = recorded.event
         if self._foreign(event):
-            self.script.foreign += 1
+            self.script.foreign += isinstance(data, c.StepScheduled)
             self._cue(at, recorded, foreign=True)
-        elif (ref := _ref(event)) is not None:
+        elif isinstance(data, c.StepScheduled) and (ref := _ref(event)) is not None:
             draft = _Draft(ref=ref, machine=data.machine, scheduled_at=at)
             self._drafts[ref] = self._live[ref] = draft
 

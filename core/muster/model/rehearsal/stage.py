@@ -227,7 +227,7 @@ class Stage:
             case c.StepScheduled():
                 self._foreign |= {ref} if (ref := _ref(event)) else set()
                 hold(self._state, event, event.data)
-            case c.AttemptSuperseded() | c.MachineDraining():
+            case c.AttemptSuperseded() | c.MachineDraining() | c.StepSucceeded():
                 evolve(self._state, event, sequence)
             case _:
                 self._say(event.writer, event)
