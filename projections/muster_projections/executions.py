@@ -215,6 +215,7 @@ EXECUTIONS: Final = Projection.of(
         "execution.cleared": _cleared,
         "step.scheduled": _step,
         "step.started": _step_started,
+        "step.admitted": _step,
         "step.waiting": _step,
         "step.resumed": _step,
         "step.retrying": _step,

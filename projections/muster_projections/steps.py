@@ -79,7 +79,9 @@ TABLE: Final = Table(
         ),
         Column(name="source_attempt", type="INTEGER", doc="The attempt there."),
         Column(name="source_at", type="TEXT", doc="When."),
-        Column(name="cache_key", type="TEXT", doc="The key of the result cache it is kept or was found under."),
+        Column(
+            name="cache_key", type="TEXT", doc="The key of the result cache it is kept or was found under."
+        ),
         Column(name="due_at", type="TEXT", doc="When the wait ends by itself."),
         Column(
             name="retries",
@@ -149,10 +151,14 @@ def _waiting(recorded: Recorded) -> list[Change]:
     data = recorded.event.data
     assert isinstance(data, StepWaiting)
     due = None if data.due_at is None else moment(data.due_at)
-    said: dict[str, Value] = {"message": data.message or None}
+    said: dict[str, Value] = {"message": data.said or None}
     if data.prompt:
         said["prompt"] = data.prompt
     return _set(recorded, said | {"status": "waiting", "reason": data.reason, "due_at": due})
+
+
+def _admitted(recorded: Recorded) -> list[Change]:
+    return _set(recorded, {"status": "pending", "reason": None, "message": None})
 
 
 def _resumed(recorded: Recorded) -> list[Change]:
@@ -232,6 +238,7 @@ STEPS: Final = Projection.of(
         "execution.cleared": forget(TABLE.name),
         "step.scheduled": _scheduled,
         "step.started": _started,
+        "step.admitted": _admitted,
         "step.waiting": _waiting,
         "step.resumed": _resumed,
         "step.retrying": _retrying,

@@ -196,3 +196,25 @@ steps:
     refused = muster("validate", "limited.yaml", code=2)
     assert "limited.yaml:3:" in refused.stdout + refused.stderr
     assert "the workflow begins 4 steps or more, and limits.steps admits 3" in refused.stdout + refused.stderr
+
+
+def test_steps_of_two_executions_take_turns(muster: Muster):
+    """Show says of the one that waits for how many; it goes on when the other is answered."""
+    text = """\
+name: turns
+steps:
+  - {id: ask, wait_for_input: {prompt: "Go on?"}, concurrency: {key: the operator}}
+"""
+    file = muster.write("turns.yaml", text)
+    muster("submit", file, "--id", "turns-1")
+    until(muster, "turns-1", lambda shown: shown["status"] == "awaiting_input")
+    muster("submit", file, "--id", "turns-2")
+    shown = until(muster, "turns-2", lambda shown: shown["steps"][0]["status"] == "waiting")
+    assert (shown["steps"][0]["reason"], shown["steps"][0]["message"]) == (
+        "concurrency",
+        "waits for 1 of the key the operator",
+    )
+    assert "not its turn: waits for 1 of the key the operator" in muster("show", "turns-2").stdout
+    muster("resume", "turns-1", "--input", "{}")
+    until(muster, "turns-2", lambda shown: shown["status"] == "awaiting_input")
+    muster("resume", "turns-2", "--input", "{}")

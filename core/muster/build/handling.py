@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model.terms import Term, written
-from muster.model.workflow import Cache, Condition, Step
+from muster.model.workflow import Cache, Concurrency, Condition, Step
 
 Text = str | Term
 Truth = bool | str | Term
@@ -19,7 +19,8 @@ Truth = bool | str | Term
 class Handling(TypedDict, total=False):
     """What every step takes by keyword: what it ``needs`` (steps or their ids), and what is run where it failed.
 
-    ``tags`` are what the execution must hold; ``priority`` is added to that of the execution.
+    ``tags`` are what the execution must hold; ``priority`` is added to that of the execution. ``concurrency``: a
+    ``Concurrency``, or only how many of this step may be under way at once, in all executions.
     """
 
     needs: Sequence[str | Step]
@@ -28,6 +29,7 @@ class Handling(TypedDict, total=False):
     description: str
     tags: Sequence[str]
     priority: int
+    concurrency: Concurrency | int
 
 
 class Common(Handling, total=False):
@@ -43,6 +45,8 @@ def made(id_: str, common: Common | Handling, **fields: Any) -> Step:
         whole["needs"] = [need.id if isinstance(need, Step) else need for need in whole["needs"]]
     if "tags" in whole:
         whole["tags"] = list(whole["tags"])
+    if isinstance(limit := whole.get("concurrency"), int):
+        whole["concurrency"] = Concurrency(limit=limit)
     if "on_failure" in whole:
         whole["on_failure"] = list(whole["on_failure"])
     if "if_" in whole:

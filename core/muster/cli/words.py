@@ -43,6 +43,7 @@ _WAITS: Final = {
     "input": "waiting for input",
     "timer": "sleeping",
     "check_later": "looked at again later",
+    "concurrency": "not its turn",
 }
 _PHASES: Final = {
     "pull": "Pulling Image",

@@ -348,9 +348,11 @@ def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
             }  # fmt: skip
         case catalogue.StepWaiting() as data:
             return {
-                "status": "waiting", "reason": data.reason, "due_at": data.due_at, "message": data.message,
+                "status": "waiting", "reason": data.reason, "due_at": data.due_at, "message": data.said,
                 "prompt": data.prompt, "schema": data.schema, "token": data.token, "phase": None, "progress": None,
             }  # fmt: skip
+        case catalogue.StepAdmitted():
+            return {"status": "pending", "reason": "", "message": ""}
         case catalogue.StepResumed():
             return {"status": "running", "reason": "", "due_at": None, "resumed_by": event.cause}
         case catalogue.StepRetrying() as data:

@@ -11,7 +11,12 @@ from muster.model.decisions import Source
 from muster.model.envelope import Event
 from muster.model.names import SCHEDULER
 
-_WAITS = {"input": "Waiting for Input", "timer": "Sleeping", "check_later": "Checked Later"}
+_WAITS = {
+    "input": "Waiting for Input",
+    "timer": "Sleeping",
+    "check_later": "Checked Later",
+    "concurrency": "Waits for its Turn",
+}
 _OUTCOMES = {
     "step.resumed": "Input Given",
     "step.retrying": "Retrying",
@@ -107,7 +112,7 @@ def detail(event: Event) -> str:
 def _wait(data: catalogue.StepWaiting, now: datetime) -> str:
     """What is asked or said, and how long at most it waits."""
     left = "" if data.due_at is None else f"for {_long(max((data.due_at - now).total_seconds(), 0))}"
-    return ", ".join(part for part in (data.prompt or data.message, left) if part)
+    return ", ".join(part for part in (data.prompt or data.said, left) if part)
 
 
 def _long(seconds: float) -> str:

@@ -13,6 +13,7 @@ from muster.model.order import placed
 from muster.model.workflow import Concurrency
 
 KEY_LENGTH_MAX: Final = 200  # characters; it stands in events and in views
+CONCURRENCY: Final = "concurrency"  # the reason for which a step waits for its turn
 NAMED_MAX: Final = 10  # of those that hold a key, so many are named
 
 

@@ -18,6 +18,7 @@ from muster.model.errors import ConcurrencyLimitError
 from muster.model.execution import ExecutionState
 from muster.model.round import Round
 from muster.model.state import State
+from muster.model.turns import listed
 from muster.model.workflow import Workflow
 from muster.model.writing import changed
 
@@ -42,6 +43,7 @@ def claimed(
                 f"the key {claim.key} admits {claim.limit} at once, and is taken by {listed(count, holders)}.",
                 key=claim.key,
                 limit=claim.limit,
+                count=count,
                 held_by=holders,
             )
     return claim
@@ -53,12 +55,6 @@ def _held_around(state: State, parent: Parent | None, key: str) -> bool:
             return True
         parent = around.parent
     return False
-
-
-def listed(count: int, names: list[str]) -> str:
-    """The first of so many."""
-    more = f" and {count - len(names)} more" if count > len(names) else ""
-    return f"{', '.join(names)}{more}"
 
 
 def take_turns(round_: Round) -> None:

@@ -53,7 +53,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "schedule.skipped": "name due_at reason next_at count execution",
         "step.scheduled": "machine session slots cpus memory gpus labels counted",
         "step.started": "machine transition branch child",
-        "step.waiting": "reason due_at token",
+        "step.waiting": "reason due_at token ahead by",
         "step.retrying": "budget used due_at",
         "step.succeeded": "source",
         "step.skipped": "reason source",
@@ -277,10 +277,11 @@ TREATED: Final[dict[str, Treatment]] = {
     "result": Confidential.result,
     "schema": Confidential.left_out,
     "concurrency": Confidential.claim,
+    "claim": Confidential.claim,
     "key": Confidential.value,
 }
 KINDS: Final = frozenset(STRUCTURE) | {
-    "step.resumed", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
+    "step.admitted", "step.resumed", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
     "machine.removed", "machine.disconnected", "attempt.accepted", "attempt.started", "image.pulling",
     "container.starting",
 }  # fmt: skip

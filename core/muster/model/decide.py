@@ -21,10 +21,11 @@ import heapq
 from datetime import datetime, timedelta
 
 from muster.model import catalogue as c
-from muster.model import concurrency, conditions, control, firing, overdue, waiting
+from muster.model import concurrency, conditions, control, firing, overdue, step_turns, waiting
 from muster.model import plan as plans
 from muster.model.assignment import assign
 from muster.model.body import Body
+from muster.model.claims import CONCURRENCY
 from muster.model.clipping import clipped
 from muster.model.cluster import Attempt, Machine
 from muster.model.errors import (
@@ -51,10 +52,11 @@ def decide(state: State, now: datetime, into: Round | None = None) -> Round:
     """Decide everything there is to decide at ``now``; ``into`` continues a round that recorded inputs already."""
     round_ = into or Round(state, now)
     _due(round_)
-    while state.touched or state.queue_stirred or state.turns.stirred or state.schedules.stirred:
+    while state.stirred or state.queue_stirred or state.schedules.stirred:
         firing.fire(round_)
-        while state.touched or state.turns.stirred:
+        while state.stirred:
             concurrency.take_turns(round_)
+            step_turns.take_turns(round_)
             for execution, steps in state.taken():
                 _execution(round_, execution, steps)
         if state.queue_stirred:
@@ -209,6 +211,7 @@ def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
         scope = {} if step.admitted else execution.scope(step)
         step.admitted = step.admitted or conditions.hold(step.plan.conditions, scope, step.path)
         known = recalled(round_.state, execution, step) if step.admitted else None
+        begins = step.admitted and known is None and step_turns.admitted(round_, execution, step, cause)
     except MusterError as error:
         write(round_, execution, step, c.StepFailed(error=clipped(error.info(step=step.path))), cause)
         return
@@ -216,6 +219,8 @@ def _begin(round_: Round, execution: ExecutionState, step: StepState) -> None:
         write(round_, execution, step, known, cause)
     elif not step.admitted:
         write(round_, execution, step, c.StepSkipped(reason="condition"), cause)
+    elif not begins:
+        return
     elif step.plan.primitive == "run":
         enqueue(round_.state, execution, step)
     else:
@@ -231,7 +236,7 @@ def _leave(round_: Round, execution: ExecutionState, step: StepState) -> None:
     if step.terminal or _live(step):
         return
     body: Body
-    if execution.ending == "cancelled" or step.status == "waiting":
+    if execution.ending == "cancelled" or (step.status == "waiting" and step.reason != CONCURRENCY):
         body = c.StepCancelled(reason=execution.ending_reason or "the execution is ending")
     else:
         body = c.StepSkipped(reason="ending")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from muster.model.body import Body, event
-from muster.model.claims import Claim
+from muster.model.claims import Claim, turn
 from muster.model.errors import ErrorInfo
 from muster.model.policy import Policy
 from muster.model.schedule import Scheduled
@@ -200,10 +200,18 @@ class StepStarted(Body, frozen=True):
     child: str | None = None
 
 
+@event("step.admitted", "scheduler")
+class StepAdmitted(Body, frozen=True):
+    """The step has its turn: it holds what it claims of a key until it has its outcome."""
+
+    claim: Claim
+
+
 @event("step.waiting", "scheduler")
 class StepWaiting(Body, frozen=True):
-    """The step waits: ``reason`` is ``input``, ``timer`` or ``check_later``.
+    """The step waits: ``reason`` is ``input``, ``timer``, ``check_later`` or ``concurrency``.
 
+    In the last case it waits for its turn: ``ahead`` others come first that claim its key, ``by`` are some of them.
     ``token`` lets whoever has it give the input, once. ``context`` is what the next run of the container is given.
     """
 
@@ -214,6 +222,14 @@ class StepWaiting(Body, frozen=True):
     token: str = ""
     context: Any = None
     message: str = ""
+    claim: Claim | None = None
+    ahead: int = 0
+    by: list[str] = []
+
+    @property
+    def said(self) -> str:
+        """Why it waits, where anything is said of that."""
+        return self.message or ("" if self.claim is None else turn(self.ahead, self.claim.key))
 
 
 @event("step.resumed", "scheduler", given=True)

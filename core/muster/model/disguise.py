@@ -188,6 +188,7 @@ _IN_STEPS: Final[dict[str, Treatment]] = {
     "user": Disguise.shaped,
     "accepts": Disguise.declarations,
     "outputs": Disguise.declarations,
+    "concurrency": Disguise.claim,
     "switch": Disguise.cases,
     "for_each": Disguise.loop,
     "map": Disguise.loop,

@@ -137,7 +137,7 @@ class StepState(_Node, kw_only=True):
     ``unmet`` counts the needs that have no outcome yet, ``barred`` says that one of them did not end well; ``used`` the
     retries by what they were charged to. ``variables`` are those of the execution as they were when the step was ready:
     whoever evaluates what it says, and however late, sees the same. ``result`` is what the block it chose gave,
-    ``members`` what it repeats.
+    ``members`` what it repeats. ``claim`` is what it claims of a key, ``turn`` says that it holds it.
     """
 
     plan: StepPlan
@@ -175,6 +175,8 @@ class StepState(_Node, kw_only=True):
     child_reason: str = ""
     closed_id: str | None = None
     counted: bool = False
+    claim: Claim | None = None
+    turn: bool = False
 
     @property
     def terminal(self) -> bool:

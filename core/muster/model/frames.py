@@ -56,6 +56,7 @@ def ready(state: State, execution: ExecutionState, step: StepState, event: Event
     execution.count(step)
     plain = step.plan.primitive == "run" and not step.plan.conditions and not step.barred
     plain = plain and step.path not in execution.reused and step.plan.step.cache is None
+    plain = plain and step.plan.step.concurrency is None
     if plain and not execution.leaving(step) and execution.over(step, event.time) is None:
         enqueue(state, execution, step)
     else:

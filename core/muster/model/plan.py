@@ -159,6 +159,8 @@ def templated(step: Step) -> dict[str, Any]:
     found = {field: value for field in TEMPLATED if (value := getattr(step, field)) is not None}
     if step.cache is not None and step.cache.key is not UNSET:
         found["cache"] = {"key": step.cache.key}
+    if step.concurrency is not None and step.concurrency.key is not None:
+        found["concurrency"] = {"key": step.concurrency.key}
     if step.return_ is not UNSET:
         found["return"] = step.return_
     if step.for_each is not None:

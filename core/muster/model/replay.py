@@ -33,7 +33,7 @@ from muster.model.erasure import Erased, spans
 from muster.model.errors import FixtureInvalidError
 from muster.model.evolve import evolve
 from muster.model.foreign import SharedQueue, hold
-from muster.model.foreign_turns import SharedTurns
+from muster.model.foreign_turns import SharedStepTurns, SharedTurns
 from muster.model.grounds import grounds
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
@@ -209,7 +209,8 @@ class Replay:
         self.state = State(policy)
         self._queue = SharedQueue(self.state)
         self.state.queue = self._queue
-        self.state.turns = self._turns = SharedTurns()
+        self._turns = SharedTurns(), SharedStepTurns()
+        self.state.turns, self.state.step_turns = self._turns
         self._folded_to = folded_to
         self._doubt = doubt or Erased()
         self._facts: deque[Recorded] = deque()
@@ -279,10 +280,12 @@ class Replay:
         own = [recorded for recorded in events[count:] if not self._foreign(recorded.event)]
         decided = [recorded.event for recorded in events[count:]]
         self._queue.share(round_, decided, self._known)
-        self._turns.share(decided, self._known, lambda: len(round_.events) - count)
+        for turns in self._turns:
+            turns.share(decided, self._known, lambda: len(round_.events) - count)
         decide(state, basis.now, round_)
         self._queue.rest()
-        self._turns.rest()
+        for turns in self._turns:
+            turns.rest()
         return Recomputed(
             basis=basis,
             last=events[-1].sequence,
@@ -305,7 +308,8 @@ class Replay:
         event = recorded.event
         if isinstance(event.data, c.ExecutionQueued):
             self._known.add(event.execution)
-        self._turns.hold(event, self._known)
+        for turns in self._turns:
+            turns.hold(event, self._known)
         if self._foreign(event) and isinstance(event.data, c.StepScheduled):
             hold(self.state, event, event.data)
         else:

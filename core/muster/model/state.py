@@ -13,7 +13,7 @@ from muster.model.execution import ExecutionState, StepState
 from muster.model.placement import Queue, Waiting, requirement
 from muster.model.policy import Policy
 from muster.model.schedules import Schedules
-from muster.model.turns import Turns
+from muster.model.turns import StepTurns, Turns
 
 CLEARED: Final = "cleared"  # stands for the digest of an execution that was erased: nothing is equal to it
 TIMERS_SWEPT: Final = 4096  # timers of what has ended are let go each time this many were armed
@@ -43,6 +43,7 @@ class State:
         self.queue = Queue()
         self.queue_stirred = False
         self.turns = Turns()
+        self.step_turns: Turns = StepTurns()
         self.schedules = Schedules()
         self.cache = Cache()
         self.touched: dict[str, set[str]] = {}
@@ -58,6 +59,11 @@ class State:
         if execution.claim is not None:
             self.turns.wait(execution.claim, (-execution.priority, execution.position, execution.id))
         self.touch(execution.id, "")
+
+    @property
+    def stirred(self) -> bool:
+        """Whether ``decide`` has to look at an execution, or at a line of those that claim a key."""
+        return bool(self.touched) or self.turns.stirred or self.step_turns.stirred
 
     def touch(self, execution: str, step: str) -> None:
         """Have ``decide`` look at this step ("" for the execution itself)."""
@@ -83,6 +89,7 @@ class State:
         }
         self.queue_stirred = True
         self.turns.stir_all()
+        self.step_turns.stir_all()
         self.timers.clear()
         self.schedules.touch(*self.schedules.by_name)
         for execution in self.executions.values():
@@ -140,8 +147,10 @@ class State:
         given back; what may run there is stopped.
         """
         if (known := self.executions.get(execution)) is not None:
-            for path in known.steps:
+            for path, step in known.steps.items():
                 self.queue.remove((execution, path))
+                if step.claim is not None:
+                    self.step_turns.leave(step.claim.key, (execution, path))
             self.end(known)
         for machine in self.machines.values():
             for ref in [ref for ref in machine.held if ref.execution == execution]:

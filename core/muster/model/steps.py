@@ -10,6 +10,7 @@ from msgspec import UNSET
 from muster.model import catalogue as c
 from muster.model import frames, ration
 from muster.model.catalogue import AttemptRef
+from muster.model.claims import CONCURRENCY, Claim
 from muster.model.cluster import ordered
 from muster.model.envelope import Event
 from muster.model.execution import ExecutionState, Members, StepState
@@ -67,6 +68,9 @@ def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
     if found is None:
         return
     execution, step = found
+    if data.claim is not None:
+        _defer(state, execution, step, data.claim)
+        return
     step.status, step.due_at, step.reason, step.token = "waiting", data.due_at, data.reason, data.token
     execution.asking += data.reason == INPUT
     execution.count(step)
@@ -76,6 +80,32 @@ def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
     if data.due_at is not None:
         state.arm(data.due_at, waits_for(step), execution.id, step.path)
     state.touch(execution.id, "")
+
+
+def _defer(state: State, execution: ExecutionState, step: StepState, claim: Claim) -> None:
+    """It waits for its turn."""
+    step.status, step.reason, step.claim = "waiting", CONCURRENCY, claim
+    execution.count(step)
+    state.step_turns.wait(claim, _place(execution, step))
+    state.step_turns.defer(claim.key, (execution.id, step.path))
+
+
+def _place(execution: ExecutionState, step: StepState) -> tuple[Any, ...]:
+    slot = execution.id, step.path
+    return -execution.priority_of(step), step.ready_at, execution.position, step.order, slot
+
+
+def _admitted(state: State, event: Event, data: c.StepAdmitted, _: int) -> None:
+    found = find(state, event)
+    if found is None:
+        return
+    execution, step = found
+    if step.claim is None:
+        state.step_turns.wait(data.claim, _place(execution, step))
+    step.status, step.reason, step.claim, step.turn = "pending", "", data.claim, True
+    execution.count(step)
+    state.step_turns.take(data.claim.key, (execution.id, step.path))
+    state.touch(execution.id, step.path)
 
 
 def _resumed(state: State, event: Event, data: c.StepResumed, _: int) -> None:
@@ -115,6 +145,8 @@ def _outcome(state: State, event: Event, status: str, data: Any) -> None:
         execution.variables = execution.variables | step.outputs
     if step.plan.step.return_ is not UNSET and status == "succeeded":
         execution.returned = execution.returned or step
+    if step.claim is not None:
+        state.step_turns.leave(step.claim.key, (execution.id, step.path))
     frames.settle(state, execution, step, event)
 
 
@@ -139,6 +171,7 @@ def _cancelled(state: State, event: Event, data: c.StepCancelled, _: int) -> Non
 FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.StepScheduled: _scheduled,
     c.StepStarted: _started,
+    c.StepAdmitted: _admitted,
     c.StepWaiting: _waiting,
     c.StepResumed: _resumed,
     c.StepRetrying: _retrying,

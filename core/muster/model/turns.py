@@ -128,10 +128,10 @@ class Turns:
         stirred, self._stirred = self._stirred, set()
         return sorted(stirred)
 
-    def surplus(self, key: str) -> list[tuple[Who, Who]]:
-        """As ``Line.surplus``."""
+    def surplus(self, key: str) -> list[tuple[Who, str]]:
+        """Who has to end, and the name of the one for whom."""
         line = self._lines.get(key)
-        return line.surplus() if line is not None else []
+        return [(who, self.name(by)) for who, by in line.surplus()] if line is not None else []
 
     def next(self, key: str) -> Who | None:
         """As ``Line.next``."""
@@ -143,14 +143,14 @@ class Turns:
         line = self._lines.get(key)
         return list(line.fresh) if line is not None else []
 
-    def before(self, key: str, who: Who | None = None) -> tuple[int, list[Who]]:
-        """How many come before it (before one more, where nobody is named), and the first of them."""
+    def before(self, key: str, who: Who | None = None) -> tuple[int, list[str]]:
+        """How many come before it (before one more, where it does not wait), and the names of the first of them."""
         line = self._lines.get(key)
         if line is None:
             return 0, []
         place = line.claims[who][1] if who in line.claims else None
         ahead = len(line.waiting) if place is None else bisect_left(line.waiting, place)
-        return len(line.running) + ahead, list(_named(line, ahead))
+        return len(line.running) + ahead, [self.name(each) for each in _first(line, ahead)]
 
     def keys(self) -> list[str]:
         """The keys that anybody claims."""
@@ -160,12 +160,30 @@ class Turns:
         """Whether it waits for its turn."""
         return key in self._lines and who in self._lines[key].claims
 
-    def under_way(self, key: str, who: Who) -> bool:
-        """Whether it had its turn and has not ended."""
-        return key in self._lines and who in self._lines[key].running
+    def claims(self, key: str, who: Who) -> bool:
+        """Whether it waits for its turn, or had it and has not ended."""
+        return self.waits(key, who) or (key in self._lines and who in self._lines[key].running)
+
+    def name(self, who: Who) -> str:
+        """What it is called in events."""
+        return str(who)
 
 
-def _named(line: Line, ahead: int) -> Iterator[Who]:
+class StepTurns(Turns):
+    """Those of steps, which are called by their execution and their path."""
+
+    def name(self, who: Who) -> str:
+        """As ``Turns.name``."""
+        return f"{who[0]}/{who[1]}"
+
+
+def listed(count: int, names: list[str]) -> str:
+    """The first of so many."""
+    more = f" and {count - len(names)} more" if count > len(names) else ""
+    return f"{', '.join(names)}{more}"
+
+
+def _first(line: Line, ahead: int) -> Iterator[Who]:
     for at, who in enumerate(line.running):
         if at == NAMED_MAX:
             return

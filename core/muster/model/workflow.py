@@ -161,7 +161,8 @@ class Step(_Part, frozen=True, kw_only=True):
     hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
     this one has failed. ``tags``: what the execution must hold. ``priority`` is added to that of the execution.
-    ``cache``: what it gave before is given again.
+    ``cache``: what it gave before is given again. ``concurrency``: how many steps with the same key may be under way
+    at once, in all executions.
     """
 
     id: str = ""
@@ -209,6 +210,7 @@ class Step(_Part, frozen=True, kw_only=True):
     tags: list[str] = []
     priority: int = 0
     cache: Cache | None = None
+    concurrency: Concurrency | None = None
 
     @property
     def output(self) -> Term:

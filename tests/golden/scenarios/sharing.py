@@ -70,3 +70,26 @@ async def limits_reached(stage: Stage) -> None:
     again = step("b", needs=["a"], **{"if": "inputs.on"})
     more = {"inputs": {"on": {"default": True}}, "limits": {"functions": {"none": 1}}}
     assert await stage.run("functions-1", step("a"), again, **more) == "failed"
+
+
+@scenario
+async def steps_take_turns(stage: Stage) -> None:
+    """Two steps claim a key, one waits for the other; a third would not wait, and fails."""
+    await stage.leader()
+    await stage.machine()
+    claim = {"key": "k"}
+    first, second = step("a", "sleep 0.3", concurrency=claim), step("b", concurrency=claim)
+    impatient = step("c", concurrency=claim | {"on_conflict": "reject"})
+    assert await stage.run("turns-1", first, second, impatient, on_failure="continue") == "failed"
+
+
+@scenario
+async def step_replaced(stage: Stage) -> None:
+    """A step of a newer execution replaces that of an older one, which is stopped."""
+    await stage.leader()
+    await stage.machine()
+    claim = {"key": "k", "on_conflict": "cancel_running"}
+    await stage.submit("older-1", step("a", "exec sleep 60", concurrency=claim))
+    await stage.log.until("attempt.started")
+    await stage.submit("newer-1", step("a", concurrency=claim))
+    assert await stage.log.ended("older-1", "newer-1") == ["failed", "succeeded"]

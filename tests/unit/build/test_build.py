@@ -97,6 +97,7 @@ FORMS: dict[str, tuple[str, Step]] = {
         resources: {cpus: 0.5, memory: 64Mi}
         tags: [gpu]
         priority: 5
+        concurrency: {key: "${{ inputs.n }}", limit: 2}
         on_failure: [{id: tell, log: "${{ error.message }}"}]
         """,
         step(
@@ -104,6 +105,7 @@ FORMS: dict[str, tuple[str, Step]] = {
             "busybox:1",
             tags=("gpu",),
             priority=5,
+            concurrency=Concurrency(key=f"{inputs.n}", limit=2),
             description="Everything.",
             entrypoint=["sh", "-c"],
             command=[f"echo {inputs.n}", f"on {machine.name}"],

@@ -51,8 +51,8 @@ EACH = {
                         {"id": "call", "workflow": "inner", "inputs": {"x": "${{ item }}"}},
                     ]},
                     {"case": "item == 2", "name": "two", "then": [
-                        {"id": "both", "parallel": [run("left"), {"chain": [
-                            run("right", cache={"key": "k", "scope": "global"}),
+                        {"id": "both", "parallel": [run("left", concurrency={"key": "side"}), {"chain": [
+                            run("right", cache={"key": "k", "scope": "global"}, concurrency={"key": "side"}),
                             {"group": []},
                             run("end", cache={"key": "k", "scope": "global"}),
                         ]}]},

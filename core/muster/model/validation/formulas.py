@@ -102,8 +102,9 @@ def check(workflow: Workflow, report: Report) -> None:
 def _check_step_of(step: Step, path: Path, known: _Known, report: Report) -> None:
     inside = msgspec.structs.replace(known, roots=known.roots | _inside(step))
     fields = templated(step)
-    if (cache := fields.pop("cache", None)) is not None:
-        _check_all(cache, (*path, "cache"), known, report)
+    for name in ("cache", "concurrency"):
+        if (part := fields.pop(name, None)) is not None:
+            _check_all(part, (*path, name), known, report)
     _check_all(fields, path, inside, report)
     for place, condition in conditions(step):
         text = formula(condition)

@@ -88,6 +88,7 @@ def check_step(step: Step, path: Path, report: Report) -> None:
     declarations.check("output", step.outputs, (*path, "outputs"), report)
     _priority(step.priority, (*path, "priority"), report)
     _tags(step.tags, (*path, "tags"), report)
+    _claiming(step, (*path, "concurrency"), report)
     _machine(step, (*path, "machine"), report)
     if step.cache is not None:
         _cache(step, step.cache, (*path, "cache"), report)
@@ -148,6 +149,21 @@ def _concurrency(written: Concurrency, path: Path, report: Report) -> None:
     if written.key is not None and not 0 < len(written.key.strip()) <= EXPRESSION_BYTES_MAX:
         remedy = "Write a name, or remove the line: then the name of the workflow is the key."
         report.add((*path, "key"), "the key is empty, or too long.", remedy)
+
+
+def _claiming(step: Step, path: Path, report: Report) -> None:
+    """What a step that claims a key has to be: something that runs, and can be stopped where another replaces it."""
+    if (written := step.concurrency) is None:
+        return
+    _concurrency(written, path, report)
+    if spliced(step):
+        message = "the steps of a chain or group stand beside those around it: there is nothing that could hold a key."
+        report.add(path, message, "Add if: true to it, which makes it a block of its own.")
+    stoppable = step.image is not None or step.wait_for_input is not None or step.sleep is not None
+    if written.on_conflict == "cancel_running" and not stoppable and step.sleep_until is None:
+        message = "only a step that runs a container, or waits, can be ended for another."
+        remedy = "Write queue or reject here; a workflow that is run may say cancel_running itself."
+        report.add((*path, "on_conflict"), message, remedy)
 
 
 # ---- names
