@@ -337,3 +337,22 @@ def test_the_example(muster: Muster):
     folder = Path(__file__).resolve().parents[2] / "examples" / "functions"
     result = muster.json("run", str(folder / "functions.yaml"), "--input", f"folder={folder}")
     assert result["outputs"] == {"counts": {"to": 2, "be": 2}, "loud": "TO BE OR NOT TO BE!"}
+
+
+def test_files_go_in_and_come_out(muster: Muster):
+    """A file among the inputs is a path, an output with a path is what the function wrote there."""
+    step = {
+        "id": "it",
+        "image": "none",
+        "working_dir": str(muster.folder),
+        "function": "outcomes:copied",
+        "inputs": {"given": "${{ inputs.text }}"},
+        "outputs": {"name": {"type": "string"}, "copy": {"type": "file", "path": "copy.txt"}},
+    }
+    outputs = {"name": "${{ steps.it.outputs.name }}", "size": "${{ steps.it.outputs.copy.size }}"}
+    workflow = {"name": "copies", "inputs": {"text": {"type": "file"}}, "steps": [step], "outputs": outputs}
+    muster.write("text.txt", "some text")
+    result = muster.json(
+        "run", muster.write("copies.json", json.dumps(workflow)), "--input", "text=@text.txt"
+    )
+    assert result["outputs"] == {"name": "given.txt", "size": 9}

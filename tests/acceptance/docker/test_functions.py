@@ -51,6 +51,7 @@ def make(witness: Witness, container: str, place: str) -> None:
     witness.engine.containers.get(container).exec_run(["python3", "-c", f"open({place!r}, 'w')"], detach=True)
 
 
+@pytest.mark.timeout(180)  # two dozen containers, on a machine that may do other things too
 def test_every_outcome_in_a_container(stack: Stack, witness: Witness, m1: None, python_image: str):
     """Read-only, without network and as nobody: what a function does is told as with processes, nothing is left."""
     common: dict[str, Any] = {"read_only": True, "user": "65534:65534"}

@@ -183,3 +183,18 @@ async def test_noop_calls_nothing(scene: Scene):
         await scene.until("attempt.finished")
     kinds = await scene.kinds()
     assert [kind for kind in kinds if kind.startswith("function.")] == ["function.loading", "function.loaded"]
+
+
+async def test_an_answer_that_is_too_large(scene: Scene, fake: FakeRuntime):
+    """It is an OutputError that names the limit, before anything reads it."""
+
+    async def script(run: FakeRun) -> Exit:
+        run.ears.print("stdout", LOADED)
+        return answered(run, {"$returned": "x" * 2000})
+
+    fake.script = script
+    async with scene.agent(output_bytes=1000):
+        await scene.start(order(function="app:f"))
+        failed = await scene.until("attempt.failed")
+    assert (failed.error.code, failed.phase) == ("output", "run")
+    assert "1000 bytes" in failed.error.message

@@ -32,6 +32,7 @@ class Call:
         self.execution = os.environ.get("MUSTER_EXECUTION", "")
         self.workflow = os.environ.get("MUSTER_WORKFLOW", "")
         self.step = os.environ.get("MUSTER_STEP", "")
+        self.out = os.path.dirname(os.environ.get("MUSTER_OUTPUT", ""))  # where outputs with a path are looked for
         self.attempt = int(os.environ.get("MUSTER_ATTEMPT") or 1)
 
     def progress(self, current, total=None, message="", unit=""):
