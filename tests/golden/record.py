@@ -50,6 +50,7 @@ for _part in (
     "constructs",
     "functions",
     "files",
+    "typed",
     "sharing",
     "again",
     "timetable",
