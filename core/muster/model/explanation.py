@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from muster.model import calendar, ports
 from muster.model.artifacts import OUT
-from muster.model.phrases import action, branch, conditions, quoted
+from muster.model.phrases import CONFLICTS, action, branch, claimed, conditions, quoted
 from muster.model.plan import Block, Plan, Primitive, StepPlan
 from muster.model.schedule import Schedule
 from muster.model.validation.kinds import actions
@@ -32,13 +32,6 @@ _CATCH_UPS: Final = {
     "none": "and what came due without a scheduler is not run",
     "last": "and of what came due without a scheduler the newest is run",
     "all": "and what came due without a scheduler is run one after the other",
-}
-
-
-_CONFLICTS: Final = {
-    "queue": "one more waits for its turn",
-    "cancel_running": "for one more the oldest is cancelled",
-    "reject": "one more is refused",
 }
 
 
@@ -115,7 +108,7 @@ def _concurrency(workflow: Workflow) -> str:
         return ""
     key = workflow.name if written.key is None else written.key
     many = "execution" if written.limit == 1 else "executions"
-    return f"At most {written.limit} {many} at once with the key {key}: {_CONFLICTS[written.on_conflict]}."
+    return f"At most {written.limit} {many} at once with the key {key}: {CONFLICTS[written.on_conflict]}."
 
 
 def _schedule(schedule: Schedule | None) -> str:
@@ -195,7 +188,7 @@ def _line(step: StepPlan, stage: int) -> Line:
         stage=stage,
         primitive=step.primitive,
         written=actions(step.step)[0],
-        what=action(step),
+        what=f"{action(step)}{claimed(step.step)}",
         after=list(step.needs),
         condition=conditions(step.conditions),
         always=step.step.always,

@@ -16,6 +16,11 @@ from muster.model.workflow import Cache, MachineSelector, Resources, Retry, Step
 
 _RESOURCES: Final = Resources()
 _RETRY: Final = Retry()
+CONFLICTS: Final = {
+    "queue": "one more waits for its turn",
+    "cancel_running": "for one more the oldest is cancelled",
+    "reject": "one more is refused",
+}
 _SHORT_MAX: Final = 60  # characters of a value
 
 
@@ -177,6 +182,15 @@ def _resources(asked: Resources) -> str:
 
 def _tries(retry: Retry) -> str:
     return f", up to {retry.max_attempts} times" if retry.max_attempts != _RETRY.max_attempts else ""
+
+
+def claimed(step: Step) -> str:
+    """How many of it may be under way at once, where that is said."""
+    written = step.concurrency
+    if written is None:
+        return ""
+    key = "" if written.key is None else f" with the key {short(written.key)}"
+    return f", at most {written.limit} at once{key}: {CONFLICTS[written.on_conflict]}"
 
 
 def _cached(cache: Cache | None) -> str:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from muster.model import catalogue as c
 from muster.model.envelope import Recorded
 from muster.model.recording import record
+from muster.model.rehearsal.changes import Changes
+from muster.model.rehearsal.rehearse import rehearse
 from muster.model.replay import replay
 from tests.fixtures.constructs import workflows
 from tests.fixtures.controlled import go, outcome, played, sound, step
@@ -179,6 +181,17 @@ def test_a_recording_of_one_replays_without_the_others(on_conflict: str):
         found = record(play.log, f"x{number}")
         assert {r.event.execution for r in found if r.event.kind == "execution.queued"} == {f"x{number}"}
         assert replay(found).differences == [], number
+
+
+def test_what_if_says_for_whom_it_does_not_wait():
+    """Of a record of one nobody knows when the others would have ended under other rules."""
+    play = begun(*[shared()] * 2)
+    go(play)
+    found = rehearse(record(play.log, "x2"), Changes())
+    assert any("others that came first under a key" in each.text for each in found.assumed)
+    whole = rehearse(play.log, Changes())
+    assert not any("under a key" in each.text for each in whole.assumed)
+    assert [execution.deviations for execution in whole.executions if execution.deviations] == []
 
 
 def test_a_leader_may_die_behind_any_event():

@@ -116,6 +116,7 @@ class _Reading:
 
     def _decision(self, recorded: Recorded, at: datetime) -> None:
         event = recorded.event
+        self._crowded(event)
         match event.data:
             case c.LeaderElected(policy=policy):
                 self.script.policy = self.script.policy or policy
@@ -150,6 +151,12 @@ class _Reading:
             self.script.children[data.parent.execution, data.parent.step] = recorded.event.execution
         if not decided:
             self._cue(at, recorded)
+
+    def _crowded(self, event: Event) -> None:
+        """Whether others come first under a key of whom nothing else is known."""
+        by = event.data.by if isinstance(event.data, c.ExecutionDeferred | c.StepWaiting) else []
+        if any(name.partition("/")[0] not in self.script.known for name in by):
+            self.script.crowded.add(event.execution)
 
     def _elected(self, recorded: Recorded, at: datetime) -> None:
         if self._round and self._round[-1].time < at:

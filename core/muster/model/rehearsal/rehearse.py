@@ -161,6 +161,8 @@ def _general(script: Script, rules: Changes, open_: int, missing_s: float) -> It
         yield f"nobody led for {missing_s:.3g} s, as recorded; all the rest of the time a scheduler leads"
     if script.foreign:
         yield f"attempts of executions that the record does not hold ({script.foreign}) take room as recorded"
+    if script.crowded:
+        yield f"others that came first under a key are not in the record: {len(script.crowded)} do not wait for them"
     if open_:
         yield f"how those go on that had not ended when the record ends ({open_}) is assumed"
     for machine, by in sorted(script.skews.items()):

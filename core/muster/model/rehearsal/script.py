@@ -72,7 +72,10 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Script(msgspec.Struct, kw_only=True):
-    """All of it, in the order of the record. ``known`` are the executions the record holds."""
+    """All of it, in the order of the record.
+
+    ``known`` are the executions the record holds, ``crowded`` those that waited under a key for others.
+    """
 
     begins: datetime
     ends: datetime
@@ -85,6 +88,7 @@ class Script(msgspec.Struct, kw_only=True):
     children: dict[tuple[str, str], str] = {}
     machines: dict[str, Machine] = {}
     foreign: int = 0
+    crowded: set[str] = set()
     restarts: list[tuple[str, datetime]] = []
     skews: dict[str, timedelta] = {}
     asking: Asking = msgspec.field(default_factory=Asking)
