@@ -68,7 +68,7 @@ def test_files_are_listed(muster: Muster, execution: str, data: bytes):
     assert found["audio.audio"]["$artifact"] == f"sha256:{sha256(data).hexdigest()}"
     shown = muster("artifacts", "list", execution).stdout
     assert "5.2 MB" in shown
-    assert "audio.wav (5.2 MB, audio/x-wav)" in muster("show", execution).stdout
+    assert "audio.wav (5.2 MB, audio/wav)" in muster("show", execution).stdout
     assert "clip.mp4" in shown
 
 

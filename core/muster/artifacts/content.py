@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import mimetypes
 import secrets
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 import msgspec
 
 from muster.artifacts.store import PIECE_BYTES
 from muster.model.artifacts import ALGORITHM, Artifact
 from muster.model.errors import InvalidArgumentError
-
-_TYPES: Final = (
-    mimetypes.MimeTypes()
-)  # without the system's own tables: the same name gives the same everywhere
+from muster.model.mediatypes import media_type
 
 
 class FileContent(msgspec.Struct, frozen=True):
@@ -50,14 +46,11 @@ class FileContent(msgspec.Struct, frozen=True):
 
 
 def described(name: str, digest: str, size: int, execution: str) -> Artifact:
-    """The artifact of a content; its media type is guessed from the file's name."""
-    kind, coding = _TYPES.guess_type(name, strict=False)
-    if coding is not None:
-        kind = {"gzip": "application/gzip"}.get(coding, f"application/x-{coding}")
+    """The artifact of a content; its media type goes by the file's name."""
     return Artifact(
         address=f"{ALGORITHM}{digest}",
         size=size,
-        media_type=kind or "application/octet-stream",
+        media_type=media_type(name),
         name=name,
         execution=execution,
     )

@@ -11,14 +11,18 @@ from msgspec import UNSET
 
 from muster.model.artifacts import FILE_TYPES
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
-from muster.model.workflow import Workflow
+from muster.model.ports import items
+from muster.model.workflow import Port, Workflow
 
 
 def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -> dict[str, Any]:
     """The inputs of all files and then of all pairs; the later one of two for the same name counts."""
     found: dict[str, Any] = {}
     for path in files:
-        found |= _file(path)
+        found |= {
+            name: _with_files(value, workflow.inputs[name]) if name in workflow.inputs else value
+            for name, value in _file(path).items()
+        }
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or not name:
@@ -31,7 +35,8 @@ def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -
             continue
         if text.startswith("@"):
             text = text_of(Path(text[1:]).expanduser())
-        found[name] = _value(name, text, "any" if declared is None else declared.type)
+        value = _value(name, text, "any" if declared is None else declared.type)
+        found[name] = value if declared is None else _with_files(value, declared)
     return found
 
 
@@ -49,6 +54,20 @@ def _sent(name: str, text: str) -> Any:
         f"The input {name} is a file, and {text[:60]!r} names none.",
         remedy=f"Write --input {name}=@FILE, or the artifact that another execution gave, as JSON.",
     )
+
+
+def _with_files(value: Any, port: Port) -> Any:
+    """The value, in which ``@FILE`` is a file of this machine wherever one is declared."""
+    if port.type in FILE_TYPES and isinstance(value, str) and value.startswith("@"):
+        return Path(value[1:]).expanduser()
+    if port.type == "array" and isinstance(value, list):
+        return [_with_files(member, items(port)) for member in value]
+    if isinstance(value, dict) and port.properties:
+        declared = port.properties
+        return {
+            key: _with_files(part, declared[key]) if key in declared else part for key, part in value.items()
+        }
+    return value
 
 
 def text_of(path: Path) -> str:

@@ -45,7 +45,12 @@ def fits_file(value: dict[str, Any], kind: str) -> bool:
     """Whether the artifact is a file of this kind."""
     if of(value) is None:
         return False
-    return kind == "file" or _MEDIA[kind].match(media_type(value)) is not None
+    return says(media_type(value), kind)
+
+
+def says(media: str, kind: str) -> bool:
+    """Whether a media type says that a file is of this kind."""
+    return kind == "file" or _MEDIA[kind].match(media) is not None
 
 
 def kind_of(value: dict[str, Any]) -> ValueType | None:

@@ -6,7 +6,7 @@ import pytest
 
 from muster.cli.values import inputs_of, pairs_of, text_of
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
-from muster.model.workflow import Input, Step, Workflow
+from muster.model.workflow import Input, Port, Step, Workflow
 
 WORKFLOW = Workflow(
     name="w",
@@ -89,3 +89,22 @@ def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path):
     ):
         with pytest.raises(InvalidArgumentError, match=r"latin\.txt is not UTF-8: its byte 10 is 0xe9\."):
             read()
+
+
+def test_files_wherever_one_is_declared(tmp_path: Path):
+    """``@FILE`` is a file in lists and objects too where a file is declared, and text where none is."""
+    inputs = {
+        "clips": Input(type="array", items="video"),
+        "page": Input(type="object", properties={"cover": Port(type="image"), "by": Port(type="string")}),
+        "note": Input(type="string"),
+    }
+    workflow = Workflow(name="w", steps=[], inputs=inputs)
+    given = tmp_path / "given.yaml"
+    given.write_text('clips: ["@a.mp4", "@b.mp4"]\npage: {cover: "@c.png", by: "@me"}\nnote: "@all"\n')
+    found = inputs_of(workflow, [], [given])
+    assert found == {
+        "clips": [Path("a.mp4"), Path("b.mp4")],
+        "page": {"cover": Path("c.png"), "by": "@me"},
+        "note": "@all",
+    }
+    assert inputs_of(workflow, ['clips=["@a.mp4"]'], []) == {"clips": [Path("a.mp4")]}

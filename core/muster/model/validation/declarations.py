@@ -12,6 +12,8 @@ from muster.model import ports
 from muster.model.artifacts import FILE_TYPES, path_defect
 from muster.model.errors import InvalidTypeError, NameInvalidError
 from muster.model.expressions import templates
+from muster.model.filetypes import says
+from muster.model.mediatypes import UNKNOWN, examples, media_type
 from muster.model.problems import Path, Report
 from muster.model.values import shown
 from muster.model.workflow import Output, Port
@@ -77,6 +79,11 @@ def _file(name: str, output: Output, place: str, path: Path, report: Report) -> 
     if output.type != "any" and output.type not in FILE_TYPES:
         message = f"the output {name} is the file {place}, and of the type {output.type}."
         report.add((*path, "type"), message, "Write type: file, or leave the path out.", InvalidTypeError)
+    elif output.type in FILE_TYPES and not says(media := media_type(place), output.type):
+        found = f"going by its end is {media}" if media != UNKNOWN else "has no end that says what it is"
+        message = f"the output {name} is {ports.words(output)}, and its file {place} {found}."
+        remedy = f"End it with {examples(output.type)}, or write type: file."
+        report.add((*path, "path"), message, remedy, InvalidTypeError)
     if output.source != "file":
         message = f"the output {name} has a path and is what the step prints."
         report.add((*path, "source"), message, "Leave one of them out.")
