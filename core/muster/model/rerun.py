@@ -35,7 +35,8 @@ from muster.model.transitions import transition
 
 
 def admit_rerun(round_: Round, command: Rerun, known: str | None, past: Past | None) -> None:
-    """Queue the rerun; ``known`` is the digest of an execution that has its id already.
+    """Queue the rerun; ``known`` is the digest of an execution that has its id already, ``past`` None where the one
+    that is to be run again went on when it was looked up.
 
     Raises what the command is refused with.
     """
@@ -47,9 +48,11 @@ def admit_rerun(round_: Round, command: Rerun, known: str | None, past: Past | N
         return
     if (past is not None and past.cleared) or state.ended.get(of) == CLEARED:
         raise cleared(of)
-    if of not in state.executions and (past is None or past.queued is None):
+    if of in state.executions or past is None:
+        raise ExecutionNotEndedError(execution=of)
+    if past.queued is None:
         raise ExecutionNotFoundError(execution=of)
-    if of in state.executions or past is None or past.queued is None or not past.ended:
+    if not past.ended:
         raise ExecutionNotEndedError(execution=of)
     check(command, past)
     round_.write(_queued(round_, command, past, past.queued), command.id, execution=command.execution)
@@ -124,10 +127,11 @@ def check(command: Rerun, past: Past) -> None:
             remedy="Run it again as a whole, or from a step with --from STEP.",
         )
     if command.from_step is not None:
-        _check_step(command.of, command.from_step, past.plan)
+        _check_step(command.of, command.from_step, past)
 
 
-def _check_step(execution: str, path: str, plan: Plan) -> None:
+def _check_step(execution: str, path: str, past: Past) -> None:
+    plan = past.plan
     if _is_handled(plan, path):
         raise InvalidArgumentError(
             f"{path} is run where something failed or at the end: it is no step to begin from.",
@@ -138,6 +142,11 @@ def _check_step(execution: str, path: str, plan: Plan) -> None:
             f"The execution {execution} has no step {path}.",
             remedy=f"It has: {', '.join(plan.steps)}.",
             source=path,
+        )
+    if path not in past.outcomes:
+        raise InvalidArgumentError(
+            f"The step {path} was not run in {execution}: there is nothing to begin from.",
+            remedy="Name one that was, as muster show has them; --failed also runs what was never begun.",
         )
 
 

@@ -26,6 +26,8 @@ def refused(play: Play) -> Any:
         ({"from_step": "nowhere"}, "no step nowhere"),
         ({"from_step": "on_finish/bye"}, "no step to begin from"),
         ({"from_step": "b/on_failure/tell"}, "no step to begin from"),
+        ({"from_step": "each/3/one"}, "was not run"),
+        ({"from_step": "each/x/one"}, "no step each/x/one"),
         ({"from_step": "b", "only_failed": True}, "not both"),
         ({"only_failed": True, "inputs": {"who": 1}}, "whole rerun"),
         ({"inputs": {"what": 1}}, "no input what"),
@@ -36,7 +38,8 @@ def test_what_cannot_be_run_again_is_refused(how: dict[str, Any], says: str):
     """Each with what is wrong; nothing is queued."""
     told = [{"id": "tell", "log": "no"}]
     fields: dict[str, Any] = {"on_finish": [{"id": "bye", "log": "bye"}], "inputs": {"who": {"default": 0}}}
-    play = go(played(step("a"), step("b", on_failure=told), **fields), failing=("b",))
+    each = {"id": "each", "for_each": {"in": [1, 2, 3], "steps": [step("one")]}}
+    play = go(played(step("a"), each, step("b", on_failure=told), **fields), failing=("b",))
     play.rerun(**how)
     assert says in refused(play).message
     assert len(play.events("execution.queued")) == 1
