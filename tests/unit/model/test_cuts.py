@@ -190,6 +190,7 @@ def test_every_construct_occurs_in_another():
             "resources",
             "tags",
             "priority",
+            "function",
         ),
     }
     assert {key for key in keys - plain if f"'{key}':" not in text} <= {"gives_result"}
