@@ -366,3 +366,14 @@ async def test_a_client_that_is_not_connected_says_so():
     """Before connect every call raises a BrokerError with the remedy."""
     with pytest.raises(BrokerError, match="async with"):
         await Client("nats://127.0.0.1:1").state("e1")
+
+
+async def test_an_idempotency_key_is_an_id_of_its_own(broker: MemoryBroker, connected: Client):
+    """The same key gives the same id, another workflow's another; an id and a key contradict each other."""
+    async with FakeScheduler(broker, accepts) as scheduler:
+        first = await connected.submit(HELLO, {"name": "you"}, idempotency_key="today")
+        assert await connected.submit(HELLO, {"name": "you"}, idempotency_key="today") == first
+        assert await connected.submit(HELLO, {"name": "you"}, idempotency_key="tomorrow") != first
+        with pytest.raises(InvalidArgumentError, match="not both"):
+            await connected.submit(HELLO, {"name": "you"}, idempotency_key="today", execution="x1")
+    assert len(scheduler.received) == 3

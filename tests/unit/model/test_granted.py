@@ -276,3 +276,16 @@ def test_a_leader_may_die_behind_any_event_of_one_that_is_late():
         finish(successor)
         assert outcome(successor) == "failed", cut
         assert replay(successor.log).differences == []
+
+
+def test_what_the_operator_lays_down_for_a_function_is_required():
+    """By patterns of its name; each that fits adds its tags. Containers that call none are not meant."""
+    policy = Policy(function_tags={"app:*": ["a"], "*:secret": ["b"], "*": ["c"]})
+    steps = [
+        {"id": "open", "image": "x:1", "function": "app:open"},
+        {"id": "secret", "image": "x:1", "function": "app:secret"},
+        {"id": "plain", "image": "x:1"},
+    ]
+    [refused] = submitted({"name": "w", "steps": steps}, policy).events("command.refused")
+    assert refused.data.error.details["steps"] == {"open": ["a", "c"], "secret": ["a", "b", "c"]}
+    assert queued(submitted({"name": "w", "steps": steps, "tags": ["a", "b", "c"]}, policy))
