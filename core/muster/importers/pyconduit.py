@@ -2,7 +2,7 @@
 
 Steps run one after the other, as they did: a ``chain``. A block becomes a step that calls a function which runs it with
 pyconduit itself; VARIABLE.SET and VARIABLE.GET are Muster's own ``set`` and ``get``. Locals are inputs, ``forced`` is
-``always``.
+``always``. The job's tags are held by the executions, and are given to the blocks as they were.
 """
 
 from __future__ import annotations
@@ -14,20 +14,18 @@ import msgspec
 
 from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug, truth
 from muster.importers.tags import Names, Tags
-from muster.model.workflow import Input, Output, Step, Workflow
+from muster.model.workflow import Input, Limits, Output, Step, Workflow
 
 _BLOCK: Final = "muster_function.pyconduit:run"
 """Part of the harness of functions: it is in the container of every function."""
 _OF_A_JOB: Final = {
-    "tags": "Muster's machines and images decide who may run what; the tags are given to the blocks as they were.",
     "global_values": "values hidden from the steps: put them into the image, or into its environment.",
-    "step_limit": "a limit of steps.",
-    "block_limit_overrides": "limits of blocks.",
+    "block_limit_overrides": "limits of blocks, which are all one function here.",
     "on_step_update": "a callback: follow the events of the execution.",
     "on_job_finish": "a callback: follow the events of the execution, or use on_finish.",
     "blocks": "private blocks: put them into the image.",
 }
-_KEPT: Final = ("id", "name", "steps", "variables", "local_values", *_OF_A_JOB)
+_KEPT: Final = ("id", "name", "steps", "variables", "local_values", "tags", "step_limit", *_OF_A_JOB)
 
 
 class _Written(msgspec.Struct, frozen=True):
@@ -79,8 +77,18 @@ class _Carrier(Draft):
                 inputs=inputs,
                 steps=[Step(chain=steps)],
                 outputs=dict(self.names.outputs),
+                tags=[tag for tag in self.job.get("tags") or () if isinstance(tag, str)],
+                limits=self.limits(),
             )
         )
+
+    def limits(self) -> Limits | None:
+        """As many steps as the job may have, and the one that gives its variables their first values."""
+        limit = self.job.get("step_limit")
+        if not isinstance(limit, int) or isinstance(limit, bool):
+            return None
+        self.change("step_limit", f"exactly {limit} steps of the job begin; pyconduit let one more.")
+        return Limits(steps=limit + any(map(is_name, self.job.get("variables") or {})))
 
     def inputs(self) -> dict[str, Input]:
         found: dict[str, Input] = {}

@@ -14,7 +14,7 @@ from muster.importers import Imported, imported
 from muster.model.errors import WorkflowInvalidError
 from muster.model.expressions import render
 from muster.model.validation import validate
-from muster.model.workflow import Step
+from muster.model.workflow import Limits, Step
 from muster_agents.harness import HARNESS, harness
 
 JOB: dict[str, Any] = {
@@ -80,12 +80,15 @@ def test_a_job_is_a_chain_of_its_steps():
 
 
 def test_what_is_lost_is_said():
-    """Tags, limits and hidden values; a step that is renamed is only changed."""
+    """Hidden values; a step that is renamed, and a limit that is exact, are only changed."""
     found = imported("pyconduit", JOB, name="x", image=None)
-    assert [note.place for note in found.lost] == ["tags", "global_values", "step_limit"]
+    assert [note.place for note in found.lost] == ["global_values"]
     assert [str(note) for note in found.notes if not note.lost] == [
-        "changed: step Hi (TEXT.JOIN): it is called hi here."
+        "changed: step Hi (TEXT.JOIN): it is called hi here.",
+        "changed: step_limit: exactly 10 steps of the job begin; pyconduit let one more.",
     ]
+    assert found.workflow.tags == ["network"]
+    assert found.workflow.limits == Limits(steps=11)  # the first values of its variables are a step, too
 
 
 @pytest.mark.parametrize(
