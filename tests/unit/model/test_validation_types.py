@@ -369,7 +369,11 @@ DECLARED: dict[str, tuple[str, str]] = {
     ),
     "a key of a nested port": (
         "{type: object, properties: {a: {typ: string}}}",
-        "w.yaml:2:45: a has no key typ. Did you mean type?",
+        "w.yaml:2:45: the property a has no key typ. Did you mean type?",
+    ),
+    "another word for a key": (
+        "{type: array, of: string}",
+        "w.yaml:2:27: the input x has no key of. Did you mean items?",
     ),
     "a nested default": (
         "{type: object, properties: {a: {type: array, items: {type: integer, default: x}}}}",

@@ -36,7 +36,9 @@ _OTHER_WORDS: Final = {
     "do": ("steps", "then"),
     "elif": ("switch",),
     "env": ("environment",),
+    "expects": ("accepts",),
     "fail": ("error",),
+    "fields": ("properties",),
     "finally": ("on_finish",),
     "foreach": ("for_each",),
     "gpu": ("gpus",),
@@ -48,6 +50,8 @@ _OTHER_WORDS: Final = {
     "mutex": ("concurrency",),
     "mem_limit": ("memory",),
     "network": ("network_mode",),
+    "of": ("items",),
+    "optional": ("required",),
     "over": ("in",),
     "parallelism": ("max_parallel",),
     "print": ("log",),
@@ -60,6 +64,7 @@ _OTHER_WORDS: Final = {
     "script": ("command",),
     "seq": ("chain",),
     "sequence": ("chain",),
+    "takes": ("accepts",),
     "tasks": ("steps",),
     "timeout": ("timeouts",),
     "wait": ("sleep",),
@@ -243,6 +248,8 @@ def _place(path: Path, value: Mapping[str, Any], report: Report) -> str:
         return f"case {key + 1}"
     if around == "inputs" and (len(path) == 2 or path[0] == "workflows"):
         return f"the input {key}"
+    if around in ("accepts", "properties"):
+        return f"the {'input' if around == 'accepts' else 'property'} {key}"
     if around == "outputs" and len(path) > 2:
         return f"the output {key}"
     if around == "workflows":
