@@ -288,4 +288,5 @@ def test_what_the_operator_lays_down_for_a_function_is_required():
     ]
     [refused] = submitted({"name": "w", "steps": steps}, policy).events("command.refused")
     assert refused.data.error.details["steps"] == {"open": ["a", "c"], "secret": ["a", "b", "c"]}
-    assert queued(submitted({"name": "w", "steps": steps, "tags": ["a", "b", "c"]}, policy))
+    held = queued(submitted({"name": "w", "steps": steps, "tags": ["a", "b", "c"]}, policy)).tags
+    assert held == ["a", "b", "c"]
