@@ -41,6 +41,7 @@ class Row(msgspec.Struct, kw_only=True):
     steps_ended: int = 0
     created_at: datetime
     ended_at: datetime | None = None
+    schedule: str | None = None
     reason: str | None = None
     labels: dict[str, str] = {}
 
@@ -178,6 +179,7 @@ class Listing:
             status="queued",
             steps=len(lower(data.workflow).steps),
             created_at=event.time,
+            schedule=None if data.schedule is None else data.schedule.name,
             labels=data.labels,
         )
         self.rows.setdefault(event.execution, row)

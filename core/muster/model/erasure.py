@@ -48,6 +48,10 @@ class Erased:
         ranges = [(span.first, span.last) for span in self._spans]
         self._ranges = joined(ranges, len(ranges) + 1)
 
+    def holds(self, execution: str) -> bool:
+        """Whether it is known that this execution is gone."""
+        return any(span.execution == execution for span in self._spans)
+
     def between(self, first: int, last: int) -> bool:
         """Whether any of them has a place in common with ``first`` to ``last``."""
         at = bisect_right(self._ranges, last, key=lambda range_: range_[0])

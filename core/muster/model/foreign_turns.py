@@ -15,6 +15,7 @@ from muster.model import catalogue as c
 from muster.model.claims import CONCURRENCY
 from muster.model.envelope import Event
 from muster.model.errors import ConcurrencyLimitError
+from muster.model.names import NO_EXECUTION
 from muster.model.turns import StepTurns, Turns, Who
 
 Said = tuple[Literal["waits", "begins", "replaced", "refused"], Who, Any]
@@ -48,7 +49,7 @@ class _Shared(Turns):
         """Before a round is decided: what of it depended on others; ``ours`` counts what was decided of it so far."""
         self.rest()
         self._ours = ours
-        own = [event for event in events if event.execution in known]
+        own = [event for event in events if event.execution in known or event.execution == NO_EXECUTION]
         for place, event in enumerate(own):
             match self.said(event):
                 case ("waits", _, _):

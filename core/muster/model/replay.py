@@ -213,6 +213,7 @@ class Replay:
         self.state.turns, self.state.step_turns = self._turns
         self._folded_to = folded_to
         self._doubt = doubt or Erased()
+        self.gone = doubt or Erased()  # what is known to be gone, whatever is in doubt
         self._facts: deque[Recorded] = deque()
         self._round: list[Recorded] = []
         self._basis: str | None = None
@@ -251,9 +252,15 @@ class Replay:
         else:
             self.fold_facts(basis.sequence)
             found = self._decide(basis, events, cut=cut)
-        if not cut:  # what a whole round says is begun has been, even where it is gone from the log
-            self.state.schedules.settle()
+        self._settle(whole=not cut)
         return found
+
+    def _settle(self, *, whole: bool) -> None:
+        """What a whole round says is begun has been, and so has what is known to be gone from the log."""
+        schedules = self.state.schedules
+        for execution in list(schedules.owed):
+            if whole or self.gone.holds(execution):
+                schedules.end(execution)
 
     def reached(self, basis: Basis) -> bool:
         """Whether the round of this basis comes next."""

@@ -26,7 +26,6 @@ import msgspec
 from muster.model import catalogue as c
 from muster.model.decide import decide, next_due
 from muster.model.envelope import Basis, Event, Recorded
-from muster.model.erasure import Erased
 from muster.model.grounds import grounds
 from muster.model.record import Record, copied
 from muster.model.replay import Difference, Recomputed, Replay
@@ -73,7 +72,7 @@ class Comparison:
         self.elected: tuple[int, c.LeaderElected] | None = None
         self._start = start
         self._trial: Replay | None = None
-        self.erased = Erased()
+        self.erased = self.record.gone
         self._looked: tuple[str, int] = ("", 0)
         self._told = ""
 
