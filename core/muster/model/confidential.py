@@ -81,7 +81,9 @@ _FACTS: Final = frozenset(
 )
 _RESULT: Final = frozenset(("kind", "wait_min", "wait_max", "max_retries", "wait_for"))
 _ERROR: Final = frozenset(("code", "name", "phase", "step", "machine", "attempt"))
-_DETAILS: Final = frozenset(("exit_code", "limit_s", "memory", "clipped"))  # the engine's own numbers
+_DETAILS: Final = frozenset(
+    ("exit_code", "limit_s", "memory", "clipped", "limit", "count", "held_by", "replaced_by")
+)  # the engine's own numbers and ids
 
 _OWN_CODES: Final = frozenset(("placement", "not_connected", "machine_offline", "attempt_lost"))
 _OWN_WORDS: Final = re.compile(

@@ -84,15 +84,22 @@ def _waiting(state: State, event: Event, data: c.StepWaiting, _: int) -> None:
 
 def _defer(state: State, execution: ExecutionState, step: StepState, claim: Claim) -> None:
     """It waits for its turn."""
-    step.status, step.reason, step.claim = "waiting", CONCURRENCY, claim
+    _stand(state, execution, step, claim)
+    step.status, step.reason = "waiting", CONCURRENCY
     execution.count(step)
-    state.step_turns.wait(claim, _place(execution, step))
     state.step_turns.defer(claim.key, (execution.id, step.path))
 
 
-def _place(execution: ExecutionState, step: StepState) -> tuple[Any, ...]:
+def _stand(state: State, execution: ExecutionState, step: StepState, claim: Claim) -> None:
+    """It stands in the line of what it claims, and in no other."""
     slot = execution.id, step.path
-    return -execution.priority_of(step), step.ready_at, execution.position, step.order, slot
+    if step.claim == claim:
+        return
+    if step.claim is not None:
+        state.step_turns.leave(step.claim.key, slot)
+    step.claim = claim
+    place = (-execution.priority_of(step), step.ready_at, execution.position, step.order, slot)
+    state.step_turns.wait(claim, place)
 
 
 def _admitted(state: State, event: Event, data: c.StepAdmitted, _: int) -> None:
@@ -100,9 +107,8 @@ def _admitted(state: State, event: Event, data: c.StepAdmitted, _: int) -> None:
     if found is None:
         return
     execution, step = found
-    if step.claim is None:
-        state.step_turns.wait(data.claim, _place(execution, step))
-    step.status, step.reason, step.claim, step.turn = "pending", "", data.claim, True
+    _stand(state, execution, step, data.claim)
+    step.status, step.reason, step.turn = "pending", "", True
     execution.count(step)
     state.step_turns.take(data.claim.key, (execution.id, step.path))
     state.touch(execution.id, step.path)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from muster.model.envelope import Recorded
 from muster.model.recording import record
+from muster.model.redaction import redact
 from muster.model.replay import replay
 from muster.model.validation import validate
 from tests.fixtures.constructs import workflows
@@ -165,6 +166,39 @@ def test_a_recording_of_one_replays_without_the_others(on_conflict: str):
         found = record(play.log, f"x{number}")
         assert {r.event.execution for r in found if r.event.kind == "execution.queued"} == {f"x{number}"}
         assert replay(found).differences == [], number
+
+
+@pytest.mark.parametrize("on_conflict", ["queue", "cancel_running", "reject"])
+def test_a_redacted_log_is_decided_as_the_log(on_conflict: str):
+    """Keys have stand-ins; who stood in the way of whom is seen."""
+    claim = {"key": "the vault", "on_conflict": on_conflict}
+    play = several(*[[step("a", concurrency=claim)]] * 3, concurrency={"key": "all of it", "limit": 2})
+    for _ in range(4):
+        play.obey()
+        go(play)
+    found = redact(play.log, b"a key").records
+    assert "the vault" not in str(found)
+    assert "all of it" not in str(found)
+    assert replay(found).differences == []
+
+
+def test_what_comes_out_otherwise_with_stand_ins_is_said():
+    """A key that is put together of text and a value has one stand-in in the log and another when it is made again."""
+    assert redact(keyed("of ${{ item }}", "queue").log, b"a key").remarks
+
+
+def keyed(key: str, on_conflict: str) -> Play:
+    """Three executions whose loops claim a key for each item."""
+    member = step("a", concurrency={"key": key, "on_conflict": on_conflict})
+    loop = {
+        "id": "each",
+        "for_each": {"in": ["one", "two", "two"], "on_failure": "continue", "steps": [member]},
+    }
+    play = several(*[[claims("a", on_conflict), loop]] * 3, concurrency={"key": "all of it", "limit": 2})
+    for _ in range(4):
+        play.obey()
+        go(play)
+    return play
 
 
 @pytest.mark.parametrize("on_conflict", ["queue", "cancel_running"])
