@@ -86,7 +86,7 @@ def test_what_could_not_be_known_before_is_refused_before_the_step_starts(muster
 
 
 def test_files_are_of_the_kind_that_their_names_say(muster: Muster):
-    """A csv goes where a csv is taken; a file whose name does not say that it is an image is none, before anything runs."""
+    """A csv goes where a csv is taken; what its name does not say to be an image is none, before anything runs."""
     take = shell(
         "take",
         'cat "$FILE"',
