@@ -38,6 +38,7 @@ from muster.model.facts import AGENT_ENDS
 from muster.model.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
 from muster.model.validation.tree import members
+from muster.model.values import size
 from muster.model.workflow import Workflow
 
 OTHERS: Final = (
@@ -130,6 +131,11 @@ def _authorised(event: Event) -> bool:
     return writer is None or (writer == SCHEDULER) == (event.writer == SCHEDULER)
 
 
+def _size(made: Recorded | None) -> int:
+    """The bytes of what a step gave."""
+    return size(made.event.data.outputs) if made and isinstance(made.event.data, c.StepSucceeded) else 0
+
+
 class Recorder:
     """Feed it the log; see the module's theory of operation. ``execution`` is the first of its family."""
 
@@ -142,6 +148,7 @@ class Recorder:
         self._last = 0
         self._facts: deque[Recorded] = deque()
         self._made: dict[str, Recorded] = {}
+        self._made_bytes = 0
 
     def add(self, recorded: Recorded) -> None:
         """Take the next event of the log."""
@@ -281,14 +288,18 @@ class Recorder:
 
     def _cached(self, recorded: Recorded, data: c.StepSucceeded) -> None:
         """What was found was made before; what was not used for longest is let go, as the scheduler does."""
-        found = self._made.pop(data.cache_key, None) if data.reason == CACHED else recorded
+        before = self._made.pop(data.cache_key, None)
+        found = before if data.reason == CACHED else recorded
+        self._made_bytes -= _size(before)
         if found is None:
             return
         self._made[data.cache_key] = found
+        self._made_bytes += _size(found)
         if recorded.event.execution in self._family:
             self._keep(found)
-        if len(self._made) > self._policy.cache_kept:
-            del self._made[next(iter(self._made))]
+        policy = self._policy
+        while len(self._made) > policy.cache_kept or self._made_bytes > policy.cache_bytes:
+            self._made_bytes -= _size(self._made.pop(next(iter(self._made))))
 
     @property
     def _policy(self) -> Policy:

@@ -335,3 +335,17 @@ def test_what_if_looks_into_the_cache_as_well():
     for records in (play.log, record(play.log, "x2")):
         found = rehearse(records, Changes())
         assert [execution.deviations for execution in found.executions if execution.deviations] == []
+
+
+def test_a_recording_holds_no_more_than_the_cache_does():
+    """What the scheduler had let go is not looked for; what it had not is there."""
+    play = Play(Policy(cache_bytes=12))
+    elect(play, "s1")
+    play.connect("m1", slots=9)
+    again(play, cached("a"), execution="x1")
+    again(play, cached("much-longer-than-that"), execution="x2")
+    again(play, cached("b"), execution="x3")
+    again(play, cached("b"), execution="x4")
+    records = record(play.log, "x4")
+    assert [r.event.execution for r in records if r.event.kind == "step.succeeded"] == ["x3", "x4"]
+    assert replay(records).differences == []
