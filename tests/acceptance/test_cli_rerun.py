@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.cli import PATIENCE_S, Muster, muster
 
 __all__ = ["muster"]
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(180)]  # a dozen commands each
 
 FLAKY = """\
 name: flaky
