@@ -30,7 +30,7 @@ schedule: {every: 1s}
 """
 
 __all__ = ["muster"]
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(240)]  # some twenty processes a test
 
 
 def until(look: Callable[[], Any]) -> Any:

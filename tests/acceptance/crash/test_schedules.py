@@ -17,7 +17,7 @@ from tests.fixtures.severing import Severing
 
 WORK: dict[str, Any] = {"name": "timed", "steps": [{"id": "work", "image": "none", "command": "true"}]}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]  # seconds must pass, and schedulers be started
 
 
 def timed(every: str = "1s", **schedule: Any) -> dict[str, Any]:
