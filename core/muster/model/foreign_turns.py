@@ -79,7 +79,7 @@ class _Shared(Turns):
         found = set(super().taken())
         for who in (*self._begins, *(who for _, who, _ in self._replaced)):
             found |= {key for key in self.keys() if self.claims(key, who)}
-        return sorted(found)
+        return self.ordered(found)
 
     def surplus(self, key: str) -> list[tuple[Who, str]]:
         """As ``Turns.surplus``, and those that have to end for others."""

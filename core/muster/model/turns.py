@@ -9,7 +9,7 @@ fold of events, so that every leader has the same.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -40,6 +40,11 @@ class Line(msgspec.Struct):
         self.replacing.pop(who, None)
         if (claimed := self.claims.pop(who, None)) is not None:
             del self.waiting[bisect_left(self.waiting, claimed[1])]
+
+    @property
+    def first(self) -> Place:
+        """The place of the first that waits, else of the first that is under way."""
+        return self.waiting[0] if self.waiting else min(self.running.values(), default=())
 
     @property
     def next(self) -> Who | None:
@@ -124,9 +129,13 @@ class Turns:
         return bool(self._stirred)
 
     def taken(self) -> list[str]:
-        """The keys of those lines, in an order that does not depend on when each was stirred."""
+        """The keys of those lines, in an order that depends neither on what they are nor on when each was stirred."""
         stirred, self._stirred = self._stirred, set()
-        return sorted(stirred)
+        return self.ordered(stirred)
+
+    def ordered(self, keys: Iterable[str]) -> list[str]:
+        """By who comes first in each line."""
+        return sorted(keys, key=lambda key: self._lines[key].first)
 
     def surplus(self, key: str) -> list[tuple[Who, str]]:
         """Who has to end, and the name of the one for whom."""
