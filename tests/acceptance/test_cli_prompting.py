@@ -96,6 +96,7 @@ def test_ctrl_c_leaves_it_waiting(muster: Muster, screen: Screen) -> None:
     screen.until("ok (y or n): ")
     screen.type("\x03")
     screen.until("It waits on; answer it: muster resume")
+    screen.until(" --input ok=")
     execution = screen.seen.rpartition("muster resume ")[2].split()[0]
     assert muster.json("show", execution)["status"] == "awaiting_input"
     muster("resume", execution, "--input", '{"ok": false, "note": ""}')

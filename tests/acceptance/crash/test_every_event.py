@@ -107,4 +107,7 @@ async def test_a_scheduler_may_die_at_any_event(stage: Stage, name: str, part: i
         cuts = [before(number), behind(number), *([told(number)] if number <= facts else [])]
         for which, cut in enumerate(cuts):
             _, seen = await stage.run(workflow, cut)
+            # Whether it stood still when somebody was asked is an event or two more or less, and the last thing that
+            # the agent says may be read together with the end.
+            assert stage.was_cut or number > events - 6 or which == 2
             assert seen == undisturbed, f"{('before', 'behind', 'told')[which]} {number}"

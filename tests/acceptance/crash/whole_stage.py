@@ -50,6 +50,7 @@ class Stage:
     def __init__(self, site: Installation, severing: Severing, nursery: Nursery) -> None:
         self.site, self.severing, self.nursery = site, severing, nursery
         self.pid = 0
+        self.was_cut = False
         self.launch()
 
     def launch(self) -> None:
@@ -59,7 +60,7 @@ class Stage:
 
     async def run(self, workflow: Workflow, cut: Cut | None = None) -> tuple[str, list[str]]:
         """Run it to its end; where it is cut the scheduler is killed and another started. Its id, and what is seen."""
-        id_, log = uuid7(), self.site.log
+        id_, log, self.was_cut = uuid7(), self.site.log, False
         self.severing.arm(id_, 0)
         begun = len(log.events)
         async with asyncio.TaskGroup() as tasks:
@@ -68,8 +69,8 @@ class Stage:
             await self.site.client.submit(workflow, execution=id_)
             await log.ended(id_)
             people.cancel()
-            if killing is not None:
-                await killing
+            if killing is not None and not self.severing.reached.is_set():
+                killing.cancel()  # it ended before it came so far, or it is done
         await log.at_rest()
         await reflected(self.site.view, log)
         return id_, [line for name, each in self.family(id_, begun) for line in await self.seen(name, each)]
@@ -80,6 +81,7 @@ class Stage:
         """Once it is time."""
         async with asyncio.timeout(REACHES_S):
             await reached
+        self.was_cut = True
         self.nursery.kill(self.pid)
         self.severing.sever()
         self.launch()
