@@ -52,7 +52,10 @@ class Screen:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} did not come; it said:\n{self.seen}"
             if select.select([self._keys], [], [], left)[0]:
-                self.seen += os.read(self._keys, 4096).decode(errors="replace")
+                try:
+                    self.seen += os.read(self._keys, 4096).decode(errors="replace")
+                except OSError:  # it has ended, and so has its terminal
+                    raise AssertionError(f"{text!r} did not come; it said:\n{self.seen}") from None
 
     def forget_to(self, text: str) -> None:
         """What was said up to there has been seen."""

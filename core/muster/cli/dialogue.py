@@ -65,9 +65,13 @@ class Dialogue:
             if not ready.done():
                 ready.set_result(None)
 
+        blocking = os.get_blocking(keys)
         loop.add_reader(keys, typed)
         try:
             await ready
         finally:
             loop.remove_reader(keys)
+            # The loop made it non-blocking, and with it the output, which is the same terminal: a write to one that is
+            # slow would fail.
+            os.set_blocking(keys, blocking)
         return os.read(keys, READ_MAX)
