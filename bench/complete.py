@@ -14,7 +14,7 @@ from typing import Final
 from stack import BenchError
 
 from muster.broker.nats import NatsBroker
-from muster.model import subjects
+from muster.model.log import subjects
 from muster.settings import Settings
 
 VIEW_LIMIT_S: Final = 10.0

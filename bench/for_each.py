@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from muster.model import catalogue as c
-from muster.model.admission import admit
-from muster.model.body import Body
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Submit
-from muster.model.decide import decide
-from muster.model.envelope import Event
-from muster.model.evolve import evolve
-from muster.model.round import Round
-from muster.model.state import State
+from muster.model.engine.admission import admit
+from muster.model.engine.decide import decide
+from muster.model.engine.evolve import evolve
+from muster.model.engine.round import Round
+from muster.model.engine.state import State
+from muster.model.log import catalogue as c
+from muster.model.log.body import Body
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Submit
+from muster.model.log.envelope import Event
 
 RATIO_MAX = 1.5
 PARALLEL = 50

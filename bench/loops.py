@@ -17,7 +17,7 @@ from plan import Plan
 from stack import BenchError, Stack, running
 
 from muster.broker.nats import NatsBroker
-from muster.model import subjects
+from muster.model.log import subjects
 from muster.settings import Settings
 
 NAMES = ("for_each_cost_ratio", "for_each_cpu_us_per_member", "for_each_members_per_s", "for_each_growth_mb")

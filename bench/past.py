@@ -23,11 +23,11 @@ from muster.archive.manifest import digest
 from muster.archive.packing import Packer
 from muster.broker.nats import NatsBroker
 from muster.identity import from_parts
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import Basis, Event, Recorded, decode, encode
-from muster.model.names import NO_EXECUTION, SCHEDULER
-from muster.model.retention import Moved
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import Basis, Event, Recorded, decode, encode
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
+from muster.model.log.retention import Moved
 from muster.settings import Settings
 from tests.fixtures.histories import History, history
 

@@ -23,8 +23,8 @@ from muster.cli.terminal import Terminal, execute
 from muster.cli.values import text_of
 from muster.cli.view import current_view
 from muster.client.result import result_of
-from muster.model.expressions import render
-from muster.model.inputs import accept
+from muster.model.expressions.template import render
+from muster.model.plan.inputs import accept
 from muster.settings import load
 
 HERE = Path(__file__).resolve().parent

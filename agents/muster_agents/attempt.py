@@ -11,9 +11,15 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from muster.model import calls, outputs, results
-from muster.model.artifacts import Artifact
-from muster.model.catalogue import (
+from muster.model.errors import (
+    ErrorInfo,
+    ExecutionError,
+    MusterError,
+    OutOfMemoryError,
+    OutputError,
+    StepTimeoutError,
+)
+from muster.model.log.catalogue import (
     AttemptFailed,
     AttemptFinished,
     AttemptRef,
@@ -25,15 +31,9 @@ from muster.model.catalogue import (
     FunctionLoaded,
     FunctionLoading,
 )
-from muster.model.errors import (
-    ErrorInfo,
-    ExecutionError,
-    MusterError,
-    OutOfMemoryError,
-    OutputError,
-    StepTimeoutError,
-)
-from muster.model.results import Result
+from muster.model.plan import calls, outputs, results
+from muster.model.plan.artifacts import Artifact
+from muster.model.plan.results import Result
 from muster_agents.calls import Call
 from muster_agents.files import Files
 from muster_agents.logs import LogStream

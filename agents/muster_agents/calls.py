@@ -1,8 +1,8 @@
 """The call of a function, as the agent follows it.
 
 The process of a function tells of itself on stdout, one JSON-RPC notification a line: ``loaded``, when it can be
-called, and ``progress``. Its answer is the file $MUSTER_OUTPUT (``muster.model.calls``). So the load phase ends with a
-line, or with the process; both are waited for.
+called, and ``progress``. Its answer is the file $MUSTER_OUTPUT (``muster.model.plan.calls``). So the load phase
+ends with a line, or with the process; both are waited for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model.catalogue import AttemptProgress, Body, FunctionLoaded, FunctionLoading
+from muster.model.log.catalogue import AttemptProgress, Body, FunctionLoaded, FunctionLoading
 from muster_agents.runtimes.interface import Exit, Run
 
 PROGRESS_S: Final = 1.0

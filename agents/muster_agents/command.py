@@ -11,8 +11,8 @@ from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.up import machine_name
 from muster.cli.values import pairs_of
+from muster.model.definition.quantities import size_bytes
 from muster.model.errors import InvalidArgumentError
-from muster.model.quantities import size_bytes
 from muster.services import Service
 from muster_agents.options import RUNTIMES
 

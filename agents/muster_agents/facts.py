@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from muster.model.catalogue import Gpu, MachineFacts
+from muster.model.log.catalogue import Gpu, MachineFacts
 from muster_agents.options import AgentOptions
 
 NVIDIA_TIMEOUT_S: Final = 10.0  # a driver that was asleep answers within a few seconds

@@ -19,9 +19,6 @@ from typing import Final, TypeVar
 from muster import fault
 from muster.artifacts.content import FileContent, described
 from muster.artifacts.store import Artifacts
-from muster.model.artifacts import Artifact
-from muster.model.catalogue import AttemptProgress, AttemptRef, Body
-from muster.model.commands import AttemptOrder
 from muster.model.errors import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -29,6 +26,9 @@ from muster.model.errors import (
     MusterError,
     StepTimeoutError,
 )
+from muster.model.log.catalogue import AttemptProgress, AttemptRef, Body
+from muster.model.log.commands import AttemptOrder
+from muster.model.plan.artifacts import Artifact
 from muster_agents.cache import Cache
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Run

@@ -10,9 +10,9 @@ from datetime import datetime
 
 from muster import fault
 from muster.broker.interface import Heartbeats
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Heartbeat
 from muster.model.errors import MusterError
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Heartbeat
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from time import monotonic
 from typing import Final
 
 from muster.broker.interface import LogLines
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import LogLine
 from muster.model.errors import MusterError
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import LogLine
 from muster_agents.options import AgentOptions
 
 BATCH_BYTES: Final = 512 << 10

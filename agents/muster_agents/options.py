@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from muster.model.errors import InvalidArgumentError
-from muster.model.names import check_machine
+from muster.model.log.names import check_machine
 
 RuntimeKind = Literal["auto", "docker", "process", "noop"]
 RUNTIMES: Final[tuple[RuntimeKind, ...]] = ("auto", "docker", "process", "noop")

@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
-from muster.model import envelope
-from muster.model.catalogue import (
+from muster.model.log import envelope
+from muster.model.log.catalogue import (
     AttemptFailed,
     AttemptFinished,
     AttemptRef,
@@ -25,9 +25,9 @@ from muster.model.catalogue import (
     Body,
     MachineDisconnected,
 )
-from muster.model.commands import AttemptOrder
-from muster.model.envelope import Event
-from muster.model.names import NO_EXECUTION
+from muster.model.log.commands import AttemptOrder
+from muster.model.log.envelope import Event
+from muster.model.log.names import NO_EXECUTION
 from muster_agents import journal
 from muster_agents.journal import Journal
 from muster_agents.options import AgentOptions

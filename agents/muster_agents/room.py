@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from muster.model.catalogue import MachineFacts
-from muster.model.commands import AttemptResources
+from muster.model.log.catalogue import MachineFacts
+from muster.model.log.commands import AttemptResources
 
 ROUNDING: Final = 1e-6  # cores: tenths added up are not exact
 

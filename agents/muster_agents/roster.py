@@ -8,9 +8,15 @@ from collections import OrderedDict
 from typing import Any
 
 from muster import fault
-from muster.model.catalogue import AttemptAccepted, AttemptFailed, AttemptRef, AttemptStarted, AttemptStopped
-from muster.model.commands import AttemptOrder, Start, Stop
 from muster.model.errors import AttemptLostError, PlacementError
+from muster.model.log.catalogue import (
+    AttemptAccepted,
+    AttemptFailed,
+    AttemptRef,
+    AttemptStarted,
+    AttemptStopped,
+)
+from muster.model.log.commands import AttemptOrder, Start, Stop
 from muster_agents.attempt import Attempt, located
 from muster_agents.files import Files
 from muster_agents.logs import LogShipper

@@ -15,10 +15,10 @@ from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery, Position
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model.catalogue import AttemptRef, MachineDisconnected, MachineFacts
-from muster.model.commands import Start, Stop
 from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
-from muster.model.facts import AGENT_ENDS
+from muster.model.log.catalogue import AttemptRef, MachineDisconnected, MachineFacts
+from muster.model.log.commands import Start, Stop
+from muster.model.log.facts import AGENT_ENDS
 from muster.settings import Settings
 from muster_agents.cache import Cache
 from muster_agents.facts import host_facts, software

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from muster import fault
 from muster.broker.interface import Appended, EventLog, Fence, Outcome, Refused
-from muster.model import subjects
-from muster.model.catalogue import AttemptRef, MachineConnected, MachineFacts
-from muster.model.envelope import Event, Recorded
 from muster.model.errors import BrokerError, LogChangedError, ReplacedError
+from muster.model.log import subjects
+from muster.model.log.catalogue import AttemptRef, MachineConnected, MachineFacts
+from muster.model.log.envelope import Event, Recorded
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox, now_ms
 

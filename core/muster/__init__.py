@@ -39,15 +39,24 @@ if TYPE_CHECKING:
     )
     from muster.client.client import Client
     from muster.client.definition import serialize, workflow_of
-    from muster.client.follower import ExecutionView, StepView, TransitionView
+    from muster.client.follower import ExecutionView, TransitionView
     from muster.client.result import Result
+    from muster.client.steps import StepView
     from muster.client.sync import SyncClient
-    from muster.model.envelope import Event, Recorded
-    from muster.model.errors import ErrorInfo, MusterError
-    from muster.model.printing import to_yaml
-    from muster.model.schedule import Schedule
-    from muster.model.terms import Term, cel, error, execution, inputs, item, machine, steps, variables
-    from muster.model.workflow import (
+    from muster.model.definition.printing import to_yaml
+    from muster.model.definition.schedule import Schedule
+    from muster.model.definition.terms import (
+        Term,
+        cel,
+        error,
+        execution,
+        inputs,
+        item,
+        machine,
+        steps,
+        variables,
+    )
+    from muster.model.definition.workflow import (
         Backoff,
         Cache,
         Case,
@@ -66,6 +75,8 @@ if TYPE_CHECKING:
         WaitForInput,
         Workflow,
     )
+    from muster.model.errors import ErrorInfo, MusterError
+    from muster.model.log.envelope import Event, Recorded
     from muster.settings import Settings
 
 __all__ = [
@@ -139,17 +150,18 @@ _HOMES = {
     },
     "muster.client.client": {"Client"},
     "muster.client.definition": {"serialize", "workflow_of"},
-    "muster.client.follower": {"ExecutionView", "StepView", "TransitionView"},
+    "muster.client.follower": {"ExecutionView", "TransitionView"},
+    "muster.client.steps": {"StepView"},
     "muster.client.result": {"Result"},
     "muster.client.sync": {"SyncClient"},
-    "muster.model.envelope": {"Event", "Recorded"},
+    "muster.model.log.envelope": {"Event", "Recorded"},
     "muster.model.errors": {"ErrorInfo", "MusterError"},
-    "muster.model.printing": {"to_yaml"},
-    "muster.model.schedule": {"Schedule"},
-    "muster.model.terms": {
+    "muster.model.definition.printing": {"to_yaml"},
+    "muster.model.definition.schedule": {"Schedule"},
+    "muster.model.definition.terms": {
         "Term", "cel", "error", "execution", "inputs", "item", "machine", "steps", "variables",
     },
-    "muster.model.workflow": {
+    "muster.model.definition.workflow": {
         "Backoff", "Cache", "Case", "Concurrency", "ForEach", "Input", "Limits", "MachineSelector", "Map",
         "Output", "Port", "Resources", "Retry", "Step", "Timeouts", "WaitForInput", "Workflow",
     },

@@ -21,9 +21,10 @@ import click
 import msgspec
 
 from muster import compatibility
-from muster.model import catalogue, errors, transitions
+from muster.model import errors
+from muster.model.definition.schema import schema
+from muster.model.log import catalogue, transitions
 from muster.model.policy import Policy
-from muster.model.schema import schema
 from muster.scheduler.options import SchedulerOptions, ShadowOptions
 from muster.settings import Settings
 
@@ -74,7 +75,7 @@ def states() -> Iterator[str]:
         "# States",
         "",
         "An execution's status is what folding its transitions gives. This is the only table of what may follow what",
-        "(`muster.model.transitions.TABLE`); the picture is drawn from it.",
+        "(`muster.model.log.transitions.TABLE`); the picture is drawn from it.",
         "",
         "| type | written as | from | to |",
         "|---|---|---|---|",

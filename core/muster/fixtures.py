@@ -1,4 +1,4 @@
-"""Reading fixtures from files: the edge of ``muster.model.fixture``."""
+"""Reading fixtures from files: the edge of ``muster.model.proof.fixture``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Final
 
-from muster.model import fixture
-from muster.model.envelope import Recorded
 from muster.model.errors import FixtureInvalidError
+from muster.model.log.envelope import Recorded
+from muster.model.proof import fixture
 
 STDIN: Final = "-"
 _GZIP: Final = b"\x1f\x8b"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from muster.model.envelope import Event, Recorded
+    from muster.model.log.envelope import Event, Recorded
     from muster_projections.projection import (
         Change,
         Column,
@@ -44,5 +44,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    place = "muster.model.envelope" if name in {"Event", "Recorded"} else "muster_projections.projection"
+    place = "muster.model.log.envelope" if name in {"Event", "Recorded"} else "muster_projections.projection"
     return getattr(import_module(place), name)

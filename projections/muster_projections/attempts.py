@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from muster.model.catalogue import (
+from muster.model.log.catalogue import (
     AttemptFailed,
     AttemptFinished,
     AttemptProgress,
@@ -22,7 +22,7 @@ from muster.model.catalogue import (
     ImagePulling,
     StepScheduled,
 )
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from muster_projections.projection import (
     Change,
     Column,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from muster.model.envelope import Recorded
 from muster.model.errors import ErrorInfo
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster_projections.projection import (
     Change,
     Column,

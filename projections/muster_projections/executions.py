@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from muster.model.catalogue import (
+from muster.model.log.catalogue import (
     ExecutionCancelled,
     ExecutionDeferred,
     ExecutionEnding,
@@ -13,9 +13,9 @@ from muster.model.catalogue import (
     ExecutionSucceeded,
     ExecutionWaiting,
 )
-from muster.model.claims import turn
-from muster.model.envelope import Recorded
-from muster.model.lowering import lower
+from muster.model.log.envelope import Recorded
+from muster.model.plan.lowering import lower
+from muster.model.sharing.claims import turn
 from muster_projections.projection import (
     Change,
     Column,

@@ -10,9 +10,9 @@ from typing import Final
 
 from sqlite_utils import Database
 
-from muster.model.catalogue import Body, Unknown
-from muster.model.envelope import Event, Recorded
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.log.catalogue import Body, Unknown
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster_projections.bookkeeping import CLEARED, POISON, UNKNOWN, WRITERS
 from muster_projections.changes import Changes
 from muster_projections.projection import Delete, Insert, Upsert, text

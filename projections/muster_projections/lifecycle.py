@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from muster.model.catalogue import CATALOGUE
-from muster.model.envelope import Recorded
+from muster.model.log.catalogue import CATALOGUE
+from muster.model.log.envelope import Recorded
 from muster_projections.projection import (
     Change,
     Column,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from muster.model.catalogue import (
+from muster.model.log.catalogue import (
     MachineConnected,
     MachineDisconnected,
     MachineDraining,
@@ -16,8 +16,8 @@ from muster.model.catalogue import (
     MachineOnline,
     MachineRemoved,
 )
-from muster.model.envelope import Recorded
-from muster.model.names import SCHEDULER
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import SCHEDULER
 from muster_projections.projection import (
     Change,
     Column,

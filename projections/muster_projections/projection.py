@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 
 Value = str | int | float | None
 """What a column holds. JSON is text."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from muster.model.errors import ExecutionNotFoundError
-from muster.model.transitions import STEP_TERMINAL
+from muster.model.log.transitions import STEP_TERMINAL
 from muster_projections import rows
 from muster_projections.failures import ExecutionAmbiguousError
 from muster_projections.opening import read_only

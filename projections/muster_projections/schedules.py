@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from muster.model.catalogue import ScheduleFired, ScheduleSet, ScheduleSkipped
-from muster.model.envelope import Recorded
-from muster.model.schedule import Schedule
+from muster.model.definition.schedule import Schedule
+from muster.model.log.catalogue import ScheduleFired, ScheduleSet, ScheduleSkipped
+from muster.model.log.envelope import Recorded
 from muster_projections.projection import (
     Change,
     Column,

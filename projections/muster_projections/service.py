@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from muster.broker.interface import Broker, Position
-from muster.model.envelope import Recorded
 from muster.model.errors import LogChangedError
+from muster.model.log.envelope import Recorded
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk, ahead

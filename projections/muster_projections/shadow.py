@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from muster.broker.interface import Broker, Position
-from muster.model.envelope import Recorded
 from muster.model.errors import LogChangedError
+from muster.model.log.envelope import Recorded
 from muster_projections import canonical
 from muster_projections.comparison import Comparison, Difference
 from muster_projections.desk import Desk, ahead

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from sqlite_utils import Database
 
-from muster.model.catalogue import CATALOGUE
-from muster.model.envelope import Recorded
+from muster.model.log.catalogue import CATALOGUE
+from muster.model.log.envelope import Recorded
 from muster_projections.projection import (
     Change,
     Column,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from muster.model.catalogue import (
+from muster.model.log.catalogue import (
     ExecutionQueued,
     StepCancelled,
     StepFailed,
@@ -15,10 +15,10 @@ from muster.model.catalogue import (
     StepSucceeded,
     StepWaiting,
 )
-from muster.model.decisions import Source
-from muster.model.envelope import Recorded
-from muster.model.lowering import lower
-from muster.model.outline import member
+from muster.model.log.decisions import Source
+from muster.model.log.envelope import Recorded
+from muster.model.plan.lowering import lower
+from muster.model.plan.outline import member
 from muster_projections.projection import (
     Change,
     Column,

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from sqlite_utils import Database
 
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from muster_projections import bookkeeping
 from muster_projections.changes import Changes
 from muster_projections.failures import ViewError, ViewOutdatedError, ViewUnreadableError

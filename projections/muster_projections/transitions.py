@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from muster.model.catalogue import ExecutionFailed, ExecutionQueued, ExecutionSucceeded
-from muster.model.envelope import Recorded
-from muster.model.transitions import TABLE as TRANSITIONS_TABLE
+from muster.model.log.catalogue import ExecutionFailed, ExecutionQueued, ExecutionSucceeded
+from muster.model.log.envelope import Recorded
+from muster.model.log.transitions import TABLE as TRANSITIONS_TABLE
 from muster_projections.projection import (
     Change,
     Column,

@@ -12,7 +12,7 @@ from muster.cli.show import as_object
 from muster.client import SyncClient
 from muster.client.follower import ExecutionView
 from muster.model import errors
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from tests.acceptance.cli import Muster
 
 Shown = dict[str, Any]

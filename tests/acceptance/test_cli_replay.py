@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from muster.model.rehearsal.changes import load
+from muster.model.proof.rehearsal.changes import load
 from tests.acceptance.cli import COMMAND, Muster, muster
 
 __all__ = ["muster"]

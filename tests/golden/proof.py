@@ -16,16 +16,16 @@ from typing import Any, Final
 import msgspec
 
 from muster.client.follower import ExecutionView
-from muster.model import catalogue as c
-from muster.model import fixture
-from muster.model.envelope import Recorded, decode, encode
+from muster.model.engine.evolve import evolve
+from muster.model.engine.execution import ExecutionState
+from muster.model.engine.state import State
 from muster.model.errors import ErrorInfo, IllegalTransitionError
-from muster.model.evolve import evolve
-from muster.model.execution import ExecutionState
-from muster.model.names import SCHEDULER
-from muster.model.replay import Difference, replay
-from muster.model.state import State
-from muster.model.transitions import BY_TYPE, STEP_TERMINAL, TERMINAL, Transition, transition
+from muster.model.log import catalogue as c
+from muster.model.log.envelope import Recorded, decode, encode
+from muster.model.log.names import SCHEDULER
+from muster.model.log.transitions import BY_TYPE, STEP_TERMINAL, TERMINAL, Transition, transition
+from muster.model.proof import fixture
+from muster.model.proof.replay import Difference, replay
 from muster_projections import canonical
 from muster_projections.opening import read_only
 from muster_projections.query import View

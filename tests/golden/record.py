@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 from muster.fixtures import load
-from muster.model import fixture
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
+from muster.model.proof import fixture
 from tests.fixtures.broker import Broker
 from tests.golden.expected import write as expect
 from tests.golden.scenario import DERIVED, SCENARIOS, Scenario

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from tests.golden.stage import Stage
 
 Scene = Callable[[Stage], Awaitable[object]]

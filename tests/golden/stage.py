@@ -17,8 +17,8 @@ import nats
 
 from muster.broker.interface import LogReader
 from muster.identity import uuid7
-from muster.model import subjects
-from muster.model.envelope import Recorded, decode
+from muster.model.log import subjects
+from muster.model.log.envelope import Recorded, decode
 from tests.fixtures.broker import Broker
 from tests.fixtures.engine import Registry, import_image, make_busybox_image, remove_containers
 from tests.fixtures.processes import Installation, Program

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from muster.model.catalogue import CATALOGUE
 from muster.model.errors import by_code
-from muster.model.transitions import STEP_TERMINAL, TABLE, TERMINAL
+from muster.model.log.catalogue import CATALOGUE
+from muster.model.log.transitions import STEP_TERMINAL, TABLE, TERMINAL
 from tests.golden.store import history, names
 
 OPERATORS = "there is no command for it yet"

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from muster.fixtures import load
-from muster.model import fixture
-from muster.model.envelope import Recorded, encode
-from muster.model.replay import replay
+from muster.model.log.envelope import Recorded, encode
+from muster.model.proof import fixture
+from muster.model.proof.replay import replay
 from muster_projections.registry import DEFAULTS
 from tests.fixtures.views import fold
 from tests.golden import expected, proof

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import muster
 import muster_projections
-from muster.model.replay import replay
+from muster.model.proof.replay import replay
 from tests.golden import expected, proof
 from tests.golden.store import names
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from muster import documentation
-from muster.model import catalogue, errors, transitions
+from muster.model import errors
+from muster.model.log import catalogue, transitions
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = documentation.pages(DOCS)

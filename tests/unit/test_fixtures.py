@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from muster import fixtures
-from muster.model import fixture
-from muster.model.envelope import Recorded, decode, encode
 from muster.model.errors import FixtureInvalidError
+from muster.model.log.envelope import Recorded, decode, encode
+from muster.model.proof import fixture
 from tests.fixtures.site import decision
 
 RECORDED = [Recorded(place, decode(encode(decision(f"d{place}")))) for place in (1, 2)]

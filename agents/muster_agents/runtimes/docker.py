@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import AttemptOrder
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import AttemptOrder
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.docker_engine import Engine
 from muster_agents.runtimes.docker_run import DockerRun

@@ -19,8 +19,8 @@ import docker.types
 import docker.utils
 import requests.exceptions
 
-from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError, OutputError
+from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_files import STRANGE, archive, take
 from muster_agents.runtimes.environment import OUTPUTS, entrypoint, has_files, variables
 from muster_agents.runtimes.taking import Taken

@@ -13,9 +13,9 @@ import docker.errors
 import docker.utils
 
 from muster.artifacts.store import PIECE_BYTES
-from muster.model.artifacts import OUT
-from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError
+from muster.model.log.commands import AttemptOrder
+from muster.model.plan.artifacts import OUT
 from muster_agents.runtimes.environment import documents
 from muster_agents.runtimes.taking import Taken, copy, no_file, too_large
 

@@ -13,15 +13,15 @@ from typing import Any, Final
 
 import docker.errors
 
-from muster.model.catalogue import (
+from muster.model.errors import AttemptLostError, ImagePullError, MusterError
+from muster.model.log.catalogue import (
     AttemptProgress,
     ContainerStarted,
     ContainerStarting,
     ImagePulled,
     ImagePulling,
 )
-from muster.model.commands import AttemptOrder
-from muster.model.errors import AttemptLostError, ImagePullError, MusterError
+from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_pull import Image, Progress, local, pull
 from muster_agents.runtimes.docker_stream import Attached, Followed

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from muster.model.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder
 from muster_agents.harness import HARNESS, harness
 
 INPUTS: Final = "inputs.json"

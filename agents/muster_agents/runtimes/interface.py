@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from muster.model.catalogue import AttemptRef, Body, MachineFacts
-from muster.model.commands import AttemptOrder
+from muster.model.log.catalogue import AttemptRef, Body, MachineFacts
+from muster.model.log.commands import AttemptOrder
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from muster.model.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.interface import Ears, Exit, Found
 
 _EXIT = Exit(container="", exit_code=0, document=b"{}")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from muster.model.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Ears, Found
 from muster_agents.runtimes.process_run import ProcessRun

@@ -16,9 +16,9 @@ from typing import IO, Final
 
 import msgspec
 
-from muster.model.catalogue import ContainerStarted, ContainerStarting
-from muster.model.commands import AttemptOrder
 from muster.model.errors import ContainerStartingError
+from muster.model.log.catalogue import ContainerStarted, ContainerStarting
+from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.environment import (
     OUTPUTS,
     Kept,

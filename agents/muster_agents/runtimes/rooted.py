@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model.artifacts import IN
-from muster.model.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder
+from muster.model.plan.artifacts import IN
 
 _PATH: Final = re.compile(r"(?<![\w./-])/muster/(in|out)(?![\w.-])")
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from muster.artifacts.store import PIECE_BYTES
-from muster.model.artifacts import OUT
 from muster.model.errors import OutputError
+from muster.model.plan.artifacts import OUT
 
 NO_LINKS: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 Taken = tuple[str, int]

@@ -35,11 +35,11 @@ from muster.archive.archive import Archive
 from muster.archive.runs import Choice, Runs, by_sequence
 from muster.broker.filters import matcher
 from muster.broker.interface import EventLog, Position
-from muster.model import catalogue as c
-from muster.model import subjects as names
-from muster.model.envelope import Recorded
 from muster.model.errors import ArchiveUnavailableError, BrokerError, LogChangedError
-from muster.model.names import NO_EXECUTION
+from muster.model.log import catalogue as c
+from muster.model.log import subjects as names
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import NO_EXECUTION
 
 WINDOW: Final = 4
 """Archived events are unpacked up to as many times ``read_batch`` ahead."""

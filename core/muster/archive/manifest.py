@@ -14,9 +14,9 @@ from hashlib import sha256
 import msgspec
 
 from muster.broker.interface import EventLog
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import Recorded, encode
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import Recorded, encode
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

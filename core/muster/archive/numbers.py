@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from muster.archive.findings import Verified
-from muster.model import catalogue as c
-from muster.model.envelope import Event, Recorded
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 
 RECENT_MAX: Final = 4096
 """Numbers of a machine that are remembered with their ids, to tell an event that came twice from another."""

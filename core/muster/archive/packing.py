@@ -16,10 +16,10 @@ from typing import Final
 
 import msgspec
 
-from muster.model import fixture
-from muster.model.envelope import Recorded, decode
 from muster.model.errors import ArchiveDamagedError, FixtureInvalidError
-from muster.model.retention import Moved
+from muster.model.log.envelope import Recorded, decode
+from muster.model.log.retention import Moved
+from muster.model.proof import fixture
 
 HEAD_BYTES: Final = 128
 """Enough of an object to know what it holds."""

@@ -18,8 +18,8 @@ from muster.archive import packing
 from muster.archive.archive import Archive
 from muster.archive.manifest import Entry
 from muster.broker.filters import matcher
-from muster.model import subjects as names
-from muster.model.envelope import Recorded
+from muster.model.log import subjects as names
+from muster.model.log.envelope import Recorded
 
 GROUP: Final = 64
 """Objects fetched together."""

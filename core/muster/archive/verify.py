@@ -21,11 +21,11 @@ from muster.archive.manifest import Entry
 from muster.archive.numbers import Numbers
 from muster.archive.objects import Head, Objects
 from muster.broker.interface import Broker, Position
-from muster.model import catalogue as c
-from muster.model import subjects
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError, BrokerError
-from muster.model.retention import Range, joined
-from muster.model.subjects import cleared
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.retention import Range, joined
+from muster.model.log.subjects import cleared
 
 READ_BATCH: Final = 1000
 """Events handed over at once: nobody waits for the first of them."""

@@ -11,9 +11,9 @@ from typing import Self
 import msgspec
 
 from muster.artifacts.store import PIECE_BYTES
-from muster.model.artifacts import ALGORITHM, Artifact
+from muster.model.definition.mediatypes import media_type
 from muster.model.errors import InvalidArgumentError
-from muster.model.mediatypes import media_type
+from muster.model.plan.artifacts import ALGORITHM, Artifact
 
 
 class FileContent(msgspec.Struct, frozen=True):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from muster.broker.interface import Fence, Outcome, Refused
-from muster.model import envelope, subjects
-from muster.model.envelope import Event
+from muster.model.log import envelope, subjects
+from muster.model.log.envelope import Event
 
 TOO_LARGE: Final = 10054
 """JetStream's own code for a message above the limit; the same is used where Muster finds out first."""

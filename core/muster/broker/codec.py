@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from muster.model import envelope, subjects
-from muster.model.catalogue import Unknown
-from muster.model.commands import VERBS, Command, Heartbeat, LogLine
-from muster.model.envelope import Event
 from muster.model.errors import CommandInvalidError
-from muster.model.names import NO_EXECUTION
+from muster.model.log import envelope, subjects
+from muster.model.log.catalogue import Unknown
+from muster.model.log.commands import VERBS, Command, Heartbeat, LogLine
+from muster.model.log.envelope import Event
+from muster.model.log.names import NO_EXECUTION
 
 _encoder: Final = msgspec.json.Encoder()
 _commands: Final = {verb: msgspec.json.Decoder(kind) for verb, kind in VERBS.items()}

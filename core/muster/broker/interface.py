@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from muster.model.commands import Command, Heartbeat, LogLine
-from muster.model.envelope import Event, Recorded
+from muster.model.log.commands import Command, Heartbeat, LogLine
+from muster.model.log.envelope import Event, Recorded
 
 if TYPE_CHECKING:
     from muster.archive.archive import Archive

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Unpack
 
 from muster.build.handling import Common, Handling, Truth, condition, kept, made
-from muster.model.terms import Term, written
-from muster.model.workflow import Cache, Case, ForEach, Map, Step, Workflow
+from muster.model.definition.terms import Term, written
+from muster.model.definition.workflow import Cache, Case, ForEach, Map, Step, Workflow
 
 
 def chain(*elements: Step, id_: str = "", **common: Unpack[Common]) -> Step:

@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeVar, Unpack
 
 from muster.build.callables import named
 from muster.build.handling import Common, Text, kept, made
-from muster.model.schedule import Schedule
-from muster.model.terms import Term, written
-from muster.model.workflow import (
+from muster.model.definition.schedule import Schedule
+from muster.model.definition.terms import Term, written
+from muster.model.definition.workflow import (
     Cache,
     Concurrency,
     Duration,

@@ -8,8 +8,8 @@ from typing import Any, TypedDict
 import msgspec
 from msgspec import UNSET
 
-from muster.model.terms import Term, written
-from muster.model.workflow import Cache, Concurrency, Condition, Step
+from muster.model.definition.terms import Term, written
+from muster.model.definition.workflow import Cache, Concurrency, Condition, Step
 
 Text = str | Term
 Truth = bool | str | Term

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Unpack
 
 from muster.build.handling import Common, Text, made
-from muster.model.workflow import Duration, Step, WaitForInput
+from muster.model.definition.workflow import Duration, Step, WaitForInput
 
 
 def wait_for_input(

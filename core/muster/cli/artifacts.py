@@ -13,7 +13,7 @@ from muster.cli.terminal import Terminal, command, execute, global_options
 
 if TYPE_CHECKING:
     from muster.client.follower import ExecutionView
-    from muster.model.artifacts import Artifact
+    from muster.model.plan.artifacts import Artifact
 
 STDOUT: Final = "-"
 
@@ -91,7 +91,7 @@ async def _found(terminal: Terminal, execution: str) -> dict[str, Artifact]:
 
 def files_of(view: ExecutionView) -> dict[str, Artifact]:
     """The files an execution speaks of, by the names they are asked for with."""
-    from muster.model.artifacts import inside
+    from muster.model.plan.artifacts import inside
 
     places: dict[str, Any] = {"inputs": view.inputs, "outputs": view.outputs}
     places |= {path: step.outputs for path, step in view.steps.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from muster.client.follower import ExecutionView, StepView
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 
 NAMES_SHOWN = 4
 

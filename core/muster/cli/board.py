@@ -15,8 +15,9 @@ from rich.text import Text
 
 from muster.cli.overview import overview
 from muster.cli.words import STATUS_STYLE, amount, doing, elapsed, harmless, sign
-from muster.client.follower import ExecutionView, StepView
-from muster.model.envelope import Recorded
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
+from muster.model.log.envelope import Recorded
 
 REDRAW_S: Final = 0.125  # eight times a second looks continuous and costs next to nothing
 _RANK: Final = {"running": 0, "preparing": 1, "waiting": 2, "scheduled": 3, "failed": 4, "cancelled": 5}

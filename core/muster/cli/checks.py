@@ -16,9 +16,9 @@ from muster.cli.machines import roll_call
 from muster.cli.monitoring import sync_interval
 from muster.cli.view import open_view
 from muster.cli.words import duration
-from muster.model import subjects
 from muster.model.errors import BrokerError, MusterError
-from muster.model.names import SCHEDULER
+from muster.model.log import subjects
+from muster.model.log.names import SCHEDULER
 from muster.settings import Settings
 
 SKEW_WARN_S: Final = 1.0  # enough to confuse whoever reads times of two machines side by side

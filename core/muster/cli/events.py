@@ -13,10 +13,11 @@ from muster.cli.words import clock
 from muster.client.client import Client
 from muster.client.recording import erased_beside, record
 from muster.client.timeline import detail, label
-from muster.model import fixture, subjects
-from muster.model.envelope import Event, Recorded, encode
 from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
-from muster.model.names import NO_EXECUTION, check_execution
+from muster.model.log import subjects
+from muster.model.log.envelope import Event, Recorded, encode
+from muster.model.log.names import NO_EXECUTION, check_execution
+from muster.model.proof import fixture
 
 KEY_LENGTH_MIN: Final = 16  # characters; a shorter key of a person's making is guessed
 
@@ -105,7 +106,7 @@ def _redacted(
 ) -> list[Recorded]:
     from secrets import token_bytes
 
-    from muster.model.redaction import redact
+    from muster.model.proof.redaction import redact
 
     found = redact(recorded, token_bytes(32) if key is None else key.encode(), keep)
     for remark in found.remarks:

@@ -22,7 +22,7 @@ def explain(terminal: Terminal, file: Path) -> None:
       muster explain transcribe.yaml --json | jq .primitives
     """
     from muster.client.definition import workflow_of
-    from muster.model.explanation import explained, written
+    from muster.model.definition.explanation import explained, written
 
     found = explained(workflow_of(file))
     if terminal.json:

@@ -15,15 +15,16 @@ from muster.cli.terminal import Terminal
 from muster.cli.waiting import tell_questions, tell_why
 from muster.cli.words import doing, first_line, items, offset, value
 from muster.client.client import Client
-from muster.client.follower import ExecutionView, StepView
+from muster.client.follower import ExecutionView
 from muster.client.result import Result, result_of
+from muster.client.steps import StepView
 from muster.client.timeline import moment
 from muster.client.watch import Watch
-from muster.model.catalogue import ExecutionDeferred
-from muster.model.claims import turn
-from muster.model.envelope import Event, Recorded
 from muster.model.errors import ErrorInfo
-from muster.model.outline import member
+from muster.model.log.catalogue import ExecutionDeferred
+from muster.model.log.envelope import Event, Recorded
+from muster.model.plan.outline import member
+from muster.model.sharing.claims import turn
 
 LAST_LINES: Final = 10
 

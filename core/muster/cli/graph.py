@@ -19,8 +19,8 @@ def graph(terminal: Terminal, file: Path) -> None:
       (echo '```mermaid'; muster graph transcribe.yaml; echo '```') >> README.md
     """
     from muster.client.definition import workflow_of
-    from muster.model.graph import mermaid
-    from muster.model.lowering import lower
+    from muster.model.definition.graph import mermaid
+    from muster.model.plan.lowering import lower
 
     text = mermaid(lower(workflow_of(file)))
     if terminal.json:

@@ -48,7 +48,7 @@ def import_(
       muster import pyconduit job.json --json | jq .notes
     """
     from muster.importers import imported
-    from muster.model.document import parse
+    from muster.model.definition.document import parse
 
     data = parse(file.read_bytes(), name=str(file)).data
     found = imported(system, data, name=name or file.stem, image=image)
@@ -76,7 +76,7 @@ def _tell(terminal: Terminal, system: str, file: Path, found: Imported, output: 
 
 def _page(system: str, file: Path, found: Imported) -> str:
     """The workflow with what is missing from it said at its head."""
-    from muster.model.printing import to_yaml
+    from muster.model.definition.printing import to_yaml
 
     head = [
         f"# Carried over from {file.name} of {system}.",

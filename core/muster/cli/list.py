@@ -20,12 +20,12 @@ from muster.cli.values import pairs_of
 from muster.cli.view import current_view
 from muster.cli.words import STATUS_STYLE, clock, elapsed
 from muster.client.reach import position
-from muster.model import catalogue, subjects
-from muster.model.claims import turn
-from muster.model.envelope import Event, Recorded
-from muster.model.lowering import lower
-from muster.model.names import SCHEDULER
-from muster.model.transitions import STATUSES, STEP_TERMINAL, TERMINAL, Transition
+from muster.model.log import catalogue, subjects
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import SCHEDULER
+from muster.model.log.transitions import STATUSES, STEP_TERMINAL, TERMINAL, Transition
+from muster.model.plan.lowering import lower
+from muster.model.sharing.claims import turn
 
 if TYPE_CHECKING:
     from rich.table import Table

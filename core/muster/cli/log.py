@@ -37,7 +37,7 @@ class Age(click.ParamType[float]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """As in workflow files."""
-        from muster.model.quantities import seconds
+        from muster.model.definition.quantities import seconds
 
         try:
             return seconds(str(value))
@@ -68,8 +68,8 @@ def archive(terminal: Terminal, older_than: float | None) -> None:
 async def _archive(terminal: Terminal, older_than_s: float | None) -> None:
     from muster.client.client import Client
     from muster.identity import uuid7
-    from muster.model.commands import Archive
-    from muster.model.names import SCHEDULER
+    from muster.model.log.commands import Archive
+    from muster.model.log.names import SCHEDULER
 
     command = Archive(id=uuid7(), older_than_s=older_than_s)
     async with Client(settings=terminal.settings) as client:
@@ -96,10 +96,10 @@ async def _archive(terminal: Terminal, older_than_s: float | None) -> None:
 async def _answers(broker: Broker, start: int, command: str) -> Any:
     """Every ``log.archived`` the command led to, up to the last. Raises what the command was refused with."""
     from muster.client.patience import NO_SCHEDULER
-    from muster.model import catalogue as c
-    from muster.model import subjects
     from muster.model.errors import ExecutionTimeoutError, from_info
-    from muster.model.names import NO_EXECUTION, SCHEDULER
+    from muster.model.log import catalogue as c
+    from muster.model.log import subjects
+    from muster.model.log.names import NO_EXECUTION, SCHEDULER
 
     refused = subjects.events(writer=SCHEDULER, execution=NO_EXECUTION, noun="command", verb="refused")
     async with aclosing(broker.log.follow(start, subjects=[subjects.ARCHIVED, refused])) as batches:

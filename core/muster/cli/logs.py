@@ -9,8 +9,8 @@ import click
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock
 from muster.client.client import Client
-from muster.model.commands import LogLine
 from muster.model.errors import InvalidArgumentError
+from muster.model.log.commands import LogLine
 
 
 @command("logs", short_help="Print what an execution's steps printed.")

@@ -13,8 +13,8 @@ from muster.broker.interface import Broker
 from muster.cli.terminal import F
 from muster.cli.words import clock
 from muster.client.reach import position
+from muster.model.definition.quantities import seconds
 from muster.model.errors import InvalidArgumentError
-from muster.model.quantities import seconds
 
 At = int | datetime
 """A sequence, or a time in UTC."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from muster.client.follower import ExecutionView, StepView
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 
 ITEMS_MAX: Final = 12  # of a loop, so that each of its steps is shown
 FAILURES_MAX: Final = 10  # of all loops with more items

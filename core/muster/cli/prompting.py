@@ -13,9 +13,10 @@ from muster.cli.dialogue import Dialogue
 from muster.cli.terminal import Terminal
 from muster.cli.words import first_line
 from muster.client.client import Client
-from muster.client.follower import ExecutionView, StepView
-from muster.model.answers import defect
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 from muster.model.errors import MusterError
+from muster.model.plan.answers import defect
 
 PAUSE_S: Final = 0.1  # a question may wait so long for its step to be seen
 _YES: Final = {"y": True, "yes": True, "true": True, "n": False, "no": False, "false": False}

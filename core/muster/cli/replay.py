@@ -11,8 +11,8 @@ from muster.cli import failures
 from muster.cli.terminal import Terminal, command
 
 if TYPE_CHECKING:
-    from muster.model.envelope import Event
-    from muster.model.replay import Difference, Replayed
+    from muster.model.log.envelope import Event
+    from muster.model.proof.replay import Difference, Replayed
 
 LINES_MAX: Final = 60  # of what a decision rests on; --json has it whole
 
@@ -57,7 +57,7 @@ def replay(
     if assume is not None:
         raise click.UsageError("--assume says how a what-if goes on; give the rules with --policy POLICY.")
     from muster.fixtures import load
-    from muster.model.replay import replay as make_again
+    from muster.model.proof.replay import replay as make_again
 
     same = True
     for file in files:
@@ -95,7 +95,7 @@ def as_object(event: Event | None) -> dict[str, Any] | None:
     """What a decision says, without what every event has."""
     from msgspec.json import decode
 
-    from muster.model.envelope import encode
+    from muster.model.log.envelope import encode
 
     if event is None:
         return None

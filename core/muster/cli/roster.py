@@ -11,13 +11,14 @@ from typing import Final
 
 import msgspec
 
-from muster.model import catalogue, cluster, subjects
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Heartbeat
-from muster.model.envelope import Recorded
-from muster.model.evolve import evolve
-from muster.model.names import NO_EXECUTION
-from muster.model.state import State
+from muster.model.engine import cluster
+from muster.model.engine.evolve import evolve
+from muster.model.engine.state import State
+from muster.model.log import catalogue, subjects
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Heartbeat
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import NO_EXECUTION
 
 SUBJECT: Final = subjects.events(execution=NO_EXECUTION, noun="machine")
 

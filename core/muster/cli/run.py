@@ -13,7 +13,7 @@ from muster.cli.submitting import read_submission, submit_options, submitted
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
 from muster.client.wishes import Wishes
-from muster.model.workflow import Workflow
+from muster.model.definition.workflow import Workflow
 
 
 @command("run", short_help="Run a workflow and follow it to its end.")

@@ -10,9 +10,9 @@ import msgspec
 
 from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, archive_option, command, execute
-from muster.model.names import check_name
+from muster.model.definition.quantities import seconds
+from muster.model.log.names import check_name
 from muster.model.policy import Policy
-from muster.model.quantities import seconds
 from muster.scheduler.options import SchedulerOptions, ShadowOptions
 
 

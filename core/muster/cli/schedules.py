@@ -17,7 +17,7 @@ from muster.client.client import Client
 
 if TYPE_CHECKING:
     from muster.client.schedules import ScheduleView
-    from muster.model.workflow import Workflow
+    from muster.model.definition.workflow import Workflow
 
 TIMES_SHOWN: Final = 5
 
@@ -141,7 +141,7 @@ def add(
 
 def _timed(workflow: Workflow, cron: str | None, every: str | None, timezone: str | None) -> Workflow:
     """The workflow with what the options say instead of its file."""
-    from muster.model.schedule import Schedule
+    from muster.model.definition.schedule import Schedule
 
     given = {
         name: value for name, value in (("cron", cron), ("every", every), ("timezone", timezone)) if value
@@ -198,7 +198,7 @@ def show(terminal: Terminal, name: str) -> None:
 
 
 def _times(view: ScheduleView) -> list[datetime]:
-    from muster.model.calendar import coming as times
+    from muster.model.schedules.calendar import coming as times
 
     if view.paused or view.next_at is None:
         return []

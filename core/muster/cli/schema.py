@@ -15,7 +15,7 @@ def schema(terminal: Terminal) -> None:
       muster schema > workflow.schema.json
       muster schema --json | jq '."$defs" | keys'
     """
-    from muster.model.schema import schema as whole
+    from muster.model.definition.schema import schema as whole
 
     if terminal.json:
         terminal.emit(whole())

@@ -1,6 +1,6 @@
 """How the whole cluster stands at a point of the log: who leads, who holds which slot, what waits and why.
 
-It is the scheduler's own fold (``muster.model.evolve``) with the times that people ask for and decisions do not.
+It is the scheduler's own fold (``muster.model.engine.evolve``) with the times that people ask for and decisions do not.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import msgspec
 
 from muster.cli.roster import Roster
 from muster.cli.waiting import reason
-from muster.model import catalogue, cluster
-from muster.model.catalogue import AttemptRef
-from muster.model.envelope import Recorded
-from muster.model.execution import ExecutionState, StepState
-from muster.model.placement import Slot, requirement
-from muster.model.state import State
+from muster.model.engine import cluster
+from muster.model.engine.execution import ExecutionState, StepState
+from muster.model.engine.placement import Slot, requirement
+from muster.model.engine.state import State
+from muster.model.log import catalogue
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.envelope import Recorded
 
 
 class Leader(msgspec.Struct, frozen=True):

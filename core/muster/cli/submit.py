@@ -12,7 +12,7 @@ from muster.cli.submitting import read_submission, submit_options, submitted
 from muster.cli.terminal import Terminal, command, execute
 from muster.client.client import Client
 from muster.client.wishes import Wishes
-from muster.model.workflow import Workflow
+from muster.model.definition.workflow import Workflow
 
 
 @command("submit", short_help="Submit a workflow and print the execution's id.")

@@ -13,7 +13,7 @@ from muster.cli.terminal import Terminal
 from muster.cli.values import inputs_of, pairs_of, values_of
 from muster.client.definition import workflow_of
 from muster.client.wishes import Wishes
-from muster.model.workflow import Workflow
+from muster.model.definition.workflow import Workflow
 
 F = TypeVar("F", bound=Callable[..., Any])
 

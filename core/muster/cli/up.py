@@ -14,7 +14,7 @@ from muster.cli.serving import Shutdown, connect
 from muster.cli.stack import running
 from muster.cli.terminal import Terminal, archive_option, command, execute
 from muster.cli.values import pairs_of
-from muster.model.names import SCHEDULER
+from muster.model.log.names import SCHEDULER
 from muster.settings import Settings
 
 PORT: Final = 4222  # where every other command looks for the broker

@@ -11,7 +11,7 @@ from muster.cli import failures
 from muster.cli.terminal import Terminal, command
 
 if TYPE_CHECKING:
-    from muster.model.workflow import Workflow
+    from muster.model.definition.workflow import Workflow
 
 
 @command("validate", short_help="Check workflow files and name every problem.")
@@ -47,7 +47,7 @@ def _check(terminal: Terminal, file: Path) -> bool:
 
 
 def _count(workflow: Workflow) -> str:
-    from muster.model.validation.tree import members
+    from muster.model.definition.validation.tree import members
 
     number = sum(1 for _, step in members(workflow) if step.id)
     return f"{number} step{'' if number == 1 else 's'}"

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from muster.model.artifacts import FILE_TYPES
+from muster.model.definition.ports import items
+from muster.model.definition.workflow import Port, Workflow
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
-from muster.model.ports import items
-from muster.model.workflow import Port, Workflow
+from muster.model.plan.artifacts import FILE_TYPES
 
 
 def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -> dict[str, Any]:

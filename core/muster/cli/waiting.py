@@ -12,12 +12,12 @@ from muster.cli.asking import question
 from muster.cli.moment import Point
 from muster.cli.terminal import Terminal
 from muster.client.watch import Watch
-from muster.model.claims import turn
-from muster.model.cluster import Machine
-from muster.model.evolve import evolve
-from muster.model.execution import StepState
-from muster.model.placement import Requirement, choose, requirement
-from muster.model.state import State
+from muster.model.engine.cluster import Machine
+from muster.model.engine.evolve import evolve
+from muster.model.engine.execution import StepState
+from muster.model.engine.placement import Requirement, choose, requirement
+from muster.model.engine.state import State
+from muster.model.sharing.claims import turn
 
 STILL_S: Final = 3.0  # so long without an event is long enough for a person to wonder
 PAUSE_S: Final = 0.3  # who answers at once need not be asked

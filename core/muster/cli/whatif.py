@@ -14,9 +14,9 @@ from muster.cli.words import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from muster.model.rehearsal.performance import Assume
-    from muster.model.rehearsal.rehearse import Rehearsal, Rehearsed
-    from muster.model.rehearsal.results import ExecutionResult, StepResult
+    from muster.model.proof.rehearsal.performance import Assume
+    from muster.model.proof.rehearsal.rehearse import Rehearsal, Rehearsed
+    from muster.model.proof.rehearsal.results import ExecutionResult, StepResult
 
 EXECUTIONS_MAX: Final = 10  # shown to people; --json has all
 STEPS_MAX: Final = 40  # of one execution
@@ -27,8 +27,8 @@ Row = tuple[str, str, str]
 def ask(terminal: Terminal, files: Sequence[str], policy: Path, assume: Assume) -> None:
     """Play each file again under the rules in ``policy``, and show what comes of it."""
     from muster.fixtures import load
-    from muster.model.rehearsal import changes
-    from muster.model.rehearsal.rehearse import check, rehearse
+    from muster.model.proof.rehearsal import changes
+    from muster.model.proof.rehearsal.rehearse import check, rehearse
 
     rules = changes.load(policy.read_bytes(), name=str(policy))
     records = {file: load(file) for file in files}

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.client.follower import Items, Progress, StepView
-from muster.model import artifacts
+from muster.client.steps import Items, Progress, StepView
+from muster.model.plan import artifacts
 
 STATUS_STYLE: Final = {
     "queued": "dim",

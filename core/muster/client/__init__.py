@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from muster.client.client import Client
 from muster.client.definition import serialize, workflow_of
-from muster.client.follower import ExecutionView, Progress, StepView, TransitionView
+from muster.client.follower import ExecutionView, TransitionView
 from muster.client.result import Result
 from muster.client.schedules import ScheduleView
+from muster.client.steps import Progress, StepView
 from muster.client.sync import SyncClient
 from muster.client.timeline import Moment
 

@@ -7,11 +7,12 @@ from contextlib import aclosing
 import msgspec
 
 from muster.broker.interface import Broker
-from muster.client.follower import ExecutionView, StepView
-from muster.model import catalogue, subjects
-from muster.model.envelope import Event
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue, subjects
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

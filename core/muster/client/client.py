@@ -14,19 +14,19 @@ from muster.client.callbacks import Callbacks
 from muster.client.definition import Definition, load_checks, workflow_of
 from muster.client.events import Filter
 from muster.client.files import Downloads, OnTransfer, Uploads
-from muster.client.follower import ExecutionView, StepView, TransitionView
+from muster.client.follower import ExecutionView, TransitionView
 from muster.client.lines import read_lines
 from muster.client.patience import ACCEPT_LIMIT_S, NO_SCHEDULER, erased, within
 from muster.client.reach import check_start, folded, position
 from muster.client.repetition import Repetition, check_ended, given
 from muster.client.result import Result, result_of
 from muster.client.schedules import Scheduling
+from muster.client.steps import StepView
 from muster.client.submission import Submission, id_of
 from muster.client.watch import Listener, Watch
 from muster.client.wishes import Wishes
 from muster.identity import uuid7
-from muster.model.commands import Cancel, Clear, LogLine, Resume
-from muster.model.envelope import Recorded
+from muster.model.definition.workflow import Workflow
 from muster.model.errors import (
     BrokerError,
     ExecutionNotEndedError,
@@ -34,8 +34,9 @@ from muster.model.errors import (
     MusterError,
     SourceNodeMissingError,
 )
-from muster.model.names import SCHEDULER, check_execution
-from muster.model.workflow import Workflow
+from muster.model.log.commands import Cancel, Clear, LogLine, Resume
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import SCHEDULER, check_execution
 from muster.settings import Settings, load
 
 OnStep = Callable[[StepView], Awaitable[None] | None]

@@ -11,10 +11,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from muster.model.terms import encoded
-from muster.model.workflow import Workflow
+from muster.model.definition.terms import encoded
+from muster.model.definition.workflow import Workflow
 
-VALIDATION: Final = "muster.model.validation"
+VALIDATION: Final = "muster.model.definition.validation"
 
 Definition = Workflow | Mapping[str, Any] | Path | str | bytes
 
@@ -24,7 +24,9 @@ def workflow_of(definition: Definition) -> Workflow:
 
     Raises WorkflowInvalidError with every problem found, each with its place.
     """
-    from muster.model import validation  # brings the expression library, which only those who submit need
+    from muster.model.definition import (
+        validation,  # brings the expression library, which only those who submit need
+    )
 
     if isinstance(definition, Path):
         return validation.load(definition.read_bytes(), name=str(definition))

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.client.follower import ExecutionView, StepView, TransitionView
+from muster.client.follower import ExecutionView, TransitionView
+from muster.client.steps import StepView
 from muster.client.timeline import Moment
 
 EXECUTION_FIELDS: Final = ("status", "progress", "ending", "reason", "outputs", "error")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from muster.model import subjects
-from muster.model.catalogue import CATALOGUE
-from muster.model.envelope import Event
 from muster.model.errors import InvalidArgumentError
-from muster.model.names import SCHEDULER, check_execution, check_machine
+from muster.model.log import subjects
+from muster.model.log.catalogue import CATALOGUE
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER, check_execution, check_machine
 
 _NOUNS = {kind.partition(".")[0] for kind in CATALOGUE}
 _VERBS = {kind.partition(".")[2] for kind in CATALOGUE}

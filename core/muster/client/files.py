@@ -15,9 +15,9 @@ import msgspec
 
 from muster.artifacts.content import FileContent, described
 from muster.broker.interface import Broker
-from muster.model import artifacts
-from muster.model.artifacts import Artifact
 from muster.model.errors import BrokerError, ExecutionTimeoutError, InvalidTypeError, MusterError
+from muster.model.plan import artifacts
+from muster.model.plan.artifacts import Artifact
 
 ERASE_S: Final = 5.0
 """How long somebody who gave up waits for the broker to take back what was sent."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 from muster.broker.interface import LogLines
-from muster.model.commands import LogLine
+from muster.model.log.commands import LogLine
 
 QUIET_S: Final = (
     2.0  # lines may be dropped or expire: after the end this long without one means there is none left

@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 from typing import Final, TypeVar
 
 from muster.broker.interface import Broker
-from muster.model import subjects
 from muster.model.errors import ExecutionTimeoutError
+from muster.model.log import subjects
 
 ACCEPT_LIMIT_S: Final = 30.0  # a new scheduler leads within a few seconds; more means that none runs
 ERASED_POLL_S: Final = 0.02

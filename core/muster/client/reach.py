@@ -7,9 +7,9 @@ from typing import Final
 
 from muster.broker.interface import Broker, Position
 from muster.client.follower import ExecutionView
-from muster.model import subjects
 from muster.model.errors import BrokerError, ExecutionNotFoundError, InvalidArgumentError
-from muster.model.names import check_execution
+from muster.model.log import subjects
+from muster.model.log.names import check_execution
 
 STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
 

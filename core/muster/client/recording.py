@@ -1,4 +1,4 @@
-"""Recording an execution from the log of a broker: what ``muster.model.recording`` keeps, read as cheaply as can be."""
+"""Recording an execution from the log of a broker: what ``proof.recording`` keeps, read as cheaply as can be."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from contextlib import aclosing
 from itertools import chain
 
 from muster.broker.interface import LogReader
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import Recorded
-from muster.model.erasure import spans
 from muster.model.errors import ExecutionNotFoundError
-from muster.model.names import check_execution
-from muster.model.recording import OTHERS, Recorder, parent_of
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import Recorded
+from muster.model.log.erasure import spans
+from muster.model.log.names import check_execution
+from muster.model.proof.recording import OTHERS, Recorder, parent_of
 
 Progress = Callable[[int, int], object]
 """Hears up to which sequence the log was read, and up to which it has to be."""

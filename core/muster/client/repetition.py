@@ -12,9 +12,9 @@ from muster.client.definition import plain
 from muster.client.follower import ExecutionView
 from muster.client.watch import Watch
 from muster.identity import uuid7
-from muster.model.commands import Rerun
 from muster.model.errors import BrokerError, ExecutionConflictError, ExecutionNotEndedError, InvalidTypeError
-from muster.model.names import SCHEDULER
+from muster.model.log.commands import Rerun
+from muster.model.log.names import SCHEDULER
 
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,9 +16,11 @@ from muster.client.definition import Definition, load_checks, plain, serialize, 
 from muster.client.patience import ACCEPT_LIMIT_S, NO_SCHEDULER, within
 from muster.client.watch import Watch
 from muster.identity import uuid7
-from muster.model import calendar, subjects
-from muster.model import catalogue as c
-from muster.model.commands import (
+from muster.model.definition.schedule import Schedule
+from muster.model.errors import BrokerError, ErrorInfo, ScheduleNotFoundError, from_info
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.commands import (
     Command,
     PauseSchedule,
     RemoveSchedule,
@@ -26,11 +28,10 @@ from muster.model.commands import (
     SetSchedule,
     TriggerSchedule,
 )
-from muster.model.envelope import Recorded
-from muster.model.errors import BrokerError, ErrorInfo, ScheduleNotFoundError, from_info
-from muster.model.names import NO_EXECUTION, SCHEDULER, check_execution, check_schedule
-from muster.model.schedule import Schedule
-from muster.model.schedules import FOLDS, Schedules
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER, check_execution, check_schedule
+from muster.model.schedules import calendar
+from muster.model.schedules.fold import FOLDS, Schedules
 
 TOLD: Final = subjects.events(writer=SCHEDULER, execution=NO_EXECUTION, noun="schedule")
 REFUSED: Final = subjects.events(writer=SCHEDULER, execution=NO_EXECUTION, noun="command", verb="refused")
@@ -197,7 +198,10 @@ class Scheduling:
         not valid. Raises WorkflowInvalidError where the workflow has no schedule.
         """
         await load_checks()
-        from muster.model.arrangements import checked, digest  # only now: it brings the expression library
+        from muster.model.schedules.arrangements import (  # only now: it brings the expression library
+            checked,
+            digest,
+        )
 
         if isinstance(workflow, Path):
             workflow = await asyncio.to_thread(workflow_of, workflow)

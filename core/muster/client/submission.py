@@ -12,12 +12,12 @@ from muster.client.definition import plain, serialize
 from muster.client.watch import Watch
 from muster.client.wishes import Wishes
 from muster.identity import uuid7
-from muster.model import inputs as workflow_inputs
-from muster.model.commands import Submit
+from muster.model.definition.workflow import Workflow
 from muster.model.errors import BrokerError, ExecutionConflictError, InvalidArgumentError, InvalidTypeError
-from muster.model.granted import Granted, granted, keyed
-from muster.model.names import SCHEDULER, check_execution
-from muster.model.workflow import Workflow
+from muster.model.log.commands import Submit
+from muster.model.log.names import SCHEDULER, check_execution
+from muster.model.plan import inputs as workflow_inputs
+from muster.model.sharing.granted import Granted, granted, keyed
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):

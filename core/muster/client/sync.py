@@ -11,13 +11,14 @@ from typing import Any, Self, TypeVar, Unpack, cast
 from muster.client.answer import Answer
 from muster.client.client import Client, OnFinish, OnStep
 from muster.client.definition import Definition
-from muster.client.follower import ExecutionView, StepView, TransitionView
+from muster.client.follower import ExecutionView, TransitionView
 from muster.client.result import Result
 from muster.client.schedules import ScheduleView
+from muster.client.steps import StepView
 from muster.client.wishes import Wishes
-from muster.model.commands import LogLine
-from muster.model.envelope import Recorded
-from muster.model.workflow import Workflow
+from muster.model.definition.workflow import Workflow
+from muster.model.log.commands import LogLine
+from muster.model.log.envelope import Recorded
 from muster.settings import Settings
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import msgspec
 
-from muster.model import catalogue
-from muster.model.decisions import Source
-from muster.model.envelope import Event
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue
+from muster.model.log.decisions import Source
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
 
 _WAITS = {
     "input": "Waiting for Input",

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Self
 
 from muster.broker.interface import LogReader
-from muster.client.follower import ExecutionView, StepView
-from muster.model import catalogue, subjects
-from muster.model.envelope import Recorded
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 from muster.model.errors import BrokerError, ErrorInfo, from_info
+from muster.model.log import catalogue, subjects
+from muster.model.log.envelope import Recorded
 
 Listener = Callable[[Recorded, StepView | None], None]
 Condition = Callable[[], bool]

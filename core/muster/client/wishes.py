@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
-from muster.model.workflow import Duration
+from muster.model.definition.workflow import Duration
 
 
 class Wishes(TypedDict, total=False):

@@ -8,9 +8,9 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 
+from muster.model.definition.validation import validate
+from muster.model.definition.workflow import Input, Workflow
 from muster.model.errors import WorkflowInvalidError
-from muster.model.validation import validate
-from muster.model.workflow import Input, Workflow
 
 _NAME_MAX: Final = 63
 _NAMED: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
@@ -95,7 +95,7 @@ def image_input(image: str | None, what: str) -> Input:
 
 def member(of: str, key: Any) -> str:
     """The CEL text of a member."""
-    from muster.model.terms import Term, source
+    from muster.model.definition.terms import Term, source
 
     return source(Term(of)[key])
 

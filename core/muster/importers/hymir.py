@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET
 
 from muster.importers.draft import Draft, Imported, image_input, is_name, member, refuse, slug
-from muster.model.workflow import Output, Step, Workflow
+from muster.model.definition.workflow import Output, Step, Workflow
 
 _IMAGE: Final = "${{ inputs.image }}"
 _JOB: Final = "$hymir"

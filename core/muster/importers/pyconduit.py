@@ -14,7 +14,7 @@ import msgspec
 
 from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug, truth
 from muster.importers.tags import Names, Tags
-from muster.model.workflow import Input, Limits, Output, Step, Workflow
+from muster.model.definition.workflow import Input, Limits, Output, Step, Workflow
 
 _BLOCK: Final = "muster_function.pyconduit:run"
 """Part of the harness of functions: it is in the container of every function."""

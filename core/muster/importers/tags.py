@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from muster.importers.draft import Draft, member, plain
-from muster.model.terms import source
+from muster.model.definition.terms import source
 
 _TAG: Final = re.compile(r"\{([:#<%]) (.+?) (?:(?<=.)([:#>%]))\}", re.DOTALL)
 _CLOSING: Final = {":": ":", "#": "#", "<": ">", "%": "%"}

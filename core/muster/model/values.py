@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from muster.model.definition.workflow import ValueType
 from muster.model.limits import VALUE_DEPTH_MAX
-from muster.model.workflow import ValueType
 
 _TYPES: Final[Mapping[type, ValueType]] = {
     str: "string",

@@ -36,11 +36,11 @@ from muster.archive import packing
 from muster.archive.manifest import digest
 from muster.broker.interface import Broker, Delivery
 from muster.clock import Clock
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.commands import Archive
+from muster.model.engine.state import CLEARED
 from muster.model.errors import ArchiveDamagedError, BrokerError
-from muster.model.state import CLEARED
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.commands import Archive
 from muster.scheduler.follower import Follower
 from muster.scheduler.options import SchedulerOptions
 from muster.scheduler.proposals import Proposals

@@ -25,11 +25,11 @@ from muster import fault
 from muster.archive import packing
 from muster.archive.objects import Objects, found
 from muster.broker.interface import Broker, Delivery
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import Recorded
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError, BrokerError
-from muster.model.retention import Range, joined
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import Recorded
+from muster.model.log.retention import Range, joined
 from muster.scheduler.follower import Follower
 from muster.scheduler.proposals import Proposals
 

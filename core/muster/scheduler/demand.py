@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from muster.model.envelope import Recorded
-from muster.model.names import SCHEDULER
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import SCHEDULER
 from muster.scheduler.options import ShadowOptions
 
 

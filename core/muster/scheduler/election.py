@@ -16,12 +16,12 @@ from muster import fault
 from muster.broker.interface import Appended, Broker, Fence, Unknown
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.commands import Heartbeat
-from muster.model.envelope import Event
 from muster.model.errors import BrokerError
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.commands import Heartbeat
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
 from muster.release import RELEASE
 from muster.scheduler.follower import Follower
 from muster.scheduler.options import SchedulerOptions

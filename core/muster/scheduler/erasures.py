@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import aclosing
 
 from muster.broker.interface import LogReader
-from muster.model import subjects
-from muster.model.erasure import Span, spans
+from muster.model.log import subjects
+from muster.model.log.erasure import Span, spans
 
 
 class Erasures:

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from contextlib import aclosing
 
 from muster.broker.interface import Broker
-from muster.model import catalogue as c
-from muster.model.body import AttemptRef
-from muster.model.envelope import Event, Recorded
-from muster.model.evolve import evolve
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.engine.evolve import evolve
+from muster.model.engine.state import CLEARED, State
+from muster.model.log import catalogue as c
+from muster.model.log.body import AttemptRef
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
-from muster.model.state import CLEARED, State
 
 log = logging.getLogger("muster.scheduler")
 

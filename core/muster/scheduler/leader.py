@@ -20,17 +20,18 @@ import msgspec
 from muster import fault
 from muster.broker.interface import Appended, Broker, Fence, Outcome
 from muster.clock import Clock
-from muster.model import calendar, subjects
-from muster.model.admission import admit, refuse
-from muster.model.catalogue import MachineOnline
-from muster.model.commands import Clear, Heartbeat
-from muster.model.decide import decide, next_due
-from muster.model.envelope import Event
-from muster.model.implied import implied, resend_before
-from muster.model.names import SCHEDULER
-from muster.model.round import Round
-from muster.model.state import CLEARED
-from muster.model.watch import Watch, judge
+from muster.model.engine.admission import admit, refuse
+from muster.model.engine.decide import decide, next_due
+from muster.model.engine.implied import implied, resend_before
+from muster.model.engine.round import Round
+from muster.model.engine.state import CLEARED
+from muster.model.engine.watch import Watch, judge
+from muster.model.log import subjects
+from muster.model.log.catalogue import MachineOnline
+from muster.model.log.commands import Clear, Heartbeat
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
+from muster.model.schedules import calendar
 from muster.scheduler.archiving import Archiving
 from muster.scheduler.clearing import Clearing
 from muster.scheduler.follower import Follower

@@ -11,9 +11,9 @@ import msgspec
 from muster import fault
 from muster.broker.interface import Broker
 from muster.identity import uuid7
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import AttemptOrder, Command, Start, Stop
 from muster.model.errors import BrokerError
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import AttemptOrder, Command, Start, Stop
 from muster.scheduler.options import SchedulerOptions
 
 log = logging.getLogger("muster.scheduler")

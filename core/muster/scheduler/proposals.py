@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from muster.model.body import Body
-from muster.model.commands import Command
 from muster.model.errors import MusterError
-from muster.model.names import NO_EXECUTION
+from muster.model.log.body import Body
+from muster.model.log.commands import Command
+from muster.model.log.names import NO_EXECUTION
 
 
 class Proposal(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from muster.model.commands import Heartbeat
+from muster.model.log.commands import Heartbeat
 
 
 class Pulse:

@@ -15,10 +15,7 @@ import msgspec
 from muster.archive import packing
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery
-from muster.model import calendar, subjects
-from muster.model.catalogue import ExecutionCleared, ExecutionQueued
-from muster.model.commands import Archive, Cancel, Clear, Command, Rerun, SetSchedule, Submit
-from muster.model.envelope import Recorded
+from muster.model.engine.state import CLEARED
 from muster.model.errors import (
     ArchiveDamagedError,
     ArchiveUnavailableError,
@@ -26,9 +23,13 @@ from muster.model.errors import (
     MusterError,
     NameInvalidError,
 )
-from muster.model.names import SCHEDULER, check_execution
-from muster.model.state import CLEARED
-from muster.model.takeover import Past
+from muster.model.log import subjects
+from muster.model.log.catalogue import ExecutionCleared, ExecutionQueued
+from muster.model.log.commands import Archive, Cancel, Clear, Command, Rerun, SetSchedule, Submit
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import SCHEDULER, check_execution
+from muster.model.reuse.takeover import Past
+from muster.model.schedules import calendar
 from muster.scheduler.clearing import erasable
 from muster.scheduler.follower import Follower
 
@@ -36,7 +37,7 @@ log = logging.getLogger("muster.scheduler")
 
 
 class Waiting(msgspec.Struct):
-    """A command that was received; ``known``, ``erased`` and ``past`` as ``muster.model.admission`` wants them.
+    """A command that was received; ``known``, ``erased`` and ``past`` as ``muster.model.engine.admission`` wants them.
 
     ``error`` is why it could not be looked up: then it is refused.
     """

@@ -11,9 +11,9 @@ from typing import Any
 
 from muster.broker.interface import Broker
 from muster.clock import Clock
+from muster.model.engine.watch import Watch
 from muster.model.errors import BrokerError
-from muster.model.names import SCHEDULER
-from muster.model.watch import Watch
+from muster.model.log.names import SCHEDULER
 from muster.scheduler.election import Election
 from muster.scheduler.follower import Follower
 from muster.scheduler.leader import Leader, StoodDownError

@@ -1,8 +1,8 @@
 """A scheduler that leads nobody: it follows the log, decides silently, and tells where the leader decides otherwise.
 
 It writes nothing: it does not stand for election, beats for nobody, takes no command and makes no stream. Reading is in
-order from the first event, as for every scheduler; the comparison is in ``muster.model.shadow``. Three things are left
-to this shell:
+order from the first event, as for every scheduler; the comparison is in ``muster.model.proof.shadow``. Three things
+are left to this shell:
 
 - *What is owed.* A leader that decides nothing leaves no trace. So where no decision came for ``patience_s``, the
   shadow asks itself what should have been decided that long ago, from what it had read by then, on the leader's own
@@ -21,12 +21,12 @@ from contextlib import aclosing
 
 from muster.broker.interface import Broker
 from muster.clock import Clock
-from muster.model.envelope import Basis, Recorded
-from muster.model.erasure import Span
 from muster.model.errors import BrokerError
-from muster.model.names import SCHEDULER
-from muster.model.replay import Difference
-from muster.model.shadow import Comparison, Disagreement, Key, key
+from muster.model.log.envelope import Basis, Recorded
+from muster.model.log.erasure import Span
+from muster.model.log.names import SCHEDULER
+from muster.model.proof.replay import Difference
+from muster.model.proof.shadow import Comparison, Disagreement, Key, key
 from muster.release import RELEASE
 from muster.scheduler.demand import Demand
 from muster.scheduler.erasures import Erasures

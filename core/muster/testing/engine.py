@@ -19,11 +19,11 @@ from typing import Any, Final, Self, TypeGuard
 from muster.client.definition import Definition
 from muster.client.follower import ExecutionView
 from muster.client.recording import record
-from muster.model import fixture
-from muster.model.envelope import Recorded
+from muster.model.definition.quantities import seconds as parsed
 from muster.model.errors import InvalidArgumentError
+from muster.model.log.envelope import Recorded
 from muster.model.policy import Policy
-from muster.model.quantities import seconds as parsed
+from muster.model.proof import fixture
 from muster.testing.background import Background, Pending
 from muster.testing.stage import Stage
 

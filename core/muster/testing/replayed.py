@@ -8,10 +8,10 @@ from pathlib import Path
 
 from muster import fixtures
 from muster.client.follower import ExecutionView
-from muster.model import catalogue as c
-from muster.model.envelope import Event, Recorded, encode
 from muster.model.errors import ErrorInfo, ExecutionNotFoundError
-from muster.model.replay import Difference, replay
+from muster.model.log import catalogue as c
+from muster.model.log.envelope import Event, Recorded, encode
+from muster.model.proof.replay import Difference, replay
 
 
 class ReplayedExecution(ExecutionView):

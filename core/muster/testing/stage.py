@@ -17,10 +17,10 @@ from typing import Any, Final
 from muster.broker.memory import MemoryBroker, MemoryStore
 from muster.client.client import Client
 from muster.client.follower import ExecutionView
-from muster.model.decide import next_due
+from muster.model.engine.decide import next_due
+from muster.model.engine.state import State
 from muster.model.errors import ExecutionTimeoutError, InvalidArgumentError
 from muster.model.policy import Policy
-from muster.model.state import State
 from muster.scheduler.options import SchedulerOptions
 from muster.scheduler.service import Scheduler
 from muster.services import service

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from muster.model.validation import from_object, load
-from muster.model.workflow import Step, Workflow
+from muster.model.definition.validation import from_object, load
+from muster.model.definition.workflow import Step, Workflow
 from tests.acceptance.crash.whole_stage import Stage, before, behind, told
 from tests.fixtures.broker import Broker
 from tests.fixtures.nursery import Nursery

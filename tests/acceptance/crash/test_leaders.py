@@ -8,7 +8,7 @@ import time
 import pytest
 
 from muster.identity import uuid7
-from muster.model.envelope import Basis, Recorded
+from muster.model.log.envelope import Basis, Recorded
 from tests.acceptance.crash.plays import BROKEN, DIAMOND, NOTHING
 from tests.fixtures.processes import Installation, Program
 

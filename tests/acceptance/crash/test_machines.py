@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from muster.model.catalogue import MachineConnected, MachineOffline
+from muster.model.log.catalogue import MachineConnected, MachineOffline
 from tests.acceptance.crash.plays import lone
 from tests.fixtures.processes import Installation, alive
 

@@ -11,7 +11,7 @@ import pytest
 
 from muster.broker.interface import Appended
 from muster.broker.nats import NatsBroker
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from muster_projections import canonical
 from muster_projections.registry import chosen
 from muster_projections.store import Store

@@ -8,10 +8,10 @@ import pytest
 
 from muster.archive.verify import verify
 from muster.identity import uuid7
-from muster.model import subjects
-from muster.model.commands import Archive, Clear
-from muster.model.envelope import Recorded, encode
-from muster.model.names import SCHEDULER
+from muster.model.log import subjects
+from muster.model.log.commands import Archive, Clear
+from muster.model.log.envelope import Recorded, encode
+from muster.model.log.names import SCHEDULER
 from tests.acceptance.crash.plays import DIAMOND
 from tests.fixtures.moving import about, everything
 from tests.fixtures.processes import Installation

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from muster.model import catalogue as c
+from muster.model.log import catalogue as c
 from tests.fixtures.broker import Broker
 from tests.fixtures.processes import Installation, Program
 from tests.fixtures.severing import Severing
@@ -122,7 +122,7 @@ async def test_archived_runs_are_not_run_again(site: Installation) -> None:
     await site.log.ended(*begun)
     await site.client.clear(begun[0])
     from muster.identity import uuid7
-    from muster.model.commands import Archive
+    from muster.model.log.commands import Archive
 
     await site.broker.commands.send("scheduler", "archive", Archive(id=uuid7(), older_than_s=0.0))
     await site.log.until("log.archived")

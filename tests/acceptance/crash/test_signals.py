@@ -8,7 +8,7 @@ from contextlib import aclosing
 import pytest
 
 from muster.cli.failures import INTERRUPTED, OK
-from muster.model.catalogue import MachineDisconnected
+from muster.model.log.catalogue import MachineDisconnected
 from tests.acceptance.crash.plays import NOTHING, lone, reflected
 from tests.fixtures.processes import Installation, Program, alive
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from muster.model.catalogue import MachineOffline
+from muster.model.log.catalogue import MachineOffline
 from tests.acceptance.crash.plays import lone
 from tests.fixtures.processes import Installation, alive
 

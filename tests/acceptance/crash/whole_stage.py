@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 from muster.identity import uuid7
-from muster.model.envelope import Event
-from muster.model.workflow import Workflow
+from muster.model.definition.workflow import Workflow
+from muster.model.log.envelope import Event
 from tests.acceptance.crash.plays import outcome, reflected
 from tests.fixtures.logbook import OUTCOMES
 from tests.fixtures.nursery import Nursery

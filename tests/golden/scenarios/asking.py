@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from muster.model.commands import Cancel, Clear, Command, Submit
+from muster.model.log.commands import Cancel, Clear, Command, Submit
 from tests.golden.scenario import scenario, step
 from tests.golden.stage import Stage, fresh
 

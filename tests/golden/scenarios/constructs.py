@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from muster.model.catalogue import StepWaiting
-from muster.model.envelope import Recorded
 from muster.model.errors import InvalidArgumentError
+from muster.model.log.catalogue import StepWaiting
+from muster.model.log.envelope import Recorded
 from tests.golden.scenario import prints, scenario, step, writes
 from tests.golden.stage import Stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from muster.model.commands import Submit
+from muster.model.log.commands import Submit
 from tests.golden.scenario import prints, retry, scenario, step
 from tests.golden.stage import Stage, fresh
 

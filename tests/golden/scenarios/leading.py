@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from muster.fixtures import load
-from muster.model.envelope import Recorded, encode
-from muster.model.names import SCHEDULER
+from muster.model.log.envelope import Recorded, encode
+from muster.model.log.names import SCHEDULER
 from tests.golden.scenario import Cut, derived, prints, retry, scenario, step
 from tests.golden.stage import Stage
 from tests.golden.store import history

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 from tests.fixtures.processes import Program
 from tests.golden.scenario import derived, prints, scenario, step
 from tests.golden.stage import Stage

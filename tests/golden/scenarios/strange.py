@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from muster.fixtures import load
-from muster.model.catalogue import AttemptFailed
-from muster.model.envelope import Event, Recorded, decode, encode
 from muster.model.errors import PlacementError
-from muster.model.names import SCHEDULER
-from muster.model.recording import record
-from muster.model.redaction import redact
+from muster.model.log.catalogue import AttemptFailed
+from muster.model.log.envelope import Event, Recorded, decode, encode
+from muster.model.log.names import SCHEDULER
+from muster.model.proof.recording import record
+from muster.model.proof.redaction import redact
 from tests.golden.scenario import derived, prints, scenario, step
 from tests.golden.stage import Stage
 from tests.golden.store import history

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from muster.model.commands import PauseSchedule, TriggerSchedule
+from muster.model.log.commands import PauseSchedule, TriggerSchedule
 from tests.golden.scenario import scenario, step
 from tests.golden.stage import Stage, fresh
 

@@ -7,10 +7,10 @@ import docker
 import msgspec
 import pytest
 
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import AttemptResources
+from muster.model.definition.workflow import Output
 from muster.model.errors import ContainerStartingError
-from muster.model.workflow import Output
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import AttemptResources
 from tests.fixtures.engine import BUSYBOX
 from tests.unit.agents.scene import TIMEOUTS, Scene, order
 

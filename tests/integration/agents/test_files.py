@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from muster.artifacts.content import FileContent, described
-from muster.model import artifacts
-from muster.model.artifacts import Artifact
-from muster.model.workflow import Output
+from muster.model.definition.workflow import Output
+from muster.model.plan import artifacts
+from muster.model.plan.artifacts import Artifact
 from tests.fixtures.engine import BUSYBOX
 from tests.unit.agents.scene import Scene, order
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from muster.model.commands import AttemptResources
-from muster.model.workflow import Output
+from muster.model.definition.workflow import Output
+from muster.model.log.commands import AttemptResources
 from muster_agents.runtimes import spawning
 from tests.unit.agents.scene import TIMEOUTS, Scene, order, shell
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from muster.broker.interface import Appended, Fence, Refused, Unknown
-from muster.model import subjects
+from muster.model.log import subjects
 from tests.fixtures.site import Site, decision, decisions, elected, fact, ids, lead, sequences
 
 MIB = 1 << 20

@@ -12,9 +12,9 @@ from muster.archive.packing import pack
 from muster.broker.interface import Broker
 from muster.broker.nats import NatsBroker
 from muster.broker.nats.objects import BUCKET
-from muster.model import subjects
-from muster.model.envelope import encode
 from muster.model.errors import ArchiveDamagedError, ArchiveUnavailableError
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from tests.fixtures.histories import History as Story
 from tests.fixtures.histories import history
 from tests.fixtures.moving import about, everything, move, put, tell

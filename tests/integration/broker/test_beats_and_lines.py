@@ -6,8 +6,8 @@ from typing import Any
 
 from muster.broker import codec
 from muster.broker.interface import Broker
-from muster.model import subjects
-from muster.model.commands import Heartbeat, LogLine
+from muster.model.log import subjects
+from muster.model.log.commands import Heartbeat, LogLine
 from tests.fixtures.site import NOW, NatsSite, Site
 
 

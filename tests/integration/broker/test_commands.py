@@ -7,7 +7,7 @@ import pytest
 
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery
-from muster.model.commands import Cancel
+from muster.model.log.commands import Cancel
 from tests.fixtures.site import Site
 
 

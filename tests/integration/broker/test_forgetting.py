@@ -3,9 +3,9 @@
 import asyncio
 
 from muster.identity import uuid7
-from muster.model.body import AttemptRef
-from muster.model.commands import Cancel, Heartbeat, Stop
-from muster.model.names import SCHEDULER
+from muster.model.log.body import AttemptRef
+from muster.model.log.commands import Cancel, Heartbeat, Stop
+from muster.model.log.names import SCHEDULER
 from tests.fixtures.site import NOW, Site
 
 GONE, OTHER = AttemptRef("gone-1", "a", 1), AttemptRef("other-1", "a", 1)

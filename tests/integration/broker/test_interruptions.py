@@ -12,9 +12,9 @@ import pytest
 from muster.broker.codec import decode_command
 from muster.broker.interface import Appended, Refused, Unknown
 from muster.broker.nats import NatsBroker
-from muster.model.commands import Cancel, Heartbeat
-from muster.model.envelope import Recorded
 from muster.model.errors import LogChangedError
+from muster.model.log.commands import Cancel, Heartbeat
+from muster.model.log.envelope import Recorded
 from muster.settings import Settings
 from tests.fixtures.broker import Broker as Server
 from tests.fixtures.process import free_port

@@ -12,8 +12,8 @@ from muster.cli.show import as_object
 from muster.cli.standing import Cluster
 from muster.client.follower import ExecutionView
 from muster.client.reach import so_far
-from muster.model import subjects
-from muster.model.envelope import encode
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from tests.fixtures.histories import history
 from tests.fixtures.site import Site
 

@@ -12,9 +12,9 @@ from muster.artifacts.content import FileContent
 from muster.artifacts.store import PIECE_BYTES
 from muster.broker.interface import Appended, Fence, Unknown
 from muster.broker.nats import NatsBroker
-from muster.model import subjects
-from muster.model.commands import Cancel, Heartbeat, LogLine
 from muster.model.errors import BrokerError
+from muster.model.log import subjects
+from muster.model.log.commands import Cancel, Heartbeat, LogLine
 from muster.settings import Settings
 from tests.fixtures.broker import Broker as Server
 from tests.fixtures.site import NOW, fact, sequences

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 
 from muster.broker.interface import Fence
-from muster.model import subjects
-from muster.model.catalogue import Unknown
-from muster.model.envelope import decode, encode
+from muster.model.log import subjects
+from muster.model.log.catalogue import Unknown
+from muster.model.log.envelope import decode, encode
 from tests.fixtures.site import NOW, Site, decision, decisions, fact, ids, lead, sequences, take
 
 

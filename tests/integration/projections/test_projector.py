@@ -15,8 +15,8 @@ import pytest
 import pytest_asyncio
 
 from muster.broker.nats import NatsBroker
-from muster.model import subjects
-from muster.model.envelope import encode
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import Settings
 from muster_projections.rebuild import rebuild
 from muster_projections.service import serve

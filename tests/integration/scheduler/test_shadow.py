@@ -14,9 +14,9 @@ from muster.broker.nats import NatsBroker
 from muster.client.client import Client
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model.commands import Cancel
 from muster.model.errors import BrokerError
-from muster.model.shadow import Disagreement
+from muster.model.log.commands import Cancel
+from muster.model.proof.shadow import Disagreement
 from muster.scheduler.options import ShadowOptions
 from muster.scheduler.report import Notice
 from muster.scheduler.service import serve

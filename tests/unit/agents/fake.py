@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
-from muster.model.catalogue import AttemptRef, ContainerStarted, ContainerStarting, ImagePulled, ImagePulling
-from muster.model.commands import AttemptOrder
+from muster.model.log.catalogue import (
+    AttemptRef,
+    ContainerStarted,
+    ContainerStarting,
+    ImagePulled,
+    ImagePulling,
+)
+from muster.model.log.commands import AttemptOrder
 from muster_agents import service
 from muster_agents.runtimes.interface import Ears, Exit, Found
 

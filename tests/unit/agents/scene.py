@@ -10,11 +10,11 @@ from typing import Any
 
 from muster.broker.interface import Broker
 from muster.identity import uuid7
-from muster.model import subjects
-from muster.model.catalogue import AttemptRef, MachineConnected
-from muster.model.commands import AttemptOrder, AttemptResources, AttemptTimeouts, Start, Stop
-from muster.model.envelope import Recorded
-from muster.model.workflow import ContainerSpec
+from muster.model.definition.workflow import ContainerSpec
+from muster.model.log import subjects
+from muster.model.log.catalogue import AttemptRef, MachineConnected
+from muster.model.log.commands import AttemptOrder, AttemptResources, AttemptTimeouts, Start, Stop
+from muster.model.log.envelope import Recorded
 from muster.settings import Settings
 from muster_agents.service import serve
 

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 import pytest
 
-from muster.model.commands import AttemptResources
+from muster.model.definition.workflow import Output
 from muster.model.errors import ContainerStartingError, ImagePullError
-from muster.model.workflow import Output
+from muster.model.log.commands import AttemptResources
 from muster_agents.runtimes.interface import Exit
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never
 from tests.unit.agents.scene import TIMEOUTS, Scene, order

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from muster.model.workflow import Output
+from muster.model.definition.workflow import Output
 from muster_agents.calls import LINE_BYTES_MAX, Call
 from muster_agents.runtimes.interface import Exit
 from tests.unit.agents.fake import FakeRun, FakeRuntime

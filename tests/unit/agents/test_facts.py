@@ -2,8 +2,8 @@
 
 import pytest
 
-from muster.model.catalogue import Gpu, MachineFacts
-from muster.model.commands import AttemptResources
+from muster.model.log.catalogue import Gpu, MachineFacts
+from muster.model.log.commands import AttemptResources
 from muster_agents import facts
 from muster_agents.options import AgentOptions
 from muster_agents.room import Room

@@ -11,10 +11,10 @@ import pytest
 
 from muster.artifacts.content import described
 from muster.broker.memory import MemoryBroker
-from muster.model import artifacts
-from muster.model.commands import AttemptOrder
+from muster.model.definition.workflow import Output
 from muster.model.errors import BrokerError
-from muster.model.workflow import Output
+from muster.model.log.commands import AttemptOrder
+from muster.model.plan import artifacts
 from muster_agents import files
 from muster_agents.cache import PARTIAL, Cache
 from muster_agents.runtimes.rooted import rooted

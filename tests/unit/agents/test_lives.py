@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model.catalogue import AttemptStopped
 from muster.model.errors import InvalidArgumentError, NameInvalidError
+from muster.model.log.catalogue import AttemptStopped
 from muster_agents.runtimes.interface import Found
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never, well
 from tests.unit.agents.scene import Agent, Scene, order

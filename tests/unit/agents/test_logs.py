@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.broker.interface import LogLines
-from muster.model.catalogue import AttemptRef
 from muster.model.errors import BrokerError
+from muster.model.log.catalogue import AttemptRef
 from muster_agents.logs import LogShipper, LogStream
 from muster_agents.options import AgentOptions
 

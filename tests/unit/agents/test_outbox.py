@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from muster.model.catalogue import (
+from muster.model.log.catalogue import (
     AttemptAccepted,
     AttemptFinished,
     AttemptRef,

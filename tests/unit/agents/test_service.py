@@ -3,8 +3,8 @@
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import AttemptResources, Command
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import AttemptResources, Command
 from tests.unit.agents.fake import FakeRuntime, never, well
 from tests.unit.agents.scene import Scene, order
 

@@ -7,9 +7,9 @@ import pytest
 
 from muster.broker.interface import Refused
 from muster.broker.memory import MemoryBroker
-from muster.model.catalogue import MachineConnected, MachineFacts
-from muster.model.envelope import Event
 from muster.model.errors import LogChangedError, ReplacedError
+from muster.model.log.catalogue import MachineConnected, MachineFacts
+from muster.model.log.envelope import Event
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never, well
 from tests.unit.agents.scene import Scene, order
 

@@ -14,9 +14,9 @@ from muster.archive.history import named
 from muster.archive.manifest import Manifest
 from muster.broker.filters import matcher
 from muster.broker.memory import MemoryBroker, MemoryStore
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import encode
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import Settings
 from tests.fixtures.histories import history
 from tests.fixtures.moving import everything, move, put, tell

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from muster.archive import packing
 from muster.archive.packing import Packer, Span, pack, unpack
-from muster.model import fixture
-from muster.model.envelope import encode
 from muster.model.errors import ArchiveDamagedError
+from muster.model.log.envelope import encode
+from muster.model.proof import fixture
 from tests.fixtures.histories import history
 
 EVENTS = history(5, executions=3).events
@@ -102,7 +102,7 @@ def test_unpacking_takes_little_memory_at_once():
 def test_an_unreadable_event_keeps_its_place():
     """What was rubbish in the stream is an unreadable event in the archive too, with the same line."""
     from muster.broker.codec import decode_event
-    from muster.model.envelope import Recorded
+    from muster.model.log.envelope import Recorded
 
     rubbish = decode_event(
         b"rubbish", sequence=7, subject="muster.events.m1.x1.a.b", time=EVENTS[0].event.time

@@ -14,10 +14,10 @@ from muster.archive.findings import Verified
 from muster.archive.packing import pack
 from muster.archive.verify import verify, without
 from muster.broker.memory import MemoryBroker, MemoryStore
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.envelope import Event, encode
-from muster.model.retention import joined
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.envelope import Event, encode
+from muster.model.log.retention import joined
 from tests.fixtures.histories import history
 from tests.fixtures.moving import about, everything, move, put, tell
 from tests.fixtures.site import NOW

@@ -8,10 +8,10 @@ from muster.broker.interface import Fence, Refused
 from muster.broker.nats.append import _ack, _outcome, _read
 from muster.broker.nats.reader import consumed
 from muster.broker.nats.replies import Answer
-from muster.model import subjects
-from muster.model.catalogue import Unknown
-from muster.model.commands import Cancel, Heartbeat, LogLine
 from muster.model.errors import CommandInvalidError
+from muster.model.log import subjects
+from muster.model.log.catalogue import Unknown
+from muster.model.log.commands import Cancel, Heartbeat, LogLine
 from tests.fixtures.site import NOW, decision, elected
 
 

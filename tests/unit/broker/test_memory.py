@@ -7,8 +7,8 @@ import pytest
 
 from muster.broker.interface import Appended, Refused, Unknown
 from muster.broker.memory import MemoryBroker, MemoryStore
-from muster.model.commands import Heartbeat
 from muster.model.errors import BrokerError, LogChangedError
+from muster.model.log.commands import Heartbeat
 from tests.fixtures.site import NOW, decision, decisions, ids, lead, sequences, take
 
 

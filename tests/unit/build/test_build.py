@@ -57,9 +57,9 @@ from muster import (
     workflow,
     workflow_of,
 )
-from muster.model.document import parse
+from muster.model.definition.document import parse
+from muster.model.definition.validation import load
 from muster.model.errors import InvalidArgumentError, WorkflowInvalidError
-from muster.model.validation import load
 from tests.fixtures.constructs import workflows
 
 RUN = "{id: r, image: b}"
@@ -357,8 +357,8 @@ def plain(one: Step, common: dict[str, Any]) -> Step:
 def test_a_function_is_named_by_where_it_stands():
     """As text, or itself: functions, classes, methods."""
     assert step("s", "i", function="app.text:shout").function == "app.text:shout"
-    assert step("s", "i", function=parse).function == "muster.model.document:parse"
-    assert step("s", "i", function=Workflow).function == "muster.model.workflow:Workflow"
+    assert step("s", "i", function=parse).function == "muster.model.definition.document:parse"
+    assert step("s", "i", function=Workflow).function == "muster.model.definition.workflow:Workflow"
     assert step("s", "i", function=Reader.read).function == f"{__name__}:Reader.read"
 
 

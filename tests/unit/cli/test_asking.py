@@ -13,7 +13,8 @@ from muster.cli.overview import FAILURES_MAX, overview
 from muster.cli.show import timeline_lines
 from muster.cli.values import answer_of
 from muster.cli.waiting import LINES_MAX, abridged, reasons
-from muster.client.follower import ExecutionView, StepView
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from tests.fixtures.controlled import ASK, go, played, said, step
 from tests.fixtures.play import Play

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from muster.cli import failures, main
-from muster.model.schema import schema
-from muster.model.validation import load
+from muster.model.definition.schema import schema
+from muster.model.definition.validation import load
 
 HELLO = "name: hello\nsteps:\n  - {id: greet, image: 'busybox:1', outputs: {text: {}}}\n"
 BLOCK = {"action": "TEXT.JOIN", "parameters": {"x": "{: nowhere :}"}, "id": "a"}

@@ -22,10 +22,10 @@ from muster.cli.standing import Cluster, Standing
 from muster.cli.waiting import waiting
 from muster.client.follower import ExecutionView
 from muster.client.reach import so_far
-from muster.model import subjects
-from muster.model.envelope import Recorded, encode
+from muster.model.log import subjects
+from muster.model.log.envelope import Recorded, encode
 from tests.fixtures.histories import history
-from tests.unit.model.test_properties import perform, workflows
+from tests.unit.model.engine.test_properties import perform, workflows
 
 T = TypeVar("T")
 ALL = Wanted(None, None, 1000)

@@ -15,10 +15,11 @@ from muster.cli.following import Lines, error_lines
 from muster.cli.list import Listing
 from muster.cli.show import as_object, timeline_lines
 from muster.cli.terminal import Terminal
-from muster.client.follower import ExecutionView, Progress, StepView
-from muster.model import catalogue
-from muster.model.envelope import Recorded
+from muster.client.follower import ExecutionView
+from muster.client.steps import Progress, StepView
 from muster.model.errors import ExecutionError, RetriableError
+from muster.model.log import catalogue
+from muster.model.log.envelope import Recorded
 from tests.unit.client.story import Story, recorded
 
 

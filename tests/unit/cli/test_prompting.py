@@ -12,7 +12,8 @@ from muster.cli.prompting import Prompting
 from muster.cli.terminal import Terminal
 from muster.client.answer import Answer
 from muster.client.client import Client
-from muster.client.follower import ExecutionView, StepView
+from muster.client.follower import ExecutionView
+from muster.client.steps import StepView
 from muster.model.errors import InvalidArgumentError
 
 OBJECT = {

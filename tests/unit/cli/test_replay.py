@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from muster.cli import failures
-from muster.model import fixture
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
+from muster.model.proof import fixture
 from tests.unit.cli.test_refusals import muster
-from tests.unit.model.test_replay import changed, ended_diamond
+from tests.unit.model.proof.test_replay import changed, ended_diamond
 
 
 def write(path: Path, log: list[Recorded]) -> str:

@@ -7,11 +7,11 @@ import pytest
 from muster.broker.memory import MemoryBroker
 from muster.cli.machines import roll_call
 from muster.cli.roster import Machine, Roster
-from muster.model import catalogue
-from muster.model.catalogue import AttemptRef, Body, Evidence, MachineFacts
-from muster.model.commands import Heartbeat
-from muster.model.envelope import Event
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue
+from muster.model.log.catalogue import AttemptRef, Body, Evidence, MachineFacts
+from muster.model.log.commands import Heartbeat
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
 from tests.unit.client.story import T0, recorded
 
 EVIDENCE = Evidence(session=1, last_beat=3, last_beat_at=T0, interval_s=1, missed=3, watched_s=9)

@@ -10,9 +10,9 @@ import pytest
 
 from muster.cli import shadowing
 from muster.cli.terminal import Terminal
-from muster.model.shadow import Comparison, Disagreement
+from muster.model.proof.shadow import Comparison, Disagreement
 from muster.scheduler.report import Notice, Standing
-from tests.unit.model.test_replay import changed, ended_diamond, without
+from tests.unit.model.proof.test_replay import changed, ended_diamond, without
 
 STANDING = Standing(
     version="2",

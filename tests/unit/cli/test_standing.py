@@ -11,9 +11,9 @@ from muster.cli.cluster import _print
 from muster.cli.moment import Point
 from muster.cli.standing import Cluster, Leader, Place, Standing
 from muster.cli.terminal import Terminal
-from muster.model import catalogue as c
-from muster.model.catalogue import AttemptRef
-from muster.model.facts import AGENT_ENDS
+from muster.model.log import catalogue as c
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.facts import AGENT_ENDS
 from tests.fixtures.histories import START as BEGIN
 from tests.fixtures.histories import TICK, History
 from tests.fixtures.play import START, Play, workflow

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from muster.cli.values import inputs_of, pairs_of, text_of
+from muster.model.definition.workflow import Input, Port, Step, Workflow
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
-from muster.model.workflow import Input, Port, Step, Workflow
 
 WORKFLOW = Workflow(
     name="w",

@@ -6,10 +6,10 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from muster.cli.waiting import reason, waiting
-from muster.model.cluster import Machine
-from muster.model.commands import AttemptResources
-from muster.model.facts import MachineFacts
-from muster.model.placement import Requirement
+from muster.model.engine.cluster import Machine
+from muster.model.engine.placement import Requirement
+from muster.model.log.commands import AttemptResources
+from muster.model.log.facts import MachineFacts
 from tests.unit.client.story import T0, Story
 
 

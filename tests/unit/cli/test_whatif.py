@@ -12,8 +12,8 @@ from tests.fixtures.clocked import ClockedPlay
 from tests.fixtures.play import workflow
 from tests.unit.cli.test_refusals import muster
 from tests.unit.cli.test_replay import write
-from tests.unit.model.rehearsal.test_rehearse import crowded, flaky
-from tests.unit.model.test_replay import changed
+from tests.unit.model.proof.rehearsal.test_rehearse import crowded, flaky
+from tests.unit.model.proof.test_replay import changed
 
 
 @pytest.fixture

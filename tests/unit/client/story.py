@@ -10,13 +10,13 @@ from typing import Any, Self
 
 from muster.broker.codec import decode_command
 from muster.broker.memory import MemoryBroker
-from muster.model import catalogue, commands
-from muster.model.catalogue import Body
-from muster.model.envelope import Event, Recorded
+from muster.model.definition.workflow import Input, Output, Step, Workflow
 from muster.model.errors import ErrorInfo, ExecutionError
-from muster.model.names import SCHEDULER
-from muster.model.transitions import Transition, transition
-from muster.model.workflow import Input, Output, Step, Workflow
+from muster.model.log import catalogue, commands
+from muster.model.log.catalogue import Body
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import SCHEDULER
+from muster.model.log.transitions import Transition, transition
 
 T0 = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 

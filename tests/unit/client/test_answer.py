@@ -10,10 +10,11 @@ import pytest
 from muster.broker.memory import MemoryBroker
 from muster.client.answer import addressed
 from muster.client.client import Client
-from muster.client.follower import ExecutionView, Items
-from muster.model import catalogue as c
-from muster.model import commands
+from muster.client.follower import ExecutionView
+from muster.client.steps import Items
 from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
+from muster.model.log import catalogue as c
+from muster.model.log import commands
 from tests.fixtures.controlled import ASK, answer, go, played, step
 from tests.fixtures.play import Play
 

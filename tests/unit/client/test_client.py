@@ -10,9 +10,6 @@ import pytest_asyncio
 
 from muster.broker.memory import MemoryBroker
 from muster.client import Client, StepView, client, serialize
-from muster.model import catalogue, commands
-from muster.model.commands import LogLine
-from muster.model.envelope import Event
 from muster.model.errors import (
     BrokerError,
     ExecutionConflictError,
@@ -25,6 +22,9 @@ from muster.model.errors import (
     SourceNodeMissingError,
     WorkflowInvalidError,
 )
+from muster.model.log import catalogue, commands
+from muster.model.log.commands import LogLine
+from muster.model.log.envelope import Event
 from tests.unit.client.story import HELLO, T0, FakeScheduler, Story
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from muster.client.difference import Change, difference
 from muster.client.follower import ExecutionView
-from muster.model import catalogue
-from muster.model.envelope import Event
 from muster.model.errors import ExecutionError
+from muster.model.log import catalogue
+from muster.model.log.envelope import Event
 from tests.unit.client.story import Story, recorded
 
 WHOLE = Story().whole()

@@ -8,7 +8,6 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from muster.client.files import Downloads, Uploads
-from muster.model import artifacts
 from muster.model.errors import (
     ArtifactDamagedError,
     ArtifactMissingError,
@@ -17,6 +16,7 @@ from muster.model.errors import (
     InvalidArgumentError,
     InvalidTypeError,
 )
+from muster.model.plan import artifacts
 
 DATA = b"0123456789" * 300_000
 MAX = 1 << 30

@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from muster.client.follower import ExecutionView
-from muster.model import catalogue
-from muster.model.catalogue import Unknown
-from muster.model.envelope import Event, Recorded
+from muster.model.log import catalogue
+from muster.model.log.catalogue import Unknown
+from muster.model.log.envelope import Event, Recorded
 from tests.unit.client.story import Story, recorded
 
 

@@ -9,9 +9,9 @@ import pytest_asyncio
 
 from muster.broker.memory import MemoryBroker
 from muster.client import Client
-from muster.model import commands
-from muster.model.envelope import Event
 from muster.model.errors import ExecutionConflictError, InvalidArgumentError, NameInvalidError
+from muster.model.log import commands
+from muster.model.log.envelope import Event
 from tests.unit.client.story import HELLO, FakeScheduler, Story
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from muster.broker.memory import MemoryBroker
 from muster.client.recording import erased_beside, record
-from muster.model import catalogue as c
-from muster.model import recording
 from muster.model.errors import ExecutionNotFoundError, NameInvalidError
+from muster.model.log import catalogue as c
+from muster.model.proof import recording
 from tests.fixtures.histories import History, history
 from tests.fixtures.moving import move
-from tests.unit.model.test_cuts import DEFINITIONS, played
+from tests.unit.model.engine.test_cuts import DEFINITIONS, played
 
 
 async def logged(log: History) -> MemoryBroker:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.importers import SYSTEMS, imported
+from muster.model.definition.printing import to_yaml
+from muster.model.definition.validation import load, validate
 from muster.model.errors import WorkflowInvalidError
-from muster.model.printing import to_yaml
-from muster.model.validation import load, validate
 
 TEXTS = st.text("ab_.${}: <>#%'[]()+/", max_size=12) | st.sampled_from(
     [

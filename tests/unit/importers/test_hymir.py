@@ -12,8 +12,8 @@ import pytest
 from msgspec import UNSET
 
 from muster.importers import imported
+from muster.model.definition.validation import validate
 from muster.model.errors import WorkflowInvalidError
-from muster.model.validation import validate
 from muster_agents.harness import HARNESS, harness
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from muster.importers import Imported, imported
 from muster.importers.julep.python import UntranslatableError, condition, template, translated
-from muster.model.commands import Resume
-from muster.model.document import parse
+from muster.model.definition.document import parse
+from muster.model.definition.printing import to_yaml
+from muster.model.definition.validation import load, validate
+from muster.model.definition.workflow import Port, Step, Workflow
 from muster.model.errors import WorkflowInvalidError
-from muster.model.expressions import render
-from muster.model.printing import to_yaml
-from muster.model.validation import load, validate
-from muster.model.workflow import Port, Step, Workflow
+from muster.model.expressions.template import render
+from muster.model.log.commands import Resume
 from tests.fixtures.play import Play
 
 TASK = """

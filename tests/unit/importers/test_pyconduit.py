@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from muster.importers import Imported, imported
+from muster.model.definition.validation import validate
+from muster.model.definition.workflow import Limits, Step
 from muster.model.errors import WorkflowInvalidError
-from muster.model.expressions import render
-from muster.model.validation import validate
-from muster.model.workflow import Limits, Step
+from muster.model.expressions.template import render
 from muster_agents.harness import HARNESS, harness
 
 JOB: dict[str, Any] = {

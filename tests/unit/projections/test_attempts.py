@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from muster.model import catalogue as c
 from muster.model.errors import OutOfMemoryError
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import History
 from tests.fixtures.views import row
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from muster.model import catalogue as c
 from muster.model.errors import ImagePullError
+from muster.model.log import catalogue as c
 from muster_projections.query import View
 from tests.fixtures.play import Play
 from tests.fixtures.views import fold, rows

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from muster.model import catalogue as c
-from muster.model.decisions import Parent
+from muster.model.definition.schedule import Schedule
+from muster.model.definition.workflow import Workflow
 from muster.model.errors import ExecutionError
-from muster.model.schedule import Schedule
-from muster.model.workflow import Workflow
+from muster.model.log import catalogue as c
+from muster.model.log.decisions import Parent
 from muster_projections.documentation import EXAMPLES, page, schema
 from muster_projections.registry import DEFAULTS
 from tests.fixtures.histories import history

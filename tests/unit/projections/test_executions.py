@@ -2,8 +2,8 @@
 
 import json
 
-from muster.model import catalogue as c
 from muster.model.errors import ExecutionError
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import History
 from tests.fixtures.views import fold, row, rows
 

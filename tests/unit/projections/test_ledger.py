@@ -2,8 +2,8 @@
 
 import json
 
-from muster.model import catalogue as c
-from muster.model.envelope import Event, decode, encode
+from muster.model.log import catalogue as c
+from muster.model.log.envelope import Event, decode, encode
 from muster_projections.bookkeeping import POISON
 from tests.fixtures.histories import History
 from tests.fixtures.views import fold, rows

@@ -2,7 +2,7 @@
 
 import json
 
-from muster.model import catalogue as c
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import History
 from tests.fixtures.views import fold, rows
 

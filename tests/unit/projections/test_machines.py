@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from muster.model import catalogue as c
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import START, History
 from tests.fixtures.views import row
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from muster.model.catalogue import CATALOGUE
+from muster.model.log.catalogue import CATALOGUE
 from muster_projections.projection import moment
 from muster_projections.registry import chosen
 from muster_projections.schema import tables

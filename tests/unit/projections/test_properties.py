@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.broker.memory import MemoryBroker
-from muster.model import subjects
-from muster.model.envelope import encode
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import Settings
 from muster_projections import canonical, shadow
 from muster_projections.registry import DEFAULTS

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from muster.model import catalogue as c
 from muster.model.errors import ErrorInfo, ExecutionError, ExecutionNotFoundError
+from muster.model.log import catalogue as c
 from muster_projections.failures import (
     ExecutionAmbiguousError,
     ViewMissingError,

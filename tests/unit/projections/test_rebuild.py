@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model import subjects
-from muster.model.envelope import encode
 from muster.model.errors import BrokerError, LogChangedError
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import load
 from muster_projections import exchange
 from muster_projections import rebuild as module

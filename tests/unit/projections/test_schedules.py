@@ -2,9 +2,9 @@
 
 import json
 
-from muster.model import catalogue as c
-from muster.model.schedule import Schedule, Scheduled
-from muster.model.workflow import Step, Workflow
+from muster.model.definition.schedule import Schedule, Scheduled
+from muster.model.definition.workflow import Step, Workflow
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import START, History
 from tests.fixtures.views import fold, row, rows
 

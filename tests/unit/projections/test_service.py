@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model import subjects
-from muster.model.envelope import encode
 from muster.model.errors import LogChangedError
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import load
 from muster_projections import service
 from muster_projections.claim import writing

@@ -3,9 +3,9 @@
 import json
 from datetime import timedelta
 
-from muster.model import catalogue as c
+from muster.model.definition.workflow import Step, Workflow
 from muster.model.errors import ExecutionError
-from muster.model.workflow import Step, Workflow
+from muster.model.log import catalogue as c
 from tests.fixtures.histories import START, History
 from tests.fixtures.views import fold, row, rows
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muster.model import catalogue as c
 from muster.model.errors import MusterError
+from muster.model.log import catalogue as c
 from muster_projections import canonical
 from muster_projections.claim import claimed
 from muster_projections.executions import EXECUTIONS

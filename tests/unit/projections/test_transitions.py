@@ -2,9 +2,9 @@
 
 import json
 
-from muster.model import catalogue as c
 from muster.model.errors import StepTimeoutError
-from muster.model.transitions import TABLE
+from muster.model.log import catalogue as c
+from muster.model.log.transitions import TABLE
 from muster_projections.transitions import TRANSITIONS
 from tests.fixtures.histories import History
 from tests.fixtures.views import fold, rows

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model import subjects
-from muster.model.envelope import encode
 from muster.model.errors import BrokerError, InvalidArgumentError
+from muster.model.log import subjects
+from muster.model.log.envelope import encode
 from muster.settings import load
 from muster_projections.claim import claimed
 from muster_projections.desk import Desk

@@ -9,7 +9,7 @@ from typing import Any
 
 from muster.broker.memory import MemoryBroker
 from muster.clock import Clock
-from muster.model.shadow import Disagreement
+from muster.model.proof.shadow import Disagreement
 from muster.scheduler.options import ShadowOptions
 from muster.scheduler.report import Notice, Standing
 from muster.scheduler.shadow import Shadow

@@ -14,13 +14,13 @@ from muster.broker import codec
 from muster.broker.memory import MemoryBroker, MemoryStore
 from muster.broker.memory.kept import Item
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model import envelope, subjects
-from muster.model.body import Body
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Command, Submit
-from muster.model.envelope import Event, Recorded
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log import envelope, subjects
+from muster.model.log.body import Body
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Command, Submit
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
 from muster.scheduler.service import serve
 from muster.settings import Settings

@@ -13,12 +13,12 @@ from muster.archive import packing
 from muster.archive.manifest import Manifest
 from muster.broker.interface import Appended, Fence
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model import subjects
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Archive, Cancel, Clear
-from muster.model.envelope import Recorded, encode
 from muster.model.errors import ArchiveUnavailableError
+from muster.model.log import catalogue as c
+from muster.model.log import subjects
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Archive, Cancel, Clear
+from muster.model.log.envelope import Recorded, encode
 from tests.fixtures.moving import everything, put
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import QUICK, Site, within

@@ -10,11 +10,11 @@ import pytest
 
 from muster import fault
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Clear, Heartbeat, LogLine, Stop
-from muster.model.envelope import Recorded
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Clear, Heartbeat, LogLine, Stop
+from muster.model.log.envelope import Recorded
+from muster.model.log.names import SCHEDULER
 from tests.fixtures.moving import put
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import QUICK, Puppet, Site, within

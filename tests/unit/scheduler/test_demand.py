@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from muster.model import catalogue as c
-from muster.model.body import Body
-from muster.model.envelope import Event, Recorded
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log.body import Body
+from muster.model.log.envelope import Event, Recorded
+from muster.model.log.names import SCHEDULER
 from muster.scheduler.demand import Demand
 from muster.scheduler.options import ShadowOptions
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from muster.broker.memory import MemoryBroker
 from muster.identity import uuid7
-from muster.model.commands import Archive, Clear
+from muster.model.log.commands import Archive, Clear
 from tests.fixtures.play import diamond
 from tests.unit.scheduler.beside import Beside, beside
 from tests.unit.scheduler.site import Site, within

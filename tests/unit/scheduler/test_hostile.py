@@ -11,14 +11,14 @@ import pytest
 from muster import fault
 from muster.broker.interface import Fence, Outcome
 from muster.broker.memory import MemoryBroker
-from muster.model import catalogue as c
-from muster.model import envelope, subjects
-from muster.model.body import Body
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Heartbeat
-from muster.model.envelope import Event
 from muster.model.errors import ExecutionError
-from muster.model.names import NO_EXECUTION, SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log import envelope, subjects
+from muster.model.log.body import Body
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Heartbeat
+from muster.model.log.envelope import Event
+from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import Site, once, within
 

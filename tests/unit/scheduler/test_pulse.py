@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from muster.model.commands import Heartbeat
-from muster.model.names import SCHEDULER
+from muster.model.log.commands import Heartbeat
+from muster.model.log.names import SCHEDULER
 from muster.scheduler.pulse import Pulse
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

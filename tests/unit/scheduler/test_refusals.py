@@ -10,11 +10,11 @@ import pytest
 
 from muster.broker.interface import Fence, Outcome
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model.catalogue import AttemptRef
-from muster.model.commands import Cancel, Clear, Command, Submit
-from muster.model.envelope import Event
-from muster.model.names import SCHEDULER
+from muster.model.log import catalogue as c
+from muster.model.log.catalogue import AttemptRef
+from muster.model.log.commands import Cancel, Clear, Command, Submit
+from muster.model.log.envelope import Event
+from muster.model.log.names import SCHEDULER
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import QUICK, Site, once, within
 

@@ -9,7 +9,7 @@ import pytest
 
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model.commands import Cancel, Clear
+from muster.model.log.commands import Cancel, Clear
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import QUICK, Site, once, within
 

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from muster.identity import uuid7
-from muster.model import catalogue as c
-from muster.model.commands import Cancel, Heartbeat
-from muster.model.decide import decide
-from muster.model.names import SCHEDULER
+from muster.model.engine.decide import decide
+from muster.model.log import catalogue as c
+from muster.model.log.commands import Cancel, Heartbeat
+from muster.model.log.names import SCHEDULER
 from muster.scheduler import leader
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.beside import QUICK, Beside, beside
@@ -260,7 +260,7 @@ async def test_a_version_that_fails_is_reported_and_goes_on(
     await site.agent()
     execution = await site.submit(diamond())
     await site.until("execution.succeeded", execution)
-    monkeypatch.setattr("muster.model.replay.decide", fails_once)
+    monkeypatch.setattr("muster.model.proof.replay.decide", fails_once)
     async with beside(site, lasts_s=0.0) as shadow:
         standing = await shadow.task
     (found,) = shadow.of("failed")
@@ -279,7 +279,7 @@ async def test_an_event_that_cannot_be_folded_ends_it(site: Site, monkeypatch: p
     execution = await site.submit(diamond())
     await site.until("execution.started", execution)
     await site.many_ticks()
-    monkeypatch.setattr("muster.model.evolve.lower", refuses)
+    monkeypatch.setattr("muster.model.engine.evolve.lower", refuses)
     found = Beside(site)
     async with within(5):
         standing = await found.task

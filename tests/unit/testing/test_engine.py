@@ -19,7 +19,7 @@ from muster.model.errors import (
     InvalidArgumentError,
     WorkflowInvalidError,
 )
-from muster.model.replay import replay
+from muster.model.proof.replay import replay
 from muster.testing.engine import Engine
 from muster.testing.replayed import replayed
 

@@ -12,8 +12,8 @@ from textwrap import dedent
 
 import pytest
 
-from muster.model import fixture
-from tests.unit.model.test_replay import ended_diamond
+from muster.model.proof import fixture
+from tests.unit.model.proof.test_replay import ended_diamond
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from muster.model import fixture
-from muster.model.envelope import Recorded
 from muster.model.errors import ExecutionNotFoundError, FixtureInvalidError
-from muster.model.recording import record
+from muster.model.log.envelope import Recorded
+from muster.model.proof import fixture
+from muster.model.proof.recording import record
 from muster.testing.replayed import replayed
 from tests.fixtures.play import Play, workflow
-from tests.unit.model.test_replay import changed, ended_diamond
+from tests.unit.model.proof.test_replay import changed, ended_diamond
 
 
 def written(path: Path, records: list[Recorded]) -> Path:

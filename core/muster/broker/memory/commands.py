@@ -10,7 +10,7 @@ from muster.broker import codec
 from muster.broker.interface import Delivery
 from muster.broker.memory.kept import Item, Queues
 from muster.broker.memory.link import Link
-from muster.model.commands import Command
+from muster.model.log.commands import Command
 
 ACK_WAIT_S: Final = 30.0
 

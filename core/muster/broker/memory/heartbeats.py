@@ -10,7 +10,7 @@ from typing import Final
 from muster.broker import codec
 from muster.broker.memory.kept import Beats, Listener
 from muster.broker.memory.link import Link
-from muster.model.commands import Heartbeat
+from muster.model.log.commands import Heartbeat
 
 KEPT: Final = 60
 WAITING_MAX: Final = 4096

@@ -10,8 +10,8 @@ from muster.broker import codec
 from muster.broker.filters import matcher
 from muster.broker.memory.kept import LINES_KEPT, Written
 from muster.broker.memory.link import Link
-from muster.model import subjects
-from muster.model.commands import LogLine
+from muster.model.log import subjects
+from muster.model.log.commands import LogLine
 
 
 class MemoryLogLines:

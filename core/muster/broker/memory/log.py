@@ -11,9 +11,9 @@ from muster.broker.admission import Message, messages, too_large
 from muster.broker.filters import matcher
 from muster.broker.interface import Fence, Outcome, Position, Unknown
 from muster.broker.memory.link import Link
-from muster.model import subjects as names
-from muster.model.envelope import Event, Recorded
 from muster.model.errors import LogChangedError
+from muster.model.log import subjects as names
+from muster.model.log.envelope import Event, Recorded
 
 
 class MemoryLog:

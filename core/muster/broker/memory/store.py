@@ -13,7 +13,7 @@ from muster.broker.codec import decode_event
 from muster.broker.filters import matcher
 from muster.broker.interface import Appended, Fence, Outcome, Position, Refused
 from muster.broker.memory.kept import Beats, Queues, Written
-from muster.model.envelope import Recorded
+from muster.model.log.envelope import Recorded
 
 WRONG_LAST: Final = 10071
 FULL: Final = 10077

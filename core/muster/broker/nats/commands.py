@@ -17,9 +17,9 @@ from muster.broker.nats.connection import Connection
 from muster.broker.nats.pull import Pull, PullLostError
 from muster.broker.nats.reader import consumed
 from muster.broker.nats.streams import COMMANDS, NANOSECONDS
-from muster.model import subjects
-from muster.model.commands import Command
 from muster.model.errors import BrokerError
+from muster.model.log import subjects
+from muster.model.log.commands import Command
 
 ACK_WAIT_S: Final = 30.0
 """A command that was handed out and not acknowledged comes again after this long.

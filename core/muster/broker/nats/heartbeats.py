@@ -17,9 +17,9 @@ from muster.broker.nats import api
 from muster.broker.nats.connection import Connection
 from muster.broker.nats.reader import Reader, position
 from muster.broker.nats.streams import HEARTBEATS
-from muster.model import subjects
-from muster.model.commands import Heartbeat
 from muster.model.errors import BrokerError
+from muster.model.log import subjects
+from muster.model.log.commands import Heartbeat
 
 WAITING_MAX: Final = 4096
 """Beats that wait for a slow listener; the oldest go, since only the newest of a name tells anything."""

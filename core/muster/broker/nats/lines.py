@@ -13,8 +13,8 @@ from muster.broker.nats import api
 from muster.broker.nats.connection import Connection
 from muster.broker.nats.reader import Raw, Reader, position
 from muster.broker.nats.streams import LOGS
-from muster.model import subjects
-from muster.model.commands import LogLine
+from muster.model.log import subjects
+from muster.model.log.commands import LogLine
 
 MESSAGE_MAX: Final = 512 << 10
 """Lines are put together up to this size; one line alone may be larger."""

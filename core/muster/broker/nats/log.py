@@ -15,8 +15,8 @@ from muster.broker.nats.append import Appender
 from muster.broker.nats.connection import Connection
 from muster.broker.nats.reader import Raw, Reader
 from muster.broker.nats.streams import EVENTS
-from muster.model import subjects as names
-from muster.model.envelope import Event, Recorded
+from muster.model.log import subjects as names
+from muster.model.log.envelope import Event, Recorded
 
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2262, 1, 1, tzinfo=UTC)  # the broker's nanoseconds end in that year

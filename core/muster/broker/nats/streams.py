@@ -10,8 +10,8 @@ import msgspec
 
 from muster.broker.nats import api, artifacts, bucket
 from muster.broker.nats.connection import Connection
-from muster.model import subjects
 from muster.model.errors import BrokerError, BrokerUnsuitableError
+from muster.model.log import subjects
 from muster.settings import Settings
 
 EVENTS: Final = "MUSTER_EVENTS"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from muster.importers.draft import member, plain, truth
-from muster.model.terms import source
+from muster.model.definition.terms import source
 
 T = TypeVar("T")
 

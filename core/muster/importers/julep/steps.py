@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from muster.importers.draft import member, plain
 from muster.importers.julep.python import Scope, UntranslatableError, condition, translated, value
-from muster.model.workflow import Case, ForEach, Map, Output, Step, WaitForInput
+from muster.model.definition.workflow import Case, ForEach, Map, Output, Step, WaitForInput
 
 _UNITS: Final = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 _INPUTS: Final = "inputs"

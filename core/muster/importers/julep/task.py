@@ -10,8 +10,8 @@ from msgspec import UNSET
 
 from muster.importers.draft import Draft, Imported, image_input, is_name, refuse, slug
 from muster.importers.julep.steps import Chain
-from muster.model.expressions import compile_template, references, templates
-from muster.model.workflow import Input, Port, Step, Workflow
+from muster.model.definition.workflow import Input, Port, Step, Workflow
+from muster.model.expressions.template import compile_template, references, templates
 
 _TYPES: Final = ("any", "string", "integer", "number", "boolean", "array", "object")
 _OF_A_TASK: Final = ("name", "description", "input_schema", "tools", "main", "title", "type")

@@ -1,0 +1,1 @@
+"""What people write: workflows, how they are read, checked, explained and drawn."""

@@ -1,0 +1,162 @@
+"""What the call of a function came to: what its harness wrote, and what that means.
+
+The harness (it runs in the container, and cannot import this) writes one JSON object:
+
+    {"$returned": value}                       a value: the outputs of the step
+    {"$result": ...}                           what it asked for instead (``muster.model.plan.results``)
+    {"$raised": {"where": "call", ...}}        why there is neither
+
+``where`` is how far it came: ``find`` (there is no such module or callable), ``load`` (importing or loading it raised),
+``bind`` (the inputs are not its arguments), ``call`` (it raised), ``result`` (what it gave cannot travel as JSON).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from muster.model import values
+from muster.model.definition.workflow import Output
+from muster.model.errors import (
+    AssertionFailedError,
+    FunctionExecutionError,
+    FunctionLoadError,
+    FunctionNotFoundError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    MusterError,
+    OutputError,
+)
+from muster.model.plan import outputs, results
+from muster.model.plan.artifacts import Artifact
+from muster.model.plan.results import Result
+
+VALUE: Final = "value"
+"""The output of a function that declares none and returns no mapping."""
+
+_BY_EXCEPTION: Final[dict[str, type[MusterError]]] = {
+    "AssertionError": AssertionFailedError,
+    "TypeError": InvalidTypeError,
+    "ValueError": InvalidArgumentError,
+}
+_TRACED: Final = "Read the traceback in the details and the step's logs: muster logs EXECUTION STEP."
+_JSON: Final = "Return text, numbers, booleans, null, and lists and mappings of them."
+
+
+class Raised(msgspec.Struct, frozen=True, kw_only=True):
+    """Why there is no value. ``bases`` are the exception's class and those above it."""
+
+    where: Literal["find", "load", "bind", "call", "result"]
+    message: str
+    class_: str = msgspec.field(name="class", default="")
+    bases: list[str] = []
+    traceback: str = ""
+    argument: str = ""
+    expected: str = ""
+    found: str = ""
+    takes: list[str] = []
+
+    def error(self, function: str) -> MusterError:
+        """It in the words of the taxonomy."""
+        if self.where == "find":
+            return FunctionNotFoundError(f"{function}: {self.message}", function=function, retriable=False)
+        if self.where == "bind":
+            return self._unbound(function)
+        if self.where == "result":
+            return OutputError(f"{function}: {self.message}", remedy=_JSON, function=function)
+        kind = FunctionLoadError if self.where == "load" else _kind(self.bases)
+        data: dict[str, Any] = {"function": function, "exception": self.class_, "traceback": self.traceback}
+        return kind(self.message, remedy=_TRACED, **data)
+
+    def _unbound(self, function: str) -> MusterError:
+        takes = f"It takes {', '.join(self.takes)}." if self.takes else ""
+        data: dict[str, Any] = {"function": function, "argument": self.argument, "retriable": False}
+        if self.expected:
+            data |= {"expected": self.expected, "found": self.found}
+            return InvalidTypeError(f"{function}: {self.message}", **data)
+        remedy = f"The inputs of the step are its arguments, by name. {takes}".strip()
+        return InvalidArgumentError(f"{function}: {self.message}", remedy=remedy, **data)
+
+
+class _Document(msgspec.Struct, frozen=True):
+    returned: Any | UnsetType = msgspec.field(name="$returned", default=UNSET)
+    raised: Raised | UnsetType = msgspec.field(name="$raised", default=UNSET)
+
+
+def answer(
+    document: bytes,
+    function: str,
+    declared: Mapping[str, Output],
+    files: Mapping[str, Artifact] = MappingProxyType({}),
+) -> Result | dict[str, Any]:
+    """What the function asked for, or the outputs of its step; ``files`` are those it made.
+
+    Raises what the function raised in the words of the taxonomy, or what is wrong with its outputs.
+    """
+    if (result := results.read(document)) is not None:
+        return result
+    try:
+        found = msgspec.json.decode(document, type=_Document)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise OutputError(f"{function}: what it gave cannot be read: {error}.", remedy=_JSON) from None
+    if found.raised is not UNSET:
+        raise found.raised.error(function)
+    if found.returned is UNSET:
+        raise OutputError(f"{function}: its harness wrote neither a value nor why there is none.")
+    if reason := values.defect(found.returned):
+        raise OutputError(
+            f"{function}: what it gave cannot travel as JSON: {reason}.", remedy=_JSON, function=function
+        )
+    return shaped(found.returned, function, declared, files)
+
+
+def shaped(
+    value: Any,
+    function: str,
+    declared: Mapping[str, Output],
+    files: Mapping[str, Artifact] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """A value as the outputs of the step.
+
+    A mapping is the outputs by name. Where one output is declared, the value is that output, unless it is a mapping of
+    just this name. Where none is, a mapping is taken as it is, and anything else is the output ``value``. Outputs with
+    a path are files, and no part of the value.
+    """
+    if not declared:
+        return value if isinstance(value, dict) else {VALUE: value}
+    asked = {name: output for name, output in declared.items() if output.path is None}
+    if len(asked) == 1 and not (isinstance(value, dict) and value.keys() == asked.keys()):
+        value = {next(iter(asked)): value}
+    if not asked and value is None:
+        value = {}
+    if not isinstance(value, dict):
+        kind = values.article(values.type_name(value))
+        names = ", ".join(asked)
+        raise OutputError(
+            f"{function}: it gave {kind}, and the step declares {len(asked) or 'no'} outputs"
+            f"{' beside files' if len(asked) < len(declared) else ''}.",
+            remedy=f"Return a mapping with {names}."
+            if asked
+            else "Return nothing: the files are taken as they are.",
+            function=function,
+        )
+    return outputs.collect(declared, msgspec.json.encode(value), None, files)
+
+
+def unanswered(function: str, exit_code: int, tail: list[str], *, loaded: bool) -> MusterError:
+    """The process of the function ended before it had answered: it crashed, or ended itself."""
+    when = "before it had answered" if loaded else "before it was loaded"
+    kind = FunctionExecutionError if loaded else FunctionLoadError
+    remedy = "See its last lines in the logs: muster logs EXECUTION STEP." + (
+        "" if loaded else " The image needs Python 3.8 or newer as python3."
+    )
+    text = f"{function}: its process ended with exit code {exit_code} {when}."
+    return kind(text, remedy=remedy, function=function, exit_code=exit_code, tail=tail)
+
+
+def _kind(bases: list[str]) -> type[MusterError]:
+    return next((_BY_EXCEPTION[name] for name in bases if name in _BY_EXCEPTION), FunctionExecutionError)

@@ -1,0 +1,1 @@
+"""Workflows that are run again and again: when they are due, and what is done then."""

@@ -1,0 +1,128 @@
+"""What the harness of a function wrote becomes outputs, a result, or an error of the taxonomy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from muster.model.definition.workflow import Output
+from muster.model.errors import (
+    AssertionFailedError,
+    FunctionExecutionError,
+    FunctionLoadError,
+    FunctionNotFoundError,
+    InvalidArgumentError,
+    InvalidTypeError,
+    MusterError,
+    OutputError,
+    ValueMissingError,
+)
+from muster.model.plan import calls
+from muster.model.plan.results import Result
+
+F = "app:f"
+ONE = {"n": Output(type="integer")}
+TWO = {"n": Output(type="integer"), "text": Output(type="string")}
+
+
+def answer(document: Any, declared: dict[str, Output] | None = None) -> Result | dict[str, Any]:
+    """What a document means."""
+    return calls.answer(json.dumps(document).encode(), F, declared or {})
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "outputs"),
+    [
+        (5, {}, {"value": 5}),
+        (None, {}, {"value": None}),
+        ({"a": 1}, {}, {"a": 1}),
+        ({}, {}, {}),
+        (5, ONE, {"n": 5}),
+        ({"n": 5}, ONE, {"n": 5}),
+        ({"a": 5}, {"n": Output(type="object")}, {"n": {"a": 5}}),
+        ({"n": 5, "text": "x"}, TWO, {"n": 5, "text": "x"}),
+        ({"text": "x"}, {"n": Output(default=7), "text": Output()}, {"n": 7, "text": "x"}),
+        ({"$result": 1}, {}, {"$result": 1}),
+    ],
+)
+def test_a_value_becomes_outputs(value: Any, declared: dict[str, Output], outputs: dict[str, Any]):
+    """A mapping by name; a value as the one output that is declared, or as value where none is."""
+    assert answer({"$returned": value}, declared) == outputs
+
+
+@pytest.mark.parametrize(
+    ("value", "declared", "error", "words"),
+    [
+        ("5", ONE, InvalidTypeError, "must be an integer"),
+        (5, TWO, OutputError, "it gave an integer, and the step declares 2 outputs"),
+        ({"n": 5}, TWO, ValueMissingError, "text"),
+        ({"n": 5, "text": "x", "txt": 1}, TWO, OutputError, "does not declare"),
+    ],
+)
+def test_a_value_that_is_not_what_was_declared(
+    value: Any, declared: dict[str, Output], error: type, words: str
+):
+    """It is refused as the outputs of a container are."""
+    with pytest.raises(error, match=words):
+        answer({"$returned": value}, declared)
+
+
+def test_it_may_ask_for_something_else():
+    """By $result, as any container may."""
+    assert answer({"$result": "skip", "reason": "nothing"}, ONE) == Result(kind="skip", reason="nothing")
+
+
+@pytest.mark.parametrize(
+    ("where", "bases", "error"),
+    [
+        ("find", [], FunctionNotFoundError),
+        ("load", ["ImportError", "Exception"], FunctionLoadError),
+        ("load", ["ValueError", "Exception"], FunctionLoadError),
+        ("bind", [], InvalidArgumentError),
+        ("call", ["ValueError", "Exception"], InvalidArgumentError),
+        ("call", ["UnicodeDecodeError", "UnicodeError", "ValueError", "Exception"], InvalidArgumentError),
+        ("call", ["TypeError", "Exception"], InvalidTypeError),
+        ("call", ["AssertionError", "Exception"], AssertionFailedError),
+        ("call", ["ZeroDivisionError", "ArithmeticError", "Exception"], FunctionExecutionError),
+        ("result", [], OutputError),
+    ],
+)
+def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type[MusterError]):
+    """By how far it came, and in the call by the kind of exception, also of one derived from it."""
+    raised = {"where": where, "bases": bases, "class": "X", "message": "X: broken", "traceback": "Trace\n"}
+    with pytest.raises(MusterError, match="broken") as caught:
+        answer({"$raised": raised})
+    assert type(caught.value) is error
+    if where in ("load", "call"):
+        assert caught.value.data["traceback"] == "Trace\n"
+        assert caught.value.data["exception"] == "X"
+
+
+def test_an_argument_of_the_wrong_type():
+    """It names the argument, what was expected and what was found."""
+    raised = {"where": "bind", "message": "no", "argument": "n", "expected": "int", "found": "str"}
+    with pytest.raises(InvalidTypeError) as caught:
+        answer({"$raised": raised})
+    assert {
+        "argument": "n",
+        "expected": "int",
+        "found": "str",
+        "retriable": False,
+    }.items() <= caught.value.data.items()
+
+
+@pytest.mark.parametrize(
+    "document", [b"", b"{", b"[]", b"{}", b'{"$raised": 1}', b'{"$returned": "\\ud800"}']
+)
+def test_what_cannot_be_read(document: bytes):
+    """It is an OutputError whatever stands there."""
+    with pytest.raises(OutputError):
+        calls.answer(document, F, {})
+
+
+def test_a_process_that_ended_without_an_answer():
+    """What it had come to decides whether loading or running failed."""
+    assert isinstance(calls.unanswered(F, 1, [], loaded=False), FunctionLoadError)
+    assert isinstance(calls.unanswered(F, 1, [], loaded=True), FunctionExecutionError)

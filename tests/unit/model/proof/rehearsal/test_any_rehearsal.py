@@ -1,0 +1,95 @@
+"""What holds of every rehearsal, whatever was recorded and whatever is changed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.model.policy import Policy
+from muster.model.proof.rehearsal.changes import Changes
+from muster.model.proof.rehearsal.rehearse import rehearse
+from tests.fixtures.clocked import ClockedPlay
+from tests.unit.model.engine.test_properties import _act, _settle, workflows
+from tests.unit.model.proof.test_replay import lead
+
+
+def perform(definitions: list[dict[str, Any]], seed: int) -> ClockedPlay:
+    """Run the workflows to their end under whatever chance brings."""
+    play, chance = ClockedPlay(Policy(offline_timeout_s=60.0)), random.Random(seed)
+    for number, definition in enumerate(definitions):
+        play.submit(definition, f"x{number}")
+    for _ in range(400):
+        _act(play, chance)
+        if not play.state.executions:
+            break
+    for _ in range(200):
+        if play.state.executions:
+            _settle(play)
+    return play
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(workflows(), min_size=1, max_size=3), st.integers(0, 2**32))
+def test_unchanged_rules_give_what_is_recorded(definitions: list[dict[str, Any]], seed: int) -> None:
+    """Whatever happened, played again unchanged it comes out as recorded: outcomes, attempts, machines and times."""
+    found = rehearse(perform(definitions, seed).log, Changes())
+    assert [execution.deviations for execution in found.executions] == [[]] * len(definitions)
+    assert found.drift_s < 0.01
+    assert found.same
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
+def test_a_log_of_several_leaders_comes_out_again(definitions: list[dict[str, Any]], seed: int) -> None:
+    """Where leaders died between rounds and in the middle of one, nobody decides until the next was elected."""
+    play, chance = ClockedPlay(Policy(offline_timeout_s=60.0)), random.Random(seed)
+    for term in range(1, 4):
+        for number, definition in enumerate(definitions):
+            play.submit(definition, f"x{term}-{number}")
+        for _ in range(40):
+            _act(play, chance)
+        play = ClockedPlay.following(
+            lead(play, chance.randrange(max(1, len(play.log) - 8), len(play.log) + 1), "s")
+        )
+        play.round()
+    for _ in range(200):
+        if play.state.executions:
+            _settle(play)
+    found = rehearse(play.log, Changes())
+    assert [execution.deviations for execution in found.executions if execution.deviations] == []
+
+
+RULES = (
+    Changes(steps={"*": {"retry": {"max_attempts": 1}}}),
+    Changes(steps={"*": {"retry": {"max_attempts": 5}}}),
+    Changes(policy={"beats_missed_max": 30}),
+    Changes(policy={"beats_missed_max": 1, "beat_slack_s": 0, "lost_max": 50}),
+    Changes(policy={"accept_timeout_s": 1, "lost_max": 1000}),
+    Changes(machines={"m1": {"absent": True}, "m2": {"slots": 1}}),
+    Changes(machines={"m4": {"like": "m1"}}),
+)
+
+
+@pytest.mark.timeout(240)  # a thousand attempts of each step take two seconds, and ten times that beside others
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(workflows(), min_size=1, max_size=3),
+    st.integers(0, 2**32),
+    st.sampled_from(RULES),
+    st.sampled_from(["repeat", "succeed"]),
+)
+def test_changed_rules_always_give_an_answer(
+    definitions: list[dict[str, Any]], seed: int, rules: Changes, assume: Any
+) -> None:
+    """Whatever is changed, the play ends by itself, and the same question gets the same answer."""
+    play = perform(definitions, seed)
+    for machine in ("m1", "m2"):
+        if machine not in play.state.machines:
+            play.connect(machine, slots=2)
+    found = rehearse(play.log, rules, assume, rounds_max=100_000)
+    assert not any("the play was ended" in one.text for one in found.assumed)
+    assert found == rehearse(play.log, rules, assume)
