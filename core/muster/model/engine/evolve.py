@@ -107,7 +107,7 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
         timeout_s=data.timeout_s,
         tags=data.tags,
         no_cache=data.no_cache,
-        seed=event.cause or "",
+        seed=_seed(state, event, data),
         number=1,
         transitions=1,
     )
@@ -115,6 +115,12 @@ def _queued(state: State, event: Event, data: c.ExecutionQueued, _: int) -> None
     state.accept(execution)
     if data.schedule is not None:
         state.schedules.begin(event, data.schedule)
+
+
+def _seed(state: State, event: Event, data: c.ExecutionQueued) -> str:
+    """What tokens are made with: the command that asked for it, or for what is around it. Nobody can work it out."""
+    around = state.executions.get(data.parent.execution) if data.parent is not None else None
+    return around.seed if around is not None else event.cause or ""
 
 
 def _started(state: State, event: Event, data: c.ExecutionStarted, _: int) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import pytest
 
+from muster.model.engine.control import TOKEN_BYTES
 from tests.fixtures.controlled import ASK, answer, ends, go, outcome, outputs, played, step
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -52,3 +55,15 @@ def test_input_that_does_not_come_in_time_fails_the_step():
     (failed,) = play.events("execution.failed")
     assert failed.data.transition.before == "awaiting_input"
     assert failed.data.error.name == "StepTimeoutError"
+
+
+def test_the_token_of_a_child_cannot_be_worked_out():
+    """It is made with what only the command of the first execution knows, and not with an id that can be derived."""
+    play = played({"id": "call", "workflow": "inner"}, workflows={"inner": {"name": "inner", "steps": [ASK]}})
+    (waits,) = play.events("step.waiting")
+    (queued,) = (r.event for r in play.log if r.event.kind == "execution.queued" and r.event.data.parent)
+    assert waits.execution == queued.execution != "x1"
+    about = [f"{waits.execution}/ask/{number}".encode() for number in range(20)]
+    key = (queued.cause or "").encode()
+    guesses = {blake2b(text, key=key, digest_size=TOKEN_BYTES).hexdigest() for text in about}
+    assert waits.data.token not in guesses
