@@ -35,7 +35,7 @@ demo: $(VENV)/.runtime ## run a workflow on a text (FILE=book.txt for one of you
 
 test: lint ## everything a change must pass (JOBS=2 runs two tests at a time)
 	@mkdir -p $(REPORTS)
-	$(BIN)/pytest -n $(JOBS) --junitxml=$(REPORTS)/junit.xml $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist worksteal --junitxml=$(REPORTS)/junit.xml $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, and which way imports point
 	$(BIN)/ruff check .

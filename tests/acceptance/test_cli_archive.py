@@ -96,7 +96,7 @@ async def everything_stored(url: str) -> dict[str, list[bytes]]:
         found: dict[str, list[bytes]] = {}
         for info in await js.streams_info():
             name, state = info.config.name or "", info.state
-            for sequence in range(state.first_seq, state.last_seq + 1):
+            for sequence in range(max(1, state.first_seq), state.last_seq + 1):  # an empty one begins at 0
                 try:
                     message = await js.get_msg(name, sequence)
                 except nats.js.errors.NotFoundError:
