@@ -72,7 +72,10 @@ async def test_the_environment_is_small(processes: Scene, monkeypatch):
         await processes.until("attempt.finished")
         seen = dict(line.split("=", 1) for line in await processes.lines())
     allowed = {"PATH", "HOME", "LANG", "PWD", "OLDPWD", "SHLVL", "_", "MINE"}
-    muster = {f"MUSTER_{name}" for name in ("INPUT", "OUTPUT", "EXECUTION", "WORKFLOW", "STEP", "ATTEMPT")}
+    muster = {
+        f"MUSTER_{name}"
+        for name in ("IN", "OUT", "INPUT", "OUTPUT", "EXECUTION", "WORKFLOW", "STEP", "ATTEMPT")
+    }
     assert muster <= set(seen) <= allowed | muster
     assert (seen["MUSTER_EXECUTION"], seen["MUSTER_STEP"], seen["MUSTER_ATTEMPT"]) == ("e1", "work", "3")
 
