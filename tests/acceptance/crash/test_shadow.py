@@ -105,7 +105,7 @@ class Planted:
 
     def __init__(self, site: Installation, folder: Path, old: str, new: str) -> None:
         shutil.copytree(ROOT / "core", folder / "core", ignore=shutil.ignore_patterns("__pycache__"))
-        file = folder / "core" / "muster" / "model" / "decide.py"
+        file = folder / "core" / "muster" / "model" / "engine" / "decide.py"
         text = file.read_text()
         assert text.count(old) == 1, f"decide.py has {text.count(old)} times: {old}"
         file.write_text(text.replace(old, new))

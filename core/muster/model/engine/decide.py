@@ -27,7 +27,7 @@ from muster.model.engine.execution import ExecutionState, StepState
 from muster.model.engine.retry import Again, Final, after_asking, after_failure, after_loss
 from muster.model.engine.round import Round
 from muster.model.engine.state import State, accept_due, enqueue
-from muster.model.engine.writing import changed, timer, write
+from muster.model.engine.writing import changed, supersede, timer, write
 from muster.model.errors import (
     AttemptLostError,
     MachineOfflineError,
@@ -329,23 +329,10 @@ def _lost(
     Where a leader died between these two decisions, the next one finds the first in the log and makes the second.
     """
     if not attempt.superseded:
-        _supersede(round_, attempt, error.code, cause)
+        supersede(round_, attempt, error.code, cause)
     info = error.info(**_where(attempt))
     _follow(
         round_, execution, step, after_loss(info, step.used, round_.state.policy.lost_max, round_.now), cause
-    )
-
-
-def _supersede(round_: Round, attempt: Attempt, reason: str, cause: str) -> None:
-    ref = attempt.ref
-    attempt.superseded = True
-    round_.write(
-        c.AttemptSuperseded(machine=attempt.machine, reason=reason),
-        cause,
-        execution=ref.execution,
-        step=ref.step,
-        attempt=ref.attempt,
-        machine=attempt.machine,
     )
 
 
@@ -375,7 +362,7 @@ def _give_up(
     round_: Round, execution: ExecutionState, step: StepState, attempt: Attempt, due_at: datetime
 ) -> None:
     cause = timer("ending", due_at)
-    _supersede(round_, attempt, "ending_timeout", cause)
+    supersede(round_, attempt, "ending_timeout", cause)
     body = c.StepCancelled(reason=f"{attempt.machine} did not stop it in time")
     write(round_, execution, step, body, cause)
 

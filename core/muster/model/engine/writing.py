@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from muster.model.engine.cluster import Attempt
 from muster.model.engine.execution import ExecutionState, StepState
 from muster.model.engine.round import Round
+from muster.model.log import catalogue as c
 from muster.model.log.body import Body
 from muster.model.log.transitions import Transition, transition
 
@@ -20,6 +22,20 @@ def write(round_: Round, execution: ExecutionState, step: StepState, body: Body,
         step=step.path,
         attempt=attempt.ref.attempt if attempt else None,
         machine=attempt.machine if attempt else None,
+    )
+
+
+def supersede(round_: Round, attempt: Attempt, reason: str, cause: str) -> None:
+    """Decide that the attempt never counts again."""
+    ref = attempt.ref
+    attempt.superseded = True
+    round_.write(
+        c.AttemptSuperseded(machine=attempt.machine, reason=reason),
+        cause,
+        execution=ref.execution,
+        step=ref.step,
+        attempt=ref.attempt,
+        machine=attempt.machine,
     )
 
 

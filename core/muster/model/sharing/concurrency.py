@@ -40,14 +40,19 @@ def claimed(
     if claim.on_conflict == "reject":
         count, holders = state.turns.before(claim.key)
         if count >= claim.limit:
-            raise ConcurrencyLimitError(
-                f"the key {claim.key} admits {claim.limit} at once, and is taken by {listed(count, holders)}.",
-                key=claim.key,
-                limit=claim.limit,
-                count=count,
-                held_by=holders,
-            )
+            raise taken(claim, count, holders)
     return claim
+
+
+def taken(claim: Claim, count: int, by: list[str]) -> ConcurrencyLimitError:
+    """Why something that does not wait cannot begin."""
+    return ConcurrencyLimitError(
+        f"the key {claim.key} admits {claim.limit} at once, and is taken by {listed(count, by)}.",
+        key=claim.key,
+        limit=claim.limit,
+        count=count,
+        held_by=by,
+    )
 
 
 def _held_around(state: State, parent: Parent | None, key: str) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from muster.model.engine.execution import ExecutionState, Frame, StepState
 from muster.model.engine.round import Round
 from muster.model.engine.state import State
-from muster.model.engine.writing import write
+from muster.model.engine.writing import supersede, write
 from muster.model.errors import ConcurrencyLimitError
 from muster.model.log import catalogue as c
 from muster.model.log.clipping import clipped
 from muster.model.sharing import claims
-from muster.model.sharing.claims import CONCURRENCY, Claim
-from muster.model.sharing.turns import listed
+from muster.model.sharing.claims import CONCURRENCY
+from muster.model.sharing.concurrency import taken
 
 
 def admitted(round_: Round, execution: ExecutionState, step: StepState, cause: str) -> bool:
@@ -37,19 +37,9 @@ def admitted(round_: Round, execution: ExecutionState, step: StepState, cause: s
         write(round_, execution, step, c.StepAdmitted(claim=claim), cause)
         return True
     if claim.on_conflict == "reject":
-        raise _taken(claim, count, by)
+        raise taken(claim, count, by)
     write(round_, execution, step, c.StepWaiting(reason=CONCURRENCY, claim=claim, ahead=count, by=by), cause)
     return False
-
-
-def _taken(claim: Claim, count: int, by: list[str]) -> ConcurrencyLimitError:
-    return ConcurrencyLimitError(
-        f"the key {claim.key} admits {claim.limit} at once, and is taken by {listed(count, by)}.",
-        key=claim.key,
-        limit=claim.limit,
-        count=count,
-        held_by=by,
-    )
 
 
 def _held_around(state: State, execution: ExecutionState, frame: Frame, key: str) -> bool:
@@ -97,8 +87,7 @@ def _replace(round_: Round, execution_id: str, path: str, key: str, winner: str)
     attempt = step.attempt
     if attempt is not None and step.status in ("scheduled", "running") and not attempt.superseded:
         round_.stop(attempt)
-        attempt.superseded = True
-        write(round_, execution, step, c.AttemptSuperseded(machine=attempt.machine, reason="replaced"), cause)
+        supersede(round_, attempt, "replaced", cause)
     error = ConcurrencyLimitError(
         f"replaced by {winner}, which claims the key {key} too",
         remedy="This is what on_conflict: cancel_running says; with queue it would have been waited for.",
