@@ -35,6 +35,7 @@ IN_FLIGHT: Final = 10164
 """On a replicated stream: another message on the subject is on its way, and what becomes of it is not known yet."""
 TRIES: Final = 20
 PAUSE_S: Final = 0.1
+INFO_TIMEOUT_S: Final = 1.0
 """It is asked so often, with this pause: until a bucket that was just made answers, or what is in flight has landed."""
 
 
@@ -207,9 +208,12 @@ class Bucket:
                 if last_time or not error.data.get("no_responders"):
                     raise
             try:
-                await api.call(self._connection, f"STREAM.INFO.{self.stream}")
+                await api.call(self._connection, f"STREAM.INFO.{self.stream}", timeout=INFO_TIMEOUT_S)
             except BrokerError as told:
-                if not self._made:  # in a cluster not every server knows at once of one that was
+                # In a cluster not every server knows at once of a stream that was made, and one whose servers are
+                # electing says nothing.
+                electing = self._connection.connected and "api_code" not in told.data
+                if not self._made and not electing:
                     raise self.missing(told) from told
             await asyncio.sleep(PAUSE_S)
         raise AssertionError("unreachable")
