@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.catalogue import AttemptRef, Body, MachineFacts
-from muster.model.log.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder, AttemptResources
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +96,110 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     container: str
     running: bool
     started: bool = True
+
+
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container of a function is made of. ``instance`` names it, ``execution`` is who has it alone, if anybody.
+
+    ``gpus`` are the devices it gets, by the names that the runtime's facts give them.
+    """
+
+    instance: str
+    container: ContainerSpec
+    resources: AttemptResources = AttemptResources()
+    execution: str = ""
+    gpus: list[str] = []
+
+
+class FoundServing(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of a function with this machine's name, that was there when the agent started."""
+
+    instance: str
+    container: str
+    running: bool
+
+
+class Serving(Protocol):
+    """A container that serves a function: loaded once, called many times, over its stdin and stdout.
+
+    ``pull`` and ``start`` are called in this order, each at most once, each under its caller's deadline; an adopted one
+    begins after them. A cancelled call leaves it in a state in which ``stop`` and ``remove`` work.
+    """
+
+    @property
+    def container(self) -> str:
+        """The engine's name of it; empty before it is made."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Of its image, as ``Runtime.digest`` says it; empty where there are no images, and before ``pull``."""
+        ...
+
+    async def pull(self) -> None:
+        """Make the image available; report image.pulling and image.pulled, and progress between. ImagePullError."""
+        ...
+
+    async def start(self) -> None:
+        """Create and start; report container.starting and container.started. ContainerStartingError."""
+        ...
+
+    async def send(self, line: bytes) -> None:
+        """Write to its stdin, whole and in order, and wait until it is taken. AttemptLostError where it is gone.
+
+        A call that is cancelled before its turn sends nothing; one whose line is partly written goes on being written.
+        """
+        ...
+
+    async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:
+        """Fill the folders of a call; the folders ``in`` and ``out`` as the function sees them.
+
+        ``call`` is a name fit for a folder. Raises ContainerStartingError, AttemptLostError.
+        """
+        ...
+
+    async def wait(self) -> Exit:
+        """Its end. AttemptLostError where somebody else removed it."""
+        ...
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """Copy /muster/out/``path`` to ``target`` while it runs; its sha256 in hexadecimal digits, and its size.
+
+        None where it is not there. Raises OutputError where it is no plain file, or larger than ``bytes_max``.
+        """
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """Ask the container to end, kill it after ``grace_s``. Nothing happens if it does not run."""
+        ...
+
+    async def remove(self) -> None:
+        """Leave nothing behind. Never raises for what is already gone."""
+        ...
+
+
+class ServesFunctions(Protocol):
+    """What a runtime does for functions."""
+
+    async def find_servings(self) -> list[FoundServing]:
+        """The containers of functions with this machine's labels."""
+        ...
+
+    async def digest(self, image: str) -> str | None:
+        """Of the image as it is here; None where it is not here, empty where there are no images."""
+        ...
+
+    def serve(self, launch: Launch, ears: Ears) -> Serving:
+        """A new container for a function; nothing has happened yet."""
+        ...
+
+    def adopt_serving(self, launch: Launch, found: FoundServing, ears: Ears) -> Serving:
+        """One that was started before. What it printed comes again, as far as its log goes back; then it goes on."""
+        ...
+
+    async def discard_serving(self, found: FoundServing) -> None:
+        """Stop and remove a container nobody answers for."""
+        ...
 
 
 class Runtime(Protocol):
