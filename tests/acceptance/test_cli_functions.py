@@ -297,7 +297,7 @@ def test_a_retry_policy_holds_for_functions(muster: Muster):
 def test_a_crash_is_told_from_an_exception(muster: Muster):
     """A process that ends in mid-call has no traceback to show: its exit code and last lines are shown instead."""
     found = error(muster, "outcomes:crashes")
-    assert found["code"] == "function_execution"
+    assert found["code"] == "function_crashed"
     assert "ended with exit code 7 before it had answered" in found["message"]
     assert "about to crash" in found["details"]["tail"]
 

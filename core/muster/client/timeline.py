@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from muster.model.log import catalogue
+from muster.model.log.body import Body
 from muster.model.log.decisions import Source
 from muster.model.log.envelope import Event
 from muster.model.log.names import SCHEDULER
+
+CONTAINER: Final = 12
+"""How much of a container's id people read: as much as engines show."""
 
 _WAITS = {
     "input": "Waiting for Input",
@@ -23,6 +28,7 @@ _OUTCOMES = {
     "step.skipped": "Skipped",
     "step.cancelled": "Cancelled",
     "attempt.superseded": "Attempt Superseded",
+    "function.unloaded": "Function Unloaded",
 }
 
 
@@ -87,8 +93,6 @@ def detail(event: Event) -> str:
             return image
         case catalogue.ContainerStarting(image=image):
             return image
-        case catalogue.FunctionLoading(function=function) | catalogue.FunctionLoaded(function=function):
-            return function
         case catalogue.AttemptFailed(error=error) | catalogue.StepRetrying(error=error):
             return f"{error.name}: {error.message}"
         case (
@@ -106,6 +110,18 @@ def detail(event: Event) -> str:
             return _wait(data, event.time)
         case catalogue.AttemptStopped(reason=reason) | catalogue.AttemptSuperseded(reason=reason):
             return reason
+    return _call(event.data)
+
+
+def _call(data: Body | catalogue.Unknown) -> str:
+    """What concerns a function: which, and in which container."""
+    match data:
+        case catalogue.FunctionLoading(function=function) | catalogue.FunctionLoaded(function=function):
+            return function
+        case catalogue.FunctionUnloaded(function=function, reason=reason):
+            return f"{function} ({reason})"
+        case catalogue.AttemptStarted(container=container, warm=warm) if container:
+            return f"in {container[:CONTAINER]}{', warm' if warm else ''}"
     return ""
 
 

@@ -9,8 +9,8 @@ attempt.
     │   ImagePullError, ContainerStartingError, ExecutionError, FunctionExecutionError, InputMissingError,
     │   MachineOfflineError, NotConnectedError, RetriableError, SourceNodeMissingError, ValueMissingError
     ├── what the other predecessors can say
-    │   FunctionNotFoundError, FunctionLoadError, InvalidArgumentError, InvalidTypeError, AssertionFailedError,
-    │   RaisedError, RetryAskedError, ConcurrencyLimitError, ExecutionOverdueError,
+    │   FunctionNotFoundError, FunctionLoadError, FunctionCrashedError, InvalidArgumentError, InvalidTypeError,
+    │   AssertionFailedError, RaisedError, RetryAskedError, ConcurrencyLimitError, ExecutionOverdueError,
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
@@ -116,6 +116,13 @@ class FunctionLoadError(MusterError):
 
     code = "function_load"
     remedy = "Read the traceback in the details."
+
+
+class FunctionCrashedError(FunctionExecutionError):
+    """The function's process ended in the middle of a call."""
+
+    code = "function_crashed"
+    remedy = "See its last lines in the logs: muster logs EXECUTION STEP."
 
 
 class InvalidArgumentError(MusterError):

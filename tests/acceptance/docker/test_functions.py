@@ -17,7 +17,7 @@ CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "type-error": ("adds", {}, "invalid_type"),
     "assertion": ("asserts", {}, "assertion_failed"),
     "other": ("looks_up", {}, "function_execution"),
-    "crash": ("crashes", {}, "function_execution"),
+    "crash": ("crashes", {}, "function_crashed"),
     "no-callable": ("shot", {}, "function_not_found"),
     "wrong-type": ("total", {"numbers": ["1"]}, "invalid_type"),
     "no-json": ("a_set", {}, "output"),

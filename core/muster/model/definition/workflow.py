@@ -23,6 +23,7 @@ VALUE_TYPES: Final = get_args(ValueType)
 Duration = str | int | float
 Size = str | int
 Condition = str | bool | list[str | bool]
+Isolation = Literal["shared", "execution", "call"]
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -156,7 +157,9 @@ class Step(_Part, frozen=True, kw_only=True):
     """One step. It does one thing: run a container (``image``), or one of the control steps.
 
     ``function``: ``module:callable`` in the image, called with ``inputs`` as its arguments; what it returns are the
-    outputs. ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
+    outputs. A name without a colon: the image itself answers such calls. ``params``: what the function is loaded with,
+    once for many calls. ``isolation``: its container is for all (shared), for the steps of one execution, or for one
+    call. ``command`` as a string goes to a shell (``/bin/sh -c``). ``gives_result``: it may write ``$result`` to
     $MUSTER_OUTPUT though it declares no outputs. ``accepts``: what its ``inputs`` must be, by name. ``if``: all must
     hold, or the step is skipped. ``always``: it runs
     whatever became of what it needs, and also while the execution is ending. ``on_failure``: steps that are run where
@@ -168,6 +171,8 @@ class Step(_Part, frozen=True, kw_only=True):
     id: str = ""
     image: str | None = None
     function: str | None = None
+    params: dict[str, Any] = {}
+    isolation: Isolation = "shared"
     then: list[Step] | None = None
     else_: list[Step] | None = msgspec.field(name="else", default=None)
     switch: list[Case] | None = None
@@ -272,11 +277,13 @@ class Workflow(_Part, frozen=True, kw_only=True):
 
 class ContainerSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to run, with every expression evaluated. ``command`` and ``entrypoint`` None mean the image's own; with a
-    ``function`` both are.
+    ``function`` of the form ``module:callable`` both are.
     """
 
     image: str
     function: str | None = None
+    params: dict[str, Any] = {}
+    isolation: Isolation = "shared"
     command: list[str] | None = None
     entrypoint: list[str] | None = None
     environment: dict[str, str] = {}

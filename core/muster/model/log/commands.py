@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -201,6 +201,30 @@ VERBS: Final[dict[str, type[Command]]] = {
 # ---- beside commands: what is neither command nor history
 
 
+class FunctionStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A container with a function, as its agent sees it now.
+
+    ``running`` are the calls under way, ``calls`` all there were, ``failed`` those of them that gave no value.
+    ``load_s`` is how long loading took, ``call_s`` how long a call took in the mean. ``execution`` is the only one it
+    serves; ``params`` stands for what it was loaded with: equal where that is.
+    """
+
+    function: str
+    image: str = ""
+    container: str = ""
+    state: Literal["loading", "idle", "busy"] = "idle"
+    concurrency: int = 1
+    running: int = 0
+    calls: int = 0
+    failed: int = 0
+    load_s: float = 0.0
+    call_s: float = 0.0
+    since: datetime | None = None
+    used_at: datetime | None = None
+    execution: str = ""
+    params: str = ""
+
+
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One beat. ``session`` is the sequence of the machine's connection; ``leaving`` is a scheduler's goodbye."""
 
@@ -213,6 +237,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     load: float | None = None
     outbox: int = 0
     leaving: bool = False
+    functions: list[FunctionStatus] = []
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

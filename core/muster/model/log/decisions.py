@@ -172,7 +172,8 @@ class StepScheduled(Body, frozen=True):
     """An attempt of the step was given to a machine. ``session`` is the sequence of the machine's connection.
 
     ``labels`` are the machine's, where the step speaks of them: what it is told to run is the same whenever it is.
-    ``counted`` is the pattern of ``limits.functions`` that its first attempt counts under.
+    ``counted`` is the pattern of ``limits.functions`` that its first attempt counts under. ``function`` is what it
+    calls (image, function, and the execution where no other may share its container); empty where nothing stays loaded.
     """
 
     machine: str
@@ -183,6 +184,7 @@ class StepScheduled(Body, frozen=True):
     gpus: int = 0
     labels: dict[str, str] = {}
     counted: str = ""
+    function: str = ""
 
 
 @event("step.started", "scheduler")

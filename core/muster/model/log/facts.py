@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from muster.model.definition.workflow import Isolation
 from muster.model.errors import ErrorInfo
 from muster.model.log.body import AttemptRef, Body, event
 from muster.model.plan.results import Result
@@ -41,12 +42,26 @@ class MachineFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     engine_version: str = ""
 
 
+class LoadedFunction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A container in which a function is loaded and which takes ``concurrency`` calls at once.
+
+    ``execution`` is the only one it serves, where the step asks for that.
+    """
+
+    function: str
+    image: str = ""
+    container: str = ""
+    concurrency: int = 1
+    execution: str = ""
+
+
 @event("machine.connected", "agent")
 class MachineConnected(Body, frozen=True):
     """The agent of a machine took its place; every event it writes from here on is fenced by this one.
 
     ``attempts`` are all attempts this agent still answers for (running, or with facts not yet sent); an attempt
     accepted earlier on this machine that is not among them is lost. ``instance`` is new for every start.
+    ``functions`` are all that are loaded here: of any other that was, the container is gone.
     """
 
     instance: str
@@ -54,6 +69,7 @@ class MachineConnected(Body, frozen=True):
     interval_s: float
     attempts: list[AttemptRef] = []
     software: str = ""
+    functions: list[LoadedFunction] = []
 
 
 @event("machine.disconnected", "agent")
@@ -119,22 +135,51 @@ class ContainerExited(Body, frozen=True):
 
 @event("function.loading", "agent", "Loading Function")
 class FunctionLoading(Body, frozen=True):
-    """The function's load began."""
+    """The function's load began, in this container."""
 
     function: str
+    container: str = ""
 
 
 @event("function.loaded", "agent", "Function Loaded")
 class FunctionLoaded(Body, frozen=True):
-    """The function is loaded and can be called."""
+    """The function is loaded and can be called, ``concurrency`` times at once, until ``function.unloaded``.
+
+    ``isolation``: who may call it in this container. With ``execution`` only this execution, with ``call`` only this
+    attempt; then the container goes with it, and nothing is said of that.
+    """
 
     function: str
+    seconds: float = 0.0
+    container: str = ""
+    image: str = ""
+    concurrency: int = 1
+    isolation: Isolation = "shared"
+
+
+@event("function.unloaded", "agent")
+class FunctionUnloaded(Body, frozen=True):
+    """A container in which a function was loaded is gone after so many ``calls``; it was loaded ``seconds`` ago.
+
+    ``reason``: nobody called it for long (idle), others needed its place (evicted) or the host its memory (memory), it
+    ended by itself (crashed) or did not answer (unhealthy), the execution it was for has no call left (isolation), or
+    its agent ends (stopped).
+    """
+
+    function: str
+    image: str = ""
+    container: str = ""
+    reason: Literal["idle", "evicted", "memory", "crashed", "unhealthy", "isolation", "stopped"] = "idle"
+    calls: int = 0
     seconds: float = 0.0
 
 
 @event("attempt.started", "agent", "Execution Started")
 class AttemptStarted(Body, frozen=True):
-    """The run phase began."""
+    """The run phase began. ``warm``: it is a call into a ``container`` whose function was loaded for one before."""
+
+    container: str = ""
+    warm: bool = False
 
 
 @event("attempt.progress", "agent")

@@ -1,13 +1,13 @@
-"""What the call of a function came to: what its harness wrote, and what that means.
+"""What a function answered, and what that means.
 
-The harness (it runs in the container, and cannot import this) writes one JSON object:
+It answers a call (JSON-RPC, docs/function-protocol.md) with one JSON object:
 
     {"$returned": value}                       a value: the outputs of the step
     {"$result": ...}                           what it asked for instead (``muster.model.plan.results``)
-    {"$raised": {"where": "call", ...}}        why there is neither
 
-``where`` is how far it came: ``find`` (there is no such module or callable), ``load`` (importing or loading it raised),
-``bind`` (the inputs are not its arguments), ``call`` (it raised), ``result`` (what it gave cannot travel as JSON).
+or with an error, whose code says how far it came, and whose data may say more (``Raised``). ``where`` is that in
+a word: ``find`` (there is no such module or callable), ``load`` (importing or loading it raised), ``bind`` (the inputs
+are not its arguments), ``call`` (it raised), ``result`` (what it gave cannot travel as JSON, or is too large).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from muster.model import values
 from muster.model.definition.workflow import Output
 from muster.model.errors import (
     AssertionFailedError,
+    FunctionCrashedError,
     FunctionExecutionError,
     FunctionLoadError,
     FunctionNotFoundError,
@@ -47,10 +48,37 @@ _TRACED: Final = "Read the traceback in the details and the step's logs: muster 
 _JSON: Final = "Return text, numbers, booleans, null, and lists and mappings of them."
 
 
+PROTOCOL: Final = 1
+"""The version of the protocol that this release speaks."""
+
+UNPARSABLE: Final = -32700
+UNKNOWN_METHOD: Final = -32601
+NOT_ITS_ARGUMENTS: Final = -32602
+RAISED: Final = -32000
+CANNOT_TRAVEL: Final = -32001
+TOO_LARGE: Final = -32002
+NOT_FOUND: Final = -32010
+LOAD_RAISED: Final = -32011
+OTHER_PROTOCOL: Final = -32012
+CANCELLED: Final = -32800
+
+Where = Literal["find", "load", "bind", "call", "result"]
+
+_WHERE: Final[dict[int, Where]] = {
+    NOT_ITS_ARGUMENTS: "bind",
+    RAISED: "call",
+    CANNOT_TRAVEL: "result",
+    TOO_LARGE: "result",
+    NOT_FOUND: "find",
+    LOAD_RAISED: "load",
+    OTHER_PROTOCOL: "load",
+}
+
+
 class Raised(msgspec.Struct, frozen=True, kw_only=True):
     """Why there is no value. ``bases`` are the exception's class and those above it."""
 
-    where: Literal["find", "load", "bind", "call", "result"]
+    where: Where
     message: str
     class_: str = msgspec.field(name="class", default="")
     bases: list[str] = []
@@ -85,6 +113,37 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
 class _Document(msgspec.Struct, frozen=True):
     returned: Any | UnsetType = msgspec.field(name="$returned", default=UNSET)
     raised: Raised | UnsetType = msgspec.field(name="$raised", default=UNSET)
+
+
+def refused(code: Any, message: Any, data: Any, function: str, *, loaded: bool) -> MusterError:
+    """What an error that the function answered means; ``loaded``: it was a call, and not its load.
+
+    Anybody may write such an answer: a code that is not of the protocol is one of its phase, data that cannot be read
+    are left out, and a message that is no text is shown as JSON.
+    """
+    text = (
+        "" if message is None else values.text(message)
+    ) or f"it answered with the error {values.text(code)} and no message."
+    if code == OTHER_PROTOCOL:
+        return _other_protocol(function, text, data)
+    where: Where = _WHERE.get(code, "call" if loaded else "load") if type(code) is int else "call"
+    said = data if isinstance(data, dict) else {}
+    try:
+        raised = msgspec.convert({"where": where, **said, "message": text}, Raised)
+    except msgspec.ValidationError:
+        raised = Raised(where=where, message=text)
+    return raised.error(function)
+
+
+def _other_protocol(function: str, message: str, data: Any) -> MusterError:
+    supported = data.get("supported") if isinstance(data, dict) else None
+    versions = values.shown(supported) if isinstance(supported, list) else "others"
+    return FunctionLoadError(
+        f"{function}: {message}",
+        remedy=f"It speaks {versions} of the protocol, and Muster speaks {PROTOCOL}: see docs/function-protocol.md.",
+        function=function,
+        retriable=False,
+    )
 
 
 def answer(
@@ -150,7 +209,7 @@ def shaped(
 def unanswered(function: str, exit_code: int, tail: list[str], *, loaded: bool) -> MusterError:
     """The process of the function ended before it had answered: it crashed, or ended itself."""
     when = "before it had answered" if loaded else "before it was loaded"
-    kind = FunctionExecutionError if loaded else FunctionLoadError
+    kind = FunctionCrashedError if loaded else FunctionLoadError
     remedy = "See its last lines in the logs: muster logs EXECUTION STEP." + (
         "" if loaded else " The image needs Python 3.8 or newer as python3."
     )

@@ -65,8 +65,10 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "image.pulled": "cached size seconds",
         "container.started": "container seconds",
         "container.exited": "container exit_code oom_killed seconds cpu_s memory_peak",
-        "function.loading": "function",
-        "function.loaded": "function seconds",
+        "function.loading": "function container",
+        "function.loaded": "function seconds container concurrency isolation",
+        "function.unloaded": "function container reason calls seconds",
+        "attempt.started": "container warm",
         "attempt.progress": "phase current total unit",
         "attempt.finished": "exit_code seconds",
         "attempt.failed": "phase reason retriable exit_code seconds",
@@ -79,6 +81,7 @@ _REUSED: Final = frozenset(("skipped", "execution", "step", "attempt", "at"))
 _FACTS: Final = frozenset(
     ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
 )
+_LOADED: Final = frozenset(("function", "container", "concurrency", "execution"))
 _RESULT: Final = frozenset(("kind", "wait_min", "wait_max", "max_retries", "wait_for"))
 _ERROR: Final = frozenset(("code", "name", "phase", "step", "machine", "attempt"))
 _DETAILS: Final = frozenset(
@@ -168,6 +171,21 @@ class Confidential:
         if not isinstance(value, dict):
             return self.value(value)
         return self._fields(value, CLAIM, {})
+
+    def called(self, value: Any) -> Any:
+        """What a step calls: the image, as everywhere, before the function and the execution, which stay."""
+        if not isinstance(value, str):
+            return self.value(value)
+        image, space, rest = value.partition(" ")
+        return f"{self.image(image)}{space}{rest}"
+
+    def functions(self, value: Any) -> Any:
+        """What is loaded on a machine."""
+        if not isinstance(value, list):
+            return self.value(value)
+        return [
+            self._fields(one, _LOADED, TREATED) if isinstance(one, dict) else self.value(one) for one in value
+        ]
 
     def facts(self, value: Any) -> Any:
         """What a machine is: host name and boot id have stand-ins."""
@@ -275,6 +293,8 @@ TREATED: Final[dict[str, Treatment]] = {
     "digest": Confidential.digest,
     "cache_key": Confidential.digest,
     "facts": Confidential.facts,
+    "function": Confidential.called,
+    "functions": Confidential.functions,
     "reason": Confidential.words,
     "result": Confidential.result,
     "schema": Confidential.left_out,
@@ -284,7 +304,7 @@ TREATED: Final[dict[str, Treatment]] = {
 }
 KINDS: Final = frozenset(STRUCTURE) | {
     "step.admitted", "step.resumed", "step.failed", "step.cancelled", "machine.draining", "machine.drained",
-    "machine.removed", "machine.disconnected", "attempt.accepted", "attempt.started", "image.pulling",
+    "machine.removed", "machine.disconnected", "attempt.accepted", "image.pulling",
     "container.starting",
 }  # fmt: skip
 _IN_ERRORS: Final[dict[str, Treatment]] = {

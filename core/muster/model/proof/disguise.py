@@ -20,6 +20,7 @@ _STEP: Final = frozenset(
     {
         "id",
         "function",
+        "isolation",
         "network_mode",
         "read_only",
         "pull_policy",
@@ -198,7 +199,7 @@ _IN_STEPS: Final[dict[str, Treatment]] = {
     **dict.fromkeys(("if", "case"), Disguise.condition),
     **dict.fromkeys(_BLOCKS, Disguise.steps),
     **dict.fromkeys(
-        ("command", "environment", "inputs", "set", "return", "error", "log"), Disguise.templated
+        ("command", "environment", "params", "inputs", "set", "return", "error", "log"), Disguise.templated
     ),
 }
 
@@ -218,7 +219,7 @@ def names(workflow: dict[str, Any]) -> Iterator[str]:
     written = [text for _, text in templates(workflow)]
     for step in _steps([*workflow.get("steps", []), *workflow.get("on_finish", [])]):
         yield step.get("id", "")
-        for field in ("inputs", "environment", "set"):
+        for field in ("params", "inputs", "environment", "set"):
             yield from step.get(field) or {}
         for field in ("accepts", "outputs"):
             yield from _ports(step.get(field) or {})

@@ -10,6 +10,7 @@ import pytest
 from muster.model.definition.workflow import Output
 from muster.model.errors import (
     AssertionFailedError,
+    FunctionCrashedError,
     FunctionExecutionError,
     FunctionLoadError,
     FunctionNotFoundError,
@@ -100,6 +101,50 @@ def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type
         assert caught.value.data["exception"] == "X"
 
 
+@pytest.mark.parametrize(
+    ("code", "loaded", "error", "retriable"),
+    [
+        (calls.NOT_FOUND, False, FunctionNotFoundError, False),
+        (calls.LOAD_RAISED, False, FunctionLoadError, True),
+        (calls.OTHER_PROTOCOL, False, FunctionLoadError, False),
+        (calls.UNKNOWN_METHOD, False, FunctionLoadError, True),
+        (calls.NOT_ITS_ARGUMENTS, True, InvalidArgumentError, False),
+        (calls.RAISED, True, FunctionExecutionError, True),
+        (calls.CANNOT_TRAVEL, True, OutputError, True),
+        (calls.TOO_LARGE, True, OutputError, True),
+        (calls.UNKNOWN_METHOD, True, FunctionExecutionError, True),
+        (7, True, FunctionExecutionError, True),
+        ("seven", True, FunctionExecutionError, True),
+        (None, True, FunctionExecutionError, True),
+    ],
+)
+@pytest.mark.parametrize(
+    "data", [None, {"supported": [2]}, {"where": "nowhere"}, {"bases": 3}, [1], {"traceback": None}]
+)
+def test_an_error_answered_by_code_alone(
+    code: Any, loaded: bool, error: type[MusterError], retriable: bool, data: Any
+):
+    """The code says how far it came, whatever the data are: a function in another language has none of ours."""
+    found = calls.refused(code, "broken", data, F, loaded=loaded)
+    assert type(found) is error
+    assert "broken" in found.message
+    assert found.data.get("retriable", True) is retriable
+
+
+def test_data_of_an_error_say_more_than_its_code():
+    """Class and traceback are kept, and its kind decides what a call that raised came to."""
+    data = {"class": "E", "bases": ["E", "ValueError"], "traceback": "Trace\n", "message": "not this one"}
+    found = calls.refused(calls.RAISED, "E: broken", data, F, loaded=True)
+    assert type(found) is InvalidArgumentError
+    assert (found.message, found.data["exception"], found.data["traceback"]) == ("E: broken", "E", "Trace\n")
+
+
+@pytest.mark.parametrize(("message", "words"), [(None, "no message"), ("", "no message"), ([1], "[1]")])
+def test_an_error_answered_without_words(message: Any, words: str):
+    """It is said that there are none; what is no text is shown."""
+    assert words in calls.refused(calls.RAISED, message, None, F, loaded=True).message
+
+
 def test_an_argument_of_the_wrong_type():
     """It names the argument, what was expected and what was found."""
     raised = {"where": "bind", "message": "no", "argument": "n", "expected": "int", "found": "str"}
@@ -123,6 +168,9 @@ def test_what_cannot_be_read(document: bytes):
 
 
 def test_a_process_that_ended_without_an_answer():
-    """What it had come to decides whether loading or running failed."""
-    assert isinstance(calls.unanswered(F, 1, [], loaded=False), FunctionLoadError)
-    assert isinstance(calls.unanswered(F, 1, [], loaded=True), FunctionExecutionError)
+    """What it had come to decides whether loading failed, or it crashed in the middle of a call."""
+    assert type(calls.unanswered(F, 1, [], loaded=False)) is FunctionLoadError
+    crashed = calls.unanswered(F, 1, ["last words"], loaded=True)
+    assert type(crashed) is FunctionCrashedError
+    assert isinstance(crashed, FunctionExecutionError)
+    assert (crashed.data["exit_code"], crashed.data["tail"]) == (1, ["last words"])
