@@ -1,4 +1,4 @@
-"""What every attempt finds in its environment, whatever runs it."""
+"""What every attempt, and every container of a function, finds in its environment, whatever runs it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.commands import AttemptOrder
 from muster_agents.harness import HARNESS, harness
 
@@ -46,6 +47,21 @@ def entrypoint(order: AttemptOrder, folder: str, python: str = "python3") -> lis
     if function is None:
         return order.container.entrypoint
     return [python, f"{folder}/in/{HARNESS}", function]
+
+
+def has_harness(spec: ContainerSpec) -> bool:
+    """Whether the function is spoken for by the harness; a name without a colon says that the image does it itself."""
+    return ":" in (spec.function or "")
+
+
+def serving_entrypoint(spec: ContainerSpec, folder: str, python: str = "python3") -> list[str] | None:
+    """What the container of a function begins with: the harness, its own program, or the image's (None)."""
+    return [python, f"{folder}/{HARNESS}"] if has_harness(spec) else spec.entrypoint
+
+
+def serving_variables(spec: ContainerSpec, folder: str) -> dict[str, str]:
+    """What stays the same from call to call: the step's own variables, and where the folders of the calls are."""
+    return spec.environment | {"MUSTER_IN": f"{folder}/in", "MUSTER_OUT": f"{folder}/out"}
 
 
 def wants_file(order: AttemptOrder) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from muster.model.log.commands import AttemptOrder
-from muster_agents.runtimes.interface import Ears, Exit, Found
+from muster_agents.runtimes.interface import Ears, Exit, Found, FoundServing, Launch
+from muster_agents.runtimes.noop_serving import NoopServing
 
 _EXIT = Exit(container="", exit_code=0, document=b"{}")
 _CALLED = Exit(container="", exit_code=0, document=b'{"$returned": {}}')
@@ -74,6 +75,25 @@ class NoopRuntime:
 
     async def discard(self, found: Found) -> None:
         """See ``Runtime.discard``."""
+
+    def serve(self, launch: Launch, ears: Ears) -> NoopServing:
+        """See ``Runtime.serve``."""
+        return NoopServing(launch, ears)
+
+    async def find_servings(self) -> list[FoundServing]:
+        """See ``Runtime.find_servings``."""
+        return []
+
+    def adopt_serving(self, launch: Launch, found: FoundServing, ears: Ears) -> NoopServing:  # noqa: ARG002
+        """See ``Runtime.adopt_serving``."""
+        return NoopServing(launch, ears)
+
+    async def discard_serving(self, found: FoundServing) -> None:
+        """See ``Runtime.discard_serving``."""
+
+    async def digest(self, image: str) -> str | None:  # noqa: ARG002 - there are no images
+        """See ``Runtime.digest``."""
+        return ""
 
     async def close(self) -> None:
         """See ``Runtime.close``."""

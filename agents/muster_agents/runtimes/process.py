@@ -15,8 +15,9 @@ from typing import Any
 
 from muster.model.log.commands import AttemptOrder
 from muster_agents.options import AgentOptions
-from muster_agents.runtimes.interface import Ears, Found
+from muster_agents.runtimes.interface import Ears, Found, FoundServing, Launch
 from muster_agents.runtimes.process_run import ProcessRun
+from muster_agents.runtimes.process_serving import ProcessServing
 from muster_agents.runtimes.spawning import kill_strays
 from muster_agents.runtimes.threads import Threads
 
@@ -36,7 +37,7 @@ class ProcessRuntime:
         self._folder = folder
         # A child is killed by the kernel when the thread that made it ends: these live until ``close``.
         self._threads = Threads(THREADS, "muster-process")
-        self._runs: dict[ProcessRun, None] = {}
+        self._runs: dict[ProcessRun | ProcessServing, None] = {}
 
     async def open(self) -> None:
         """See ``Runtime.open``."""
@@ -72,6 +73,29 @@ class ProcessRuntime:
     async def discard(self, found: Found) -> None:
         """See ``Runtime.discard``."""
 
+    def serve(self, launch: Launch, ears: Ears) -> ProcessServing:
+        """See ``Runtime.serve``."""
+        # The two dots cannot stand in the name of an attempt's folder.
+        folder = self._folder / f"function..{launch.instance}"
+        serving = ProcessServing(launch, ears, self._threads, folder, self._gone)
+        self._runs[serving] = None
+        return serving
+
+    async def find_servings(self) -> list[FoundServing]:
+        """See ``Runtime.find_servings``."""
+        return []
+
+    def adopt_serving(self, launch: Launch, found: FoundServing, ears: Ears) -> ProcessServing:
+        """See ``Runtime.adopt_serving``."""
+        raise NotImplementedError("processes end with their agent")
+
+    async def discard_serving(self, found: FoundServing) -> None:
+        """See ``Runtime.discard_serving``."""
+
+    async def digest(self, image: str) -> str | None:  # noqa: ARG002 - there are no images
+        """See ``Runtime.digest``."""
+        return ""
+
     async def close(self) -> None:
         """Kill what still runs: nobody would answer for it."""
         for run in list(self._runs):
@@ -79,5 +103,5 @@ class ProcessRuntime:
             await run.remove()
         self._threads.close()
 
-    def _gone(self, run: ProcessRun) -> None:
+    def _gone(self, run: ProcessRun | ProcessServing) -> None:
         self._runs.pop(run, None)

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Final
-
-import msgspec
 
 from muster.model.errors import ContainerStartingError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
@@ -29,52 +22,11 @@ from muster_agents.runtimes.environment import (
     wants_stdout,
 )
 from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.process_group import ProcessGroup, inherited
 from muster_agents.runtimes.rooted import rooted
 from muster_agents.runtimes.spawning import spawn
 from muster_agents.runtimes.taking import take
 from muster_agents.runtimes.threads import Threads
-
-PASSED_ON: Final = ("PATH", "HOME", "LANG")
-"""All that a step gets of the agent's own environment: the rest may hold secrets."""
-PIPES_TIMEOUT_S: Final = 1.0
-"""A process that left the group may hold the pipes open for ever; what it prints is nobody's."""
-READ_BYTES: Final = 64 << 10
-
-
-class _Ended(msgspec.Struct, frozen=True):
-    code: int
-    cpu_s: float
-    memory_peak: int
-
-
-class _Pipe:
-    """One output of the process. Read by hand: a transport of uvloop closes its file twice, and by then another
-    thread may have opened something under that number.
-    """
-
-    def __init__(self, stream: IO[bytes], take: Callable[[bytes], None]) -> None:
-        self._stream = stream
-        self._take = take
-        self.ended = asyncio.Event()
-        os.set_blocking(stream.fileno(), False)
-        asyncio.get_running_loop().add_reader(stream.fileno(), self._read)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self._stream.fileno(), READ_BYTES)
-        except BlockingIOError:
-            return
-        if data:
-            self._take(data)
-        else:
-            self.close()
-
-    def close(self) -> None:
-        """Read no more."""
-        if not self._stream.closed:
-            asyncio.get_running_loop().remove_reader(self._stream.fileno())
-            self._stream.close()
-        self.ended.set()
 
 
 class ProcessRun:
@@ -98,10 +50,7 @@ class ProcessRun:
         self._limit = output_bytes
         self._gone = gone
         self._kept = Kept(output_bytes) if wants_stdout(order) else None
-        self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._ended: asyncio.Future[_Ended] | None = None
-        self._pipes: list[_Pipe] = []
+        self._group = ProcessGroup(threads, self._hear)
 
     async def pull(self) -> None:
         """There is no image."""
@@ -123,28 +72,18 @@ class ProcessRun:
         first = entrypoint(self._order, str(self._folder), sys.executable)
         command = [*(first or []), *(spec.command or [])]
         if not command:
-            raise ContainerStartingError(
-                "The step has no command, and a process has no image to take one from.",
-                remedy="Give the step a command, or run it with an agent whose runtime is docker.",
-                retriable=False,
-            )
+            raise nothing_to_run()
         began = time.monotonic()
         await self._ears.report(ContainerStarting(image=spec.image))
-        self._spawning = self._threads.submit(lambda: self._spawn(command))
-        self._watch(await asyncio.shield(self._spawning))
+        await self._group.start(lambda: self._spawn(command))
         seconds = round(time.monotonic() - began, 6)
-        await self._ears.report(ContainerStarted(container=self._container, seconds=seconds))
+        await self._ears.report(ContainerStarted(container=self._group.name, seconds=seconds))
 
     async def wait(self) -> Exit:
         """See ``Run.wait``."""
-        assert self._ended is not None
-        ended = await asyncio.shield(self._ended)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PIPES_TIMEOUT_S):
-                for pipe in self._pipes:
-                    await pipe.ended.wait()
+        ended = await self._group.wait()
         return Exit(
-            container=self._container,
+            container=self._group.name,
             exit_code=ended.code,
             document=await self._threads.call(self._document) if wants_file(self._order) else None,
             stdout=None if self._kept is None else self._kept.value(),
@@ -154,29 +93,16 @@ class ProcessRun:
 
     async def stop(self, grace_s: float) -> None:
         """See ``Run.stop``."""
-        await self._settle()
-        if self._ended is None or self._ended.done():
-            return
-        if grace_s > 0:
-            self._signal(signal.SIGTERM)
-            await asyncio.wait({self._ended}, timeout=grace_s)
-        if not self._ended.done():
-            self._signal(signal.SIGKILL)
-            await asyncio.wait({self._ended})
+        await self._group.stop(grace_s)
 
     async def remove(self) -> None:
         """See ``Run.remove``."""
         self._stopped = True
         await self.stop(0.0)
-        for pipe in self._pipes:
-            pipe.close()
-        if self._spawning is not None:
+        self._group.close()
+        if self._group.was_begun:
             await self._threads.call(shutil.rmtree, self._folder, ignore_errors=True)
         self._gone(self)
-
-    @property
-    def _container(self) -> str:
-        return str(self._process.pid) if self._process is not None else ""
 
     # ---- in a thread
 
@@ -188,8 +114,7 @@ class ProcessRun:
             (folder / "in" / name).write_bytes(content)
         for name, path in self._files.items():
             shutil.copyfile(path, folder / "in" / name)
-        inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment = inherited | variables(order, str(folder))
+        environment = inherited() | variables(order, str(folder))
         place = folder / (order.container.working_dir or "")
         return spawn(command, environment, place, order.resources.memory)
 
@@ -202,63 +127,16 @@ class ProcessRun:
 
     # ---- on the loop
 
-    async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made."""
-        if self._spawning is None or self._ended is not None:
-            return
-        try:
-            self._watch(await asyncio.shield(self._spawning))
-        except ContainerStartingError:
-            pass  # there is nothing to stop
-
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
-        if self._process is not None:
-            return
-        self._process = process
-        loop = asyncio.get_running_loop()
-        self._ended = loop.create_future()
-        if hasattr(os, "pidfd_open"):
-            pidfd = os.pidfd_open(process.pid)
-            loop.add_reader(pidfd, self._on_exit, pidfd)
-        else:
-            waiting = asyncio.ensure_future(asyncio.to_thread(_wait_unreaped, process.pid))
-            waiting.add_done_callback(lambda _: self._on_exit(None))
-        assert process.stdout is not None
-        assert process.stderr is not None
-        self._pipes = [_Pipe(process.stdout, self._stdout), _Pipe(process.stderr, self._stderr)]
-
-    def _on_exit(self, pidfd: int | None) -> None:
-        if pidfd is not None:
-            asyncio.get_running_loop().remove_reader(pidfd)
-            os.close(pidfd)
-        assert self._process is not None
-        assert self._ended is not None
-        # As in a container: when the first process ends, so do the others. Before it is reaped its id is still its own.
-        self._signal(signal.SIGKILL)
-        _, status, usage = os.wait4(self._process.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        self._process.returncode = code
-        self._ended.set_result(
-            _Ended(
-                code if code >= 0 else 128 - code,
-                cpu_s=round(usage.ru_utime + usage.ru_stime, 6),
-                memory_peak=usage.ru_maxrss << (10 if sys.platform == "linux" else 0),
-            )
-        )
-
-    def _signal(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, number)
-
-    def _stdout(self, chunk: bytes) -> None:
-        if self._kept is not None:
+    def _hear(self, stream: str, chunk: bytes) -> None:
+        if self._kept is not None and stream == "stdout":
             self._kept.add(chunk)
-        self._ears.print("stdout", chunk)
-
-    def _stderr(self, chunk: bytes) -> None:
-        self._ears.print("stderr", chunk)
+        self._ears.print(stream, chunk)
 
 
-def _wait_unreaped(pid: int) -> None:
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def nothing_to_run() -> ContainerStartingError:
+    """A step without a command."""
+    return ContainerStartingError(
+        "The step has no command, and a process has no image to take one from.",
+        remedy="Give the step a command, or run it with an agent whose runtime is docker.",
+        retriable=False,
+    )

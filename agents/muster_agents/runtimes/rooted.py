@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.commands import AttemptOrder
 from muster.model.plan.artifacts import IN
 
@@ -21,21 +22,25 @@ _PATH: Final = re.compile(r"(?<![\w./-])/muster/(in|out)(?![\w.-])")
 
 def rooted(order: AttemptOrder, folder: str) -> AttemptOrder:
     """The order with /muster in ``folder``."""
+    known = {f"{IN}/{name}": f"{folder}/in/{name}" for name in order.files}
+    container = rooted_container(order.container, folder)
+    inputs = {name: _files(value, known) for name, value in order.inputs.items()} if known else order.inputs
+    return msgspec.structs.replace(order, container=container, inputs=inputs)
+
+
+def rooted_container(spec: ContainerSpec, folder: str) -> ContainerSpec:
+    """What to run, with /muster in ``folder``."""
 
     def placed(text: str) -> str:
         return _PATH.sub(lambda found: f"{folder}/{found[1]}", text)
 
-    spec = order.container
-    known = {f"{IN}/{name}": f"{folder}/in/{name}" for name in order.files}
-    container = msgspec.structs.replace(
+    return msgspec.structs.replace(
         spec,
         command=_each(spec.command, placed),
         entrypoint=_each(spec.entrypoint, placed),
         environment={name: placed(text) for name, text in spec.environment.items()},
         working_dir=None if spec.working_dir is None else placed(spec.working_dir),
     )
-    inputs = {name: _files(value, known) for name, value in order.inputs.items()} if known else order.inputs
-    return msgspec.structs.replace(order, container=container, inputs=inputs)
 
 
 def _each(words: list[str] | None, placed: Callable[[str], str]) -> list[str] | None:

@@ -29,11 +29,17 @@ _prctl = _libc.prctl if _libc is not None else None  # looked up here: after a f
 
 
 def spawn(
-    command: list[str], environment: Mapping[str, str], folder: Path, memory: int
+    command: list[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    memory: int,
+    *,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Start ``command`` as a session of its own. For a thread that outlives the process: the kernel watches that one.
 
-    ``memory`` bounds the address space, if it is not 0. Raises ContainerStartingError.
+    ``memory`` bounds the address space, if it is not 0; ``stdin`` is as ``Popen`` wants it.
+    Raises ContainerStartingError.
     """
     check(command[0], environment.get("PATH", os.defpath), folder)
     setpriv = [] if memory else _setpriv()
@@ -43,7 +49,7 @@ def spawn(
             bufsize=0,
             cwd=folder,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -59,10 +65,11 @@ def kill_strays(folder: Path) -> None:
     There are some where an agent was killed within the millisecond before setpriv did its work, and where a process
     left its session.
     """
-    mark = f"MUSTER_INPUT={folder}/".encode()
+    marks = [f"{name}={folder}/".encode() for name in ("MUSTER_INPUT", "MUSTER_IN")]
     for environment in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
-            if mark in environment.read_bytes():
+            found = environment.read_bytes()
+            if any(mark in found for mark in marks):
                 os.kill(int(environment.parent.name), signal.SIGKILL)
 
 
