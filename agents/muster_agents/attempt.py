@@ -35,6 +35,7 @@ from muster.model.plan import calls, outputs, results
 from muster.model.plan.artifacts import Artifact
 from muster.model.plan.results import Result
 from muster_agents.calls import Call
+from muster_agents.devices import Devices
 from muster_agents.files import Files
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
@@ -69,6 +70,7 @@ class Attempt:
         lines: LogStream,
         files: Files,
         options: AgentOptions,
+        devices: Devices,
     ) -> None:
         self.order = held.order
         self.ref: AttemptRef = held.order.ref
@@ -79,6 +81,8 @@ class Attempt:
         self._files = files
         self._made: dict[str, Artifact] = {}
         self._options = options
+        self._devices = devices
+        self._gpus: list[str] = []
         self._run: Run | None = None
         function = held.order.container.function
         self._call = None if function is None else Call(function)
@@ -114,6 +118,8 @@ class Attempt:
             if found is None
             else self._runtime.adopt(self.order, found, self)
         )
+        if found is not None:
+            self._gpus = self._devices.hold(found.gpus)
         self._running = found is not None and found.running
         try:
             return self._finished(await self._interruptible(found)), None
@@ -157,8 +163,7 @@ class Attempt:
         assert run is not None
         if found is None:
             await self._in_phase("pull", limits.pull, lambda: self._pull(run))
-            self._running = True
-            await self._in_phase("start", limits.start, run.start)
+            await self._in_phase("start", limits.start, lambda: self._start(run))
             if (early := await self._load()) is not None:
                 return early
             await self.report(AttemptStarted())
@@ -179,6 +184,13 @@ class Attempt:
         await run.pull()
         if self.order.files:
             run.bring(await self._files.bring(self.order, self.report))
+
+    async def _start(self, run: Run) -> None:
+        if wanted := self.order.resources.gpus:
+            self._gpus = await self._devices.take(wanted)
+            run.use(self._gpus)
+        self._running = True
+        await run.start()
 
     async def _keep_files(self, run: Run, exited: Exit) -> None:
         """Store what the step made: an attempt that is finished has all its files in the store."""
@@ -256,6 +268,9 @@ class Attempt:
             await self._run.remove()
         except Exception as error:  # the attempt is over; what stays is an orphan for the next start
             log.error(f"what {self.ref.step} left could not be removed: {error}")
+        finally:
+            self._devices.give(self._gpus)
+            self._gpus = []
 
     async def destroy(self) -> None:
         """End and remove it at once, without a word in the log."""

@@ -32,6 +32,11 @@ from muster_agents.options import RUNTIMES
 )
 @click.option("--cpus", type=float, help="Cores that steps may ask for; those of the machine by default.")
 @click.option("--memory", metavar="SIZE", help="Memory that steps may ask for, such as 16Gi.")
+@click.option(
+    "--gpus",
+    metavar="N|IDS",
+    help="GPUs that steps may ask for: how many, or which, by uuid or index with commas; all by default.",
+)
 def agent(
     terminal: Terminal,
     name: str | None,
@@ -40,6 +45,7 @@ def agent(
     runtime: str,
     cpus: float | None,
     memory: str | None,
+    gpus: str | None,
 ) -> None:
     """Run attempts on this machine until Ctrl-C, which ends them in order; a second one does not wait for that.
 
@@ -50,6 +56,7 @@ def agent(
       muster agent
       muster agent --name gpu-1 --label gpu=true --label zone=a --slots 4
       muster agent --url nats://10.0.0.1:4222 --cpus 8 --memory 16Gi
+      muster agent --gpus 0                           a machine whose GPUs are not for steps
       muster agent --runtime process                  no container engine: for development only
     """
     from muster_agents.service import serve
@@ -58,6 +65,7 @@ def agent(
         "slots": slots,
         "cpus": cpus,
         "memory": None if memory is None else _size(memory),
+        "gpus": None if gpus is None else _gpus(gpus),
     }
     service: Service = partial(
         serve,
@@ -67,6 +75,16 @@ def agent(
         **{key: value for key, value in given.items() if value is not None},
     )
     execute(serve_one(terminal, "agent", service))
+
+
+def _gpus(text: str) -> int | list[str]:
+    """A number alone is a count; ids are told by a comma, or by not being a number."""
+    if text.strip().isdecimal():
+        return int(text)
+    ids = [one.strip() for one in text.split(",") if one.strip()]
+    if not ids or any(one.startswith("-") for one in ids):
+        raise InvalidArgumentError(f"--gpus: {text!r} names none.", remedy="Give a number, or ids: --gpus 0,1.")
+    return ids
 
 
 def _size(text: str) -> int:

@@ -29,7 +29,7 @@ def host_facts(options: AgentOptions) -> MachineFacts:
         cpus=cpus,
         memory=options.memory or _memory(),
         slots=options.slots or max(4, 2 * int(cpus)),
-        gpus=_gpus(),
+        gpus=_offered(options.gpus),
         labels=options.labels,
     )
 
@@ -59,11 +59,25 @@ def _boot_id() -> str:
     return ""
 
 
+def _offered(wanted: int | list[str] | None) -> list[Gpu]:
+    """The GPUs of the machine, but for what the operator says: how many of them, or which."""
+    if wanted == 0:
+        return []
+    found = _gpus()
+    if wanted is None:
+        return found
+    if isinstance(wanted, int):
+        # The engine may be on another machine, where nvidia-smi cannot be asked.
+        return found[:wanted] + [Gpu(name="GPU")] * (wanted - len(found))
+    known = {gpu.id: gpu for gpu in found} | {str(number): gpu for number, gpu in enumerate(found)}
+    return [known.get(one, Gpu(name="GPU", id=one)) for one in wanted]
+
+
 def _gpus() -> list[Gpu]:
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
-    query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    query = [program, "--query-gpu=uuid,name,memory.total", "--format=csv,noheader,nounits"]
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         answer = subprocess.run(
             query, capture_output=True, text=True, check=True, timeout=NVIDIA_TIMEOUT_S
@@ -73,9 +87,10 @@ def _gpus() -> list[Gpu]:
 
 
 def parse_gpu(line: str) -> Gpu | None:
-    """One line of nvidia-smi: name, mebibytes. A driver that cannot tell the size says ``[N/A]``."""
-    name, _, memory = line.rpartition(",")
+    """One line of nvidia-smi: uuid, name, mebibytes. A driver that cannot tell one of them says ``[N/A]``."""
+    front, _, memory = line.rpartition(",")
+    uuid, _, name = front.partition(",")
     if not name.strip():
         return None
     mebibytes = int(memory) if memory.strip().isdecimal() else 0
-    return Gpu(name=name.strip(), memory=mebibytes << 20)
+    return Gpu(name=name.strip(), memory=mebibytes << 20, id="" if "[" in uuid else uuid.strip())

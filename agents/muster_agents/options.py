@@ -29,6 +29,9 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Cores that steps may ask for; by default those of the machine."""
     memory: int | None = None
     """Bytes that steps may ask for; by default those of the machine."""
+    gpus: int | list[str] | None = None
+    """GPUs that steps may ask for: how many, or which (by nvidia-smi's uuid or index); by default all that nvidia-smi
+    lists. 0 keeps them from steps. Where the engine is on another machine nobody can be asked, and this says it."""
     interval_s: float = 3.0
     """Between two beats: a machine that died is noticed within some ten seconds, at a third of a message a second."""
     stop_after_disconnect_s: float = 300.0
@@ -86,5 +89,12 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
             value = getattr(self, field)
             if value is not None and value <= 0:
                 raise InvalidArgumentError(f"{field} must be above 0, and is {value:g}.")
+        self._check_gpus()
         if self.interval_s <= 0:
             raise InvalidArgumentError(f"interval_s must be above 0, and is {self.interval_s:g}.")
+
+    def _check_gpus(self) -> None:
+        if isinstance(self.gpus, int) and self.gpus < 0:
+            raise InvalidArgumentError(f"gpus must be 0 or more, and is {self.gpus}.")
+        if isinstance(self.gpus, list) and len(set(self.gpus)) < len(self.gpus):
+            raise InvalidArgumentError("gpus names a GPU twice.", remedy="Name each once.")

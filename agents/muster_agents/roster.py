@@ -18,6 +18,7 @@ from muster.model.log.catalogue import (
 )
 from muster.model.log.commands import AttemptOrder, Start, Stop
 from muster_agents.attempt import Attempt, located
+from muster_agents.devices import Devices
 from muster_agents.files import Files
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
@@ -39,6 +40,7 @@ class Roster:
         lines: LogShipper,
         files: Files,
         room: Room,
+        devices: Devices,
         options: AgentOptions,
     ) -> None:
         self._group = group
@@ -47,6 +49,7 @@ class Roster:
         self._lines = lines
         self._files = files
         self._room = room
+        self._devices = devices
         self._options = options
         self._active: dict[AttemptRef, Attempt] = {}
         self._known: OrderedDict[AttemptRef, None] = OrderedDict()
@@ -123,7 +126,13 @@ class Roster:
     def _enter(self, held: Held) -> Attempt:
         ref = held.order.ref
         attempt = Attempt(
-            held, self._runtime, self._outbox, self._lines.open(ref), self._files, self._options
+            held,
+            self._runtime,
+            self._outbox,
+            self._lines.open(ref),
+            self._files,
+            self._options,
+            self._devices,
         )
         self._active[ref] = attempt
         self._idle.clear()
@@ -174,10 +183,13 @@ class Roster:
 
     async def _discard(self, orphan: Found) -> None:
         log.info(f"removing container {orphan.container}: nobody answers for it")
+        gpus = self._devices.hold(orphan.gpus)
         try:
             await self._runtime.discard(orphan)
         except Exception as error:  # it stays an orphan for the next start
             log.error(f"the container {orphan.container} could not be removed: {error}")
+        finally:
+            self._devices.give(gpus)
 
 
 def _bound(memory: OrderedDict[AttemptRef, Any], limit: int) -> None:

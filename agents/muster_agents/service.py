@@ -21,6 +21,7 @@ from muster.model.log.commands import Start, Stop
 from muster.model.log.facts import AGENT_ENDS
 from muster.settings import Settings
 from muster_agents.cache import Cache
+from muster_agents.devices import Devices
 from muster_agents.facts import host_facts, software
 from muster_agents.files import Files
 from muster_agents.heartbeat import Pulse
@@ -161,6 +162,7 @@ class _Agent:
                 self._lines,
                 self._files,
                 Room.of(self._facts),
+                Devices(self._facts.gpus),
                 self._options,
             )
             pulse = Pulse(

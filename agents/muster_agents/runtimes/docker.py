@@ -10,11 +10,11 @@ from muster.model.log.catalogue import AttemptRef
 from muster.model.log.commands import AttemptOrder
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.docker_engine import Engine
+from muster_agents.runtimes.docker_gpus import LABEL, labelled_gpus
 from muster_agents.runtimes.docker_run import DockerRun
 from muster_agents.runtimes.interface import Ears, Found
 from muster_agents.runtimes.threads import Threads
 
-LABEL: Final = "io.muster."
 SPARE: Final = 8
 """Threads and connections beyond one call and one watch for each slot: for removals behind the attempts."""
 RUNNING: Final = frozenset({"running", "paused", "restarting"})
@@ -107,5 +107,9 @@ def _found(container: Mapping[str, Any]) -> Found | None:
     if state == "removing":
         return None
     return Found(
-        ref=ref, container=str(container["Id"]), running=state in RUNNING, started=state != "created"
+        ref=ref,
+        container=str(container["Id"]),
+        running=state in RUNNING,
+        started=state != "created",
+        gpus=labelled_gpus(labels),
     )

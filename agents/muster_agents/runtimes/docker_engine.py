@@ -9,7 +9,7 @@ import contextlib
 import io
 import math
 import tarfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ import requests.exceptions
 from muster.model.errors import ContainerStartingError, OutputError
 from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_files import STRANGE, archive, take
+from muster_agents.runtimes.docker_gpus import remedy_of, requests_for
 from muster_agents.runtimes.environment import OUTPUTS, entrypoint, has_files, variables
 from muster_agents.runtimes.taking import Taken
 
@@ -36,6 +37,7 @@ HOPELESS: Final = (
     "unable to find user",
     "no matching entries in passwd",
     "could not select device driver",
+    "unknown device",
     "no command specified",
     "is a directory",
 )
@@ -103,7 +105,14 @@ class Engine:
         return found
 
     def create(
-        self, order: AttemptOrder, image: str, *, name: str, labels: Mapping[str, str], pids: int
+        self,
+        order: AttemptOrder,
+        image: str,
+        *,
+        name: str,
+        labels: Mapping[str, str],
+        pids: int,
+        gpus: Sequence[str] = (),
     ) -> str:
         """Create the container, with its files where it has any. Raises ContainerStartingError."""
         spec = order.container
@@ -120,11 +129,11 @@ class Engine:
                 labels=dict(labels),
                 volumes=[FOLDER] if with_files else None,
                 detach=True,
-                host_config=self._host_config(order, pids),
+                host_config=self._host_config(order, pids, gpus),
             )
             return str(created["Id"])
 
-    def _host_config(self, order: AttemptOrder, pids: int) -> dict[str, Any]:
+    def _host_config(self, order: AttemptOrder, pids: int, gpus: Sequence[str]) -> dict[str, Any]:
         wanted, spec = order.resources, order.container
         limits: dict[str, Any] = {}
         if wanted.memory:
@@ -132,9 +141,7 @@ class Engine:
         if wanted.cpus:
             limits["nano_cpus"] = int(wanted.cpus * 1e9)
         if wanted.gpus:
-            limits["device_requests"] = [
-                docker.types.DeviceRequest(count=wanted.gpus, capabilities=[["gpu"]])
-            ]
+            limits["device_requests"] = requests_for(gpus, wanted.gpus)
         if not self._readable_logs:
             limits["log_config"] = docker.types.LogConfig(type="json-file")
         config: dict[str, Any] = self.api.create_host_config(
@@ -229,6 +236,7 @@ def starting() -> Iterator[None]:
         text = str(error.explanation or error).strip()
         raise ContainerStartingError(
             f"The container engine refused: {text}.",
+            remedy=remedy_of(text),
             retriable=not any(words in text.lower() for words in HOPELESS),
         ) from error
     except requests.exceptions.RequestException as error:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from muster.model.log.catalogue import (
 )
 from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
+from muster_agents.runtimes.docker_gpus import labelled
 from muster_agents.runtimes.docker_pull import Image, Progress, local, pull
 from muster_agents.runtimes.docker_stream import Attached, Followed
 from muster_agents.runtimes.environment import Kept, wants_file, wants_stdout
@@ -72,6 +73,7 @@ class DockerRun:
         self._limit = output_bytes
         self._gone = gone
         self._files: Mapping[str, Path] = {}
+        self._gpus: Sequence[str] = ()
         self._loop = asyncio.get_running_loop()
         self._image: Image | None = None
         self._container = container
@@ -142,6 +144,10 @@ class DockerRun:
         """See ``Run.bring``."""
         self._files = files
 
+    def use(self, gpus: Sequence[str]) -> None:
+        """See ``Run.use``."""
+        self._gpus = gpus
+
     async def start(self) -> None:
         """See ``Run.start``."""
         assert self._image is not None
@@ -157,7 +163,12 @@ class DockerRun:
     def _create(self, image: str) -> None:
         """In a thread: it is not cut short by a cancelled start, so that what it made can be removed."""
         self._container = self._engine.create(
-            self._order, image, name=self._name, labels=self._labels, pids=self._pids
+            self._order,
+            image,
+            name=self._name,
+            labels={**self._labels, **labelled(self._gpus)},
+            pids=self._pids,
+            gpus=self._gpus,
         )
         self._followed = Followed(self._engine, self._container)
         self._engine.fill(self._container, self._order, self._files)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.commands import AttemptOrder
+from muster_agents.devices import IDS
 from muster_agents.harness import HARNESS, harness
 
 INPUTS: Final = "inputs.json"
@@ -32,6 +34,13 @@ def variables(order: AttemptOrder, folder: str) -> dict[str, str]:
             "MUSTER_ATTEMPT": str(order.attempt),
         }
     )
+
+
+def visible(gpus: Sequence[str]) -> dict[str, str]:
+    """What tells the programs of a process that no engine holds back which GPUs are theirs."""
+    if not gpus or not all(gpus):
+        return {}
+    return {name: IDS.join(gpus) for name in ("NVIDIA_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")}
 
 
 def documents(order: AttemptOrder) -> dict[str, bytes]:

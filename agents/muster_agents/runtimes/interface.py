@@ -9,7 +9,7 @@ step, machine and attempt.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +62,10 @@ class Run(Protocol):
         """Called before ``start`` where there are any: copy these files of the host to /muster/in, by these names."""
         ...
 
+    def use(self, gpus: Sequence[str]) -> None:
+        """Called before ``start`` where the step asks for GPUs: these of the machine, by id (empty: not known)."""
+        ...
+
     async def start(self) -> None:
         """Create and start; report container.starting and container.started. ContainerStartingError."""
         ...
@@ -89,13 +93,15 @@ class Run(Protocol):
 class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A container of this machine's name that was there when the agent started.
 
-    ``started`` is false for one that was created and never ran: its exit state means nothing.
+    ``started`` is false for one that was created and never ran: its exit state means nothing. ``gpus`` are those that
+    it has.
     """
 
     ref: AttemptRef
     container: str
     running: bool
     started: bool = True
+    gpus: list[str] = []
 
 
 class Launch(msgspec.Struct, frozen=True, kw_only=True):

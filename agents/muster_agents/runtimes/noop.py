@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ class NoopRun:
 
     def bring(self, files: Mapping[str, Path]) -> None:
         """See ``Run.bring``."""
+
+    def use(self, gpus: Sequence[str]) -> None:
+        """See ``Run.use``."""
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:  # noqa: ARG002
         """It makes no files."""

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from muster.model.errors import ContainerStartingError
@@ -18,6 +18,7 @@ from muster_agents.runtimes.environment import (
     documents,
     entrypoint,
     variables,
+    visible,
     wants_file,
     wants_stdout,
 )
@@ -43,6 +44,7 @@ class ProcessRun:
     ) -> None:
         self._order = rooted(order, str(folder))
         self._files: Mapping[str, Path] = {}
+        self._gpus: Sequence[str] = ()
         self._stopped = False
         self._ears = ears
         self._threads = threads
@@ -58,6 +60,10 @@ class ProcessRun:
     def bring(self, files: Mapping[str, Path]) -> None:
         """See ``Run.bring``."""
         self._files = files
+
+    def use(self, gpus: Sequence[str]) -> None:
+        """See ``Run.use``."""
+        self._gpus = gpus
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
         """See ``Run.take``."""
@@ -114,7 +120,7 @@ class ProcessRun:
             (folder / "in" / name).write_bytes(content)
         for name, path in self._files.items():
             shutil.copyfile(path, folder / "in" / name)
-        environment = inherited() | variables(order, str(folder))
+        environment = inherited() | visible(self._gpus) | variables(order, str(folder))
         place = folder / (order.container.working_dir or "")
         return spawn(command, environment, place, order.resources.memory)
 

@@ -125,6 +125,9 @@ async def test_a_second_signal_does_not_wait(scene: Scene, broker: Broker):
         (["--memory", "lots"], "--memory"),
         (["--cpus", "-1"], "cpus"),
         (["--slots", "0"], "slots"),
+        (["--gpus", "1,1"], "twice"),
+        (["--gpus", ","], "--gpus"),
+        (["--gpus", "-1"], "--gpus"),
     ],
 )
 async def test_bad_arguments_are_refused(scene: Scene, broker: Broker, arguments: list[str], words: str):
@@ -133,6 +136,14 @@ async def test_bad_arguments_are_refused(scene: Scene, broker: Broker, arguments
         assert await agent.code() == 2
         assert words in agent.said[0]
         assert "Traceback" not in agent.said[0]
+
+
+@pytest.mark.parametrize(("gpus", "ids"), [("2", ["", ""]), ("0", []), ("3,GPU-a", ["3", "GPU-a"])])
+async def test_the_gpus_of_a_machine_can_be_said(scene: Scene, broker: Broker, gpus: str, ids: list[str]):
+    """A number is how many, ids are which; without nvidia-smi they are believed."""
+    async with muster_agent(scene, broker, "--runtime", "noop", "--gpus", gpus) as agent:
+        await agent.until_it_says("slots")
+        assert [gpu.id for gpu in (await scene.connection()).facts.gpus] == ids
 
 
 async def test_no_broker_is_a_sentence(scene: Scene, broker: Broker):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ class FakeRun:
         self.diary: list[str] = []
         self._brought: Mapping[str, Path] = {}
         self.files: dict[str, bytes] = {}
+        self.gpus: list[str] = []
 
     async def pull(self) -> None:
         """Report, and do what the runtime's ``pulling`` says."""
@@ -56,6 +57,10 @@ class FakeRun:
     def bring(self, files: Mapping[str, Path]) -> None:
         """Keep what came."""
         self._brought = files
+
+    def use(self, gpus: Sequence[str]) -> None:
+        """Remember them."""
+        self.gpus = list(gpus)
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
         """What the test says that it made."""

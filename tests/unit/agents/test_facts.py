@@ -2,11 +2,13 @@
 
 import pytest
 
+from muster.model.errors import InvalidArgumentError
 from muster.model.log.catalogue import Gpu, MachineFacts
 from muster.model.log.commands import AttemptResources
 from muster_agents import facts
 from muster_agents.options import AgentOptions
 from muster_agents.room import Room
+from tests.fixtures.drivers import nvidia_smi
 
 
 def test_the_host_is_described():
@@ -29,10 +31,14 @@ def test_flags_win():
 @pytest.mark.parametrize(
     ("line", "gpu"),
     [
-        ("NVIDIA A100-SXM4-40GB, 40960", Gpu(name="NVIDIA A100-SXM4-40GB", memory=40960 << 20)),
-        ("Odd, with comma, 1", Gpu(name="Odd, with comma", memory=1 << 20)),
-        ("Shy, [N/A]", Gpu(name="Shy", memory=0)),
+        (
+            "GPU-5ad1, NVIDIA A100-SXM4-40GB, 40960",
+            Gpu(name="NVIDIA A100-SXM4-40GB", memory=40960 << 20, id="GPU-5ad1"),
+        ),
+        ("GPU-1, Odd, with comma, 1", Gpu(name="Odd, with comma", memory=1 << 20, id="GPU-1")),
+        ("[N/A], Shy, [N/A]", Gpu(name="Shy", memory=0)),
         ("", None),
+        ("nonsense", None),
     ],
 )
 def test_what_nvidia_smi_says_is_read(line, gpu):
@@ -48,7 +54,33 @@ def test_a_broken_driver_is_no_gpu_and_no_failure(tmp_path, monkeypatch, script)
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setattr(facts, "NVIDIA_TIMEOUT_S", 0.5)
-    assert facts._gpus() in ([], [Gpu(name="nonsense")])
+    assert facts._gpus() == []
+
+
+@pytest.mark.parametrize(
+    ("gpus", "ids"),
+    [
+        (None, ["GPU-a", "GPU-b"]),
+        (0, []),
+        (1, ["GPU-a"]),
+        (3, ["GPU-a", "GPU-b", ""]),
+        (["GPU-b"], ["GPU-b"]),
+        (["1", "0"], ["GPU-b", "GPU-a"]),
+        (["GPU-elsewhere"], ["GPU-elsewhere"]),
+    ],
+)
+def test_the_operator_says_which_gpus_are_for_steps(tmp_path, monkeypatch, gpus, ids):
+    """All that nvidia-smi lists by default; fewer, others, or none where the operator says so."""
+    nvidia_smi(tmp_path, monkeypatch, "GPU-a, Tesla, 1", "GPU-b, Tesla, 1")
+    found = facts.host_facts(AgentOptions(name="m1", gpus=gpus)).gpus
+    assert [gpu.id for gpu in found] == ids
+
+
+@pytest.mark.parametrize("gpus", [-1, ["0", "0"]])
+def test_gpus_that_cannot_be_are_refused(gpus):
+    """Fewer than none, and one of them twice, are refused before the agent starts."""
+    with pytest.raises(InvalidArgumentError, match="gpus"):
+        AgentOptions(name="m1", gpus=gpus)
 
 
 def test_what_is_given_back_can_be_taken_again():

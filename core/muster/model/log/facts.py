@@ -18,11 +18,12 @@ them: until then nothing must be given to that machine."""
 # ---- agent: machines
 
 
-class Gpu(msgspec.Struct, frozen=True, kw_only=True):
-    """One graphics processor as its driver names it."""
+class Gpu(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One graphics processor as its driver names it. ``id``: what an engine knows it by, if known."""
 
     name: str
     memory: int = 0
+    id: str = ""
 
 
 class MachineFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

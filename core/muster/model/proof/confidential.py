@@ -79,9 +79,10 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
 
 _REUSED: Final = frozenset(("skipped", "execution", "step", "attempt", "at"))
 _FACTS: Final = frozenset(
-    ("os", "arch", "cpus", "memory", "slots", "gpus", "labels", "runtime", "engine", "engine_version")
+    ("os", "arch", "cpus", "memory", "slots", "labels", "runtime", "engine", "engine_version")
 )
 _LOADED: Final = frozenset(("function", "container", "concurrency", "execution"))
+_GPU: Final = frozenset(("name", "memory"))
 _RESULT: Final = frozenset(("kind", "wait_min", "wait_max", "max_retries", "wait_for"))
 _ERROR: Final = frozenset(("code", "name", "phase", "step", "machine", "attempt"))
 _DETAILS: Final = frozenset(
@@ -189,7 +190,13 @@ class Confidential:
 
     def facts(self, value: Any) -> Any:
         """What a machine is: host name and boot id have stand-ins."""
-        return self._fields(value, _FACTS, {}) if isinstance(value, dict) else self.value(value)
+        return self._fields(value, _FACTS, _IN_FACTS) if isinstance(value, dict) else self.value(value)
+
+    def gpus(self, value: Any) -> Any:
+        """What kind they are stays; which ones of that kind does not."""
+        if not isinstance(value, list) or not all(isinstance(gpu, dict) for gpu in value):
+            return self.value(value)
+        return [self._fields(gpu, _GPU, {}) for gpu in value]
 
     def words(self, value: Any) -> Any:
         """A reason: the engine's own phrases stay."""
@@ -307,6 +314,7 @@ KINDS: Final = frozenset(STRUCTURE) | {
     "machine.removed", "machine.disconnected", "attempt.accepted", "image.pulling",
     "container.starting",
 }  # fmt: skip
+_IN_FACTS: Final[dict[str, Treatment]] = {"gpus": Confidential.gpus}
 _IN_ERRORS: Final[dict[str, Treatment]] = {
     "remedy": Confidential.remedy,
     "details": Confidential.details,

@@ -55,6 +55,15 @@ def test_the_engines_own_sentences_stay(code: str, message: str, stays: bool):
     assert made["code"] == code
 
 
+def test_which_gpu_it_was_is_not_told():
+    """Of a machine's GPUs it stays what kind they are, and not which one of that kind."""
+    facts = {"cpus": 4.0, "gpus": [{"name": "Tesla T4", "memory": 15, "id": "GPU-5ad1"}]}
+    made = confidential.Confidential(Pseudonyms(KEY)).facts(facts)
+    [gpu] = made["gpus"]
+    assert (gpu["name"], gpu["memory"]) == ("Tesla T4", 15)
+    assert "5ad1" not in str(made)
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=[path.stem for path in EXAMPLES])
 def test_redacted_examples_are_valid(path: Path):
     """Each example's definition is valid after redaction too, with as many expressions in it."""
