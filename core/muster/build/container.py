@@ -14,6 +14,7 @@ from muster.model.definition.workflow import (
     Concurrency,
     Duration,
     Input,
+    Isolation,
     Limits,
     MachineSelector,
     Output,
@@ -41,6 +42,8 @@ class _Container(Common, total=False):
     pull_policy: Literal["missing", "always", "never"]
     stop_grace_period: Duration
     inputs: Mapping[str, Any]
+    params: Mapping[str, Any]
+    isolation: Isolation
     gives_result: bool
     timeouts: Timeouts
     machine: str | MachineSelector | None
@@ -62,7 +65,7 @@ def step(
 
     ``accepts``, ``outputs``: by name an ``Input`` or ``Output``, or only its type; or a list of names. ``retry``: or
     only how often to try. ``function``: what is called in it, by name, or the function itself where the image has the
-    same module. ``cache``: or only how old what it gave may be, to be given again.
+    same module; it is loaded with ``params``. ``cache``: or only how old what it gave may be, to be given again.
     """
     whole: dict[str, Any] = {"image": image, "cache": kept(cache)}
     whole |= {"accepts": ports(Input, accepts), "outputs": ports(Output, outputs)}

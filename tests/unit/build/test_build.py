@@ -142,6 +142,10 @@ FORMS: dict[str, tuple[str, Step]] = {
         "{id: x, image: b, function: 'app.text:shout', inputs: {text: hi}}",
         step("x", "b", function="app.text:shout", inputs={"text": "hi"}),
     ),
+    "a function with what it is loaded with": (
+        "{id: x, image: b, function: f, params: {a: '${{ inputs.n }}', b: [1]}, isolation: execution, command: [c]}",
+        step("x", "b", function="f", params={"a": inputs.n, "b": [1]}, isolation="execution", command=["c"]),
+    ),
     "if, then and else": (
         f"{{id: x, if: '${{{{ inputs.n == 1 }}}}', then: [{RUN}], else: [{{id: s, log: no}}]}}",
         if_("x", inputs.n == 1, run, else_=[log("s", "no")]),
@@ -306,7 +310,8 @@ def again(one: Step) -> Step:
         return step(one.id, one.image, command=one.command, inputs=one.inputs, accepts=one.accepts,
                     outputs=one.outputs, retry=one.retry,
                     resources=one.resources, gives_result=one.gives_result, environment=one.environment,
-                    machine=one.machine, timeouts=one.timeouts, function=one.function, **common)  # fmt: skip
+                    machine=one.machine, timeouts=one.timeouts, function=one.function,
+                    params=one.params, isolation=one.isolation, **common)  # fmt: skip
     return holding(one, common) or plain(one, common)
 
 

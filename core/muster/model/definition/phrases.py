@@ -115,7 +115,7 @@ def action(plan: StepPlan) -> str:
     step = plan.step
     if step.image is not None:
         what = f"runs {_image(step)}" if step.function is None else f"calls {step.function} in {_image(step)}"
-        how = f"{_where(step)}{_resources(step.resources)}{_tries(step.retry)}{_cached(step.cache)}"
+        how = f"{_where(step)}{_loaded(step)}{_resources(step.resources)}{_tries(step.retry)}{_cached(step.cache)}"
         return f"{what} {how}"
     if step.for_each is not None or step.map is not None:
         return _loop(step)
@@ -159,6 +159,20 @@ def _assigns(step: Step) -> str:
 def _image(step: Step) -> str:
     command = step.command if isinstance(step.command, str) else " ".join(step.command or ())
     return condition(step.image or "") + (f" ({short(command)})" if command else "")
+
+
+_LOADED: Final = {
+    "shared": "loaded once{} and then called for everybody",
+    "execution": "loaded once{} for each execution",
+    "call": "loaded{} for each call, in a container of its own",
+}
+
+
+def _loaded(step: Step) -> str:
+    if step.function is None:
+        return ""
+    params = f" with {', '.join(f'{name} {_value(value)}' for name, value in step.params.items())}"
+    return f", {_LOADED[step.isolation].format(params if step.params else '')}"
 
 
 def _where(step: Step) -> str:

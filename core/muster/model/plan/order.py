@@ -14,7 +14,7 @@ from muster.model.definition.workflow import ContainerSpec, Input, Step
 from muster.model.errors import InvalidArgumentError, InvalidTypeError, MusterError
 from muster.model.expressions.template import Written, render
 from muster.model.limits import ARGUMENT_BYTES_MAX, ARGUMENTS_BYTES_MAX, VALUES_BYTES_MAX
-from muster.model.plan.artifacts import Staging
+from muster.model.plan.artifacts import Staging, inside
 
 SHELL: Final = ("/bin/sh", "-c")
 _LARGE: Final = "Pass it under inputs instead: the container reads them from the JSON file $MUSTER_INPUT."
@@ -25,6 +25,8 @@ def container(step: Step, scope: Mapping[str, Any], files: Staging) -> Container
     spec = ContainerSpec(
         image=_text(step, "image", step.image or "", scope),
         function=step.function,
+        params=_params(step, scope),
+        isolation=step.isolation,
         command=_command(step, scope, files),
         entrypoint=_entrypoint(step, scope, files),
         environment=_environment(step, scope, files),
@@ -42,13 +44,30 @@ def inputs(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
     """What the step finds in the file $MUSTER_INPUT: as it accepts them, with the defaults of what is not given."""
     found = {name: _field(step, f"inputs.{name}", value, scope) for name, value in step.inputs.items()}
     found |= {name: _accepted(step, name, port, found) for name, port in step.accepts.items()}
+    _check_size(step, "inputs", found)
+    return found
+
+
+def _params(step: Step, scope: Mapping[str, Any]) -> dict[str, Any]:
+    """What the function is loaded with. A file is there for one call, and the function stays for many."""
+    found = {name: _field(step, f"params.{name}", value, scope) for name, value in step.params.items()}
+    for way, _ in inside(found):
+        raise InvalidArgumentError(
+            f"step {step.id}, params.{'.'.join(map(str, way))}: it is a file, which is there for one call only.",
+            remedy="Pass it under inputs, or have the image bring it.",
+            step=step.id,
+        )
+    _check_size(step, "params", found)
+    return found
+
+
+def _check_size(step: Step, field: str, found: dict[str, Any]) -> None:
     if (total := values.size(found)) > VALUES_BYTES_MAX:
         raise InvalidArgumentError(
-            f"step {step.id}, inputs: {total} bytes as JSON, more than {VALUES_BYTES_MAX}.",
+            f"step {step.id}, {field}: {total} bytes as JSON, more than {VALUES_BYTES_MAX}.",
             remedy="Put large data where the step can read it, and pass its address.",
             step=step.id,
         )
-    return found
 
 
 def _accepted(step: Step, name: str, port: Input, found: Mapping[str, Any]) -> Any:

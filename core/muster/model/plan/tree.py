@@ -27,7 +27,7 @@ from muster.model.plan import order as orders
 from muster.model.plan.artifacts import Staging
 
 TEMPLATED: Final = (
-    *("image", "command", "entrypoint", "environment", "working_dir", "user", "inputs"),
+    *("image", "command", "entrypoint", "environment", "working_dir", "user", "params", "inputs"),
     *("set", "error", "log", "sleep_until"),
 )
 

@@ -83,6 +83,7 @@ def _asked(execution: ExecutionState, step: StepState, cache: Cache) -> list[Any
         step.plan, execution="", attempt=0, workflow=execution.plan.workflow.name, scope=scope, path=step.path
     )
     run = {name: value for name, value in msgspec.structs.asdict(order).items() if name not in _ASIDE}
+    run["container"] = msgspec.structs.replace(order.container, isolation="shared")  # whoever else calls it
     return ["run", run, {name: artifact.address for name, artifact in order.files.items()}]
 
 

@@ -62,13 +62,15 @@ steps:
       - {id: done, always: true, return: {n: 1}}
   - {id: both, group: [{id: left, log: l}, {id: right, wait_for_input: {}}]}
   - {id: shout, image: "python:3.13", function: "app.text:shout", inputs: {text: hi}}
+  - {id: once, image: fn, function: say, params: {model: small, n: "${{ inputs.n }}"}, isolation: execution}
+  - {id: alone, image: fn, function: say, isolation: call}
 outputs: {x: "${{ steps.fetch.outputs.page }}"}
 on_finish: [{id: bye, log: bye}]
 workflows: {inner: {name: inner, steps: [{id: a, image: b}]}}
 """
 
 SAID = """\
-whole: 21 steps (5 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
+whole: 23 steps (7 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
   Says everything.
   takes n: an integer, 5 where it is not given
   takes names: an array
@@ -89,7 +91,9 @@ whole: 21 steps (5 run, 2 choose, 1 each, 4 wait, 1 child, 8 assign)
 1. ask [wait] waits for input: "Go on?", at most 1h
 1. left [assign] writes "l" into the log
 1. right [wait] waits for input, however long it takes
-1. shout [run] calls app.text:shout in python:3.13 on any machine
+1. shout [run] calls app.text:shout in python:3.13 on any machine, loaded once and then called for everybody
+1. once [run] calls say in fn on any machine, loaded once with model "small", n inputs.n for each execution
+1. alone [run] calls say in fn on any machine, loaded for each call, in a container of its own
 2. pick [choose] after fetch, takes one of its branches
    then, if inputs.n > 1:
      1. a [run] runs inputs.note on the machine m1

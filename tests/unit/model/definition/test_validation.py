@@ -117,7 +117,7 @@ RANGES = {
         (
             "w.yaml:6:5: a machine's name cannot be an expression. "
             "Write the value itself: expressions belong in image, command, entrypoint, environment, "
-            "working_dir, user and inputs of a step, and in outputs of the workflow."
+            "working_dir, user, params and inputs of a step, and in outputs of the workflow."
         ),
     ),
     "a bad duration": (

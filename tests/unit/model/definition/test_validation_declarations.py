@@ -48,7 +48,7 @@ DECLARED: dict[str, tuple[str, str]] = {
     ),
     "an expression in a default": (
         "{type: array, items: string, default: ['${{ inputs.y }}']}",
-        "w.yaml:2:42: the default of the input x cannot be an expression. Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user and inputs of a step, and in outputs of the workflow.",
+        "w.yaml:2:42: the default of the input x cannot be an expression. Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user, params and inputs of a step, and in outputs of the workflow.",
     ),
 }
 

@@ -324,3 +324,24 @@ def test_ten_thousand_steps_are_planned_in_no_time():
     found = plan(workflow)
     assert time.process_time() - start < 2
     assert len(found.steps["all"].needs) == 10_000
+
+
+def test_params_are_evaluated_as_inputs_are():
+    """Values keep their types, however deep; steps that are referred to come first; the isolation is handed on."""
+    step = {"function": "f", "params": {"n": "${{ inputs.n }}", "deep": [{"t": "n is ${{ inputs.n }}"}]}}
+    container = ordered(step | {"isolation": "execution"}, n=5).container
+    assert container.params == {"n": 5, "deep": [{"t": "n is 5"}]}
+    assert (container.function, container.isolation) == ("f", "execution")
+    assert ordered({}).container.params == {}
+    asks = {"id": "b", "function": "f", "params": {"x": "${{ steps.a.outputs.x }}"}}
+    assert planned({"id": "a", "outputs": {"x": {}}}, asks).steps["b"].needs == ("a",)
+
+
+def test_params_that_cannot_be_loaded():
+    """A file is there for one call only, and what is too large for the log is refused by the name of the field."""
+    file = {"$artifact": "sha256:" + 64 * "0", "size": 1, "execution": "x0"}
+    with pytest.raises(InvalidArgumentError, match=r"params.deep.0: it is a file") as caught:
+        ordered({"function": "f", "params": {"deep": ["${{ inputs.f }}"]}}, f=file)
+    assert "under inputs" in caught.value.advice
+    with pytest.raises(InvalidArgumentError, match=r"step a, params: \d+ bytes"):
+        ordered({"function": "f", "params": {"x": "${{ inputs.x }}"}}, x="x" * 2**20)

@@ -70,6 +70,8 @@ def test_what_a_step_gave_is_given_again():
         {"environment": {"A": "1"}},
         {"inputs": {"x": 1}},
         {"user": "1000"},
+        {"function": "f"},
+        {"function": "f", "params": {"x": 1}},
         {"outputs": {"n": {}, "m": {"required": False}}},
         {"id": "other"},
     ],
@@ -90,6 +92,15 @@ def test_what_does_not_decide_what_is_run_is_not_part_of_the_key():
     }
     play = again(go(played(cached())), {**cached(), **aside})
     assert begun(play, "x2") == []
+
+
+def test_what_a_function_is_loaded_with_is_part_of_the_key():
+    """Other params are another key; who shares the container is not part of it."""
+    called = {**cached(), "function": "f", "params": {"x": 1}}
+    play = again(go(played(called)), {**called, "params": {"x": 2}})
+    again(play, {**called, "isolation": "call"}, execution="x3")
+    assert len(begun(play, "x2")) == 1
+    assert begun(play, "x3") == []
 
 
 def test_the_key_has_values_and_not_expressions():

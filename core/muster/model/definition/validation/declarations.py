@@ -19,8 +19,8 @@ from muster.model.plan.artifacts import FILE_TYPES, path_defect
 from muster.model.values import shown
 
 PLAIN: Final = (
-    "Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user and "
-    "inputs of a step, and in outputs of the workflow."
+    "Write the value itself: expressions belong in image, command, entrypoint, environment, working_dir, user, params "
+    "and inputs of a step, and in outputs of the workflow."
 )
 _VALUE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}\Z")
 

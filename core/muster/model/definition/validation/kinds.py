@@ -20,6 +20,8 @@ ACTIONS: Final = (
 CONTAINER: Final = (
     *(
         "function",
+        "params",
+        "isolation",
         "command",
         "entrypoint",
         "environment",
