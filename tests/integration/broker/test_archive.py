@@ -282,6 +282,27 @@ async def test_a_put_that_was_killed_is_gone_on_with(site: Site):
 
 
 @ON_NATS
+@pytest.mark.parametrize("size", [100, 3_000_000])
+async def test_an_object_that_is_deleted_while_it_is_read_is_not_there(site: Site, size: int):
+    """Who knows its name already and finds its chunks gone says that there is none, not that it is damaged."""
+    broker = await site.connect()
+    objects: Any = broker.archive.home
+    await objects.put("x1", bytes(size))
+    known, deleted = objects._bucket.info, False
+
+    async def beside(name: str):
+        nonlocal deleted
+        info = await known(name)
+        if not deleted:
+            deleted = True
+            await objects.delete(name)
+        return info
+
+    objects._bucket.info = beside
+    assert await objects.get(["x1"]) == [None]
+
+
+@ON_NATS
 async def test_any_tool_of_nats_reads_the_bucket(site: Site):
     """The bucket is an object store as NATS defines it: its own client lists and reads what is there."""
     broker = await site.connect()
