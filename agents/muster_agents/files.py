@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from muster import fault
 from muster.artifacts.content import FileContent, described
@@ -31,7 +31,6 @@ from muster.model.log.commands import AttemptOrder
 from muster.model.plan.artifacts import Artifact
 from muster_agents.cache import Cache
 from muster_agents.options import AgentOptions
-from muster_agents.runtimes.interface import Run
 
 T = TypeVar("T")
 Report = Callable[[Body], Awaitable[None]]
@@ -39,6 +38,14 @@ PROGRESS_S: Final = 1.0
 """Between two facts about how far a transfer is."""
 
 log = logging.getLogger(__name__)
+
+
+class Taking(Protocol):
+    """Who has the files that an attempt made."""
+
+    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
+        """See ``Run.take``."""
+        ...
 
 
 class Files:
@@ -64,13 +71,13 @@ class Files:
                 name: await self._fetch(order.ref, artifact, moving) for name, artifact in order.files.items()
             }
 
-    async def keep(self, order: AttemptOrder, run: Run, report: Report) -> dict[str, Artifact]:
+    async def keep(self, order: AttemptOrder, made: Taking, report: Report) -> dict[str, Artifact]:
         """Store the files that the attempt made, and say what they are. Raises OutputError, StepTimeoutError."""
         limit = self._options.artifact_transfer_s
         try:
             async with asyncio.timeout(limit) as scope:
                 with _disk():
-                    return await self._keep(order, run, report)
+                    return await self._keep(order, made, report)
         except TimeoutError:
             if not scope.expired():
                 raise
@@ -137,13 +144,13 @@ class Files:
 
     # ---- storing
 
-    async def _keep(self, order: AttemptOrder, run: Run, report: Report) -> dict[str, Artifact]:
+    async def _keep(self, order: AttemptOrder, made: Taking, report: Report) -> dict[str, Artifact]:
         found: dict[str, Artifact] = {}
         for name, output in order.outputs.items():
             if output.path is None:
                 continue
             partial = self._place(order.ref)
-            taken = await run.take(output.path, partial, self._bytes_max)
+            taken = await made.take(output.path, partial, self._bytes_max)
             if taken is None:
                 continue
             digest, size = taken

@@ -20,6 +20,8 @@ BATCH_BYTES: Final = 512 << 10
 """Bytes of text in one message: escaped to JSON at worst sixfold, which still fits the broker's limit."""
 TAIL_LINE_LENGTH: Final = 1000
 """Characters of a line that goes with an error."""
+RECORD: Final = "log"
+"""The stream of what a function says by ``logging``, or a ``log`` message of its own."""
 NOTE: Final = "muster"
 """The stream of lines that Muster itself adds."""
 
@@ -66,6 +68,11 @@ class LogStream:
         if self.pending:
             self.sent.clear()
             self._ready(self)
+
+    def say(self, level: str, logger: str, text: str) -> None:
+        """A record of the program's own logging: its level, where it comes from, and its text, of a line or more."""
+        where = f"{level.upper()} {logger}: " if logger else f"{level.upper()}: "
+        self.print(RECORD, (where + text.rstrip("\n") + "\n").encode("utf-8", "replace"))
 
     def _allowance(self) -> int:
         """How many lines may still come in this second."""

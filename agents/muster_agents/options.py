@@ -80,6 +80,26 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How long the end of an attempt waits for its last lines."""
     tail_lines: int = 20
     """The last lines that go with the error of a command that failed."""
+    function_idle_s: float = 300.0
+    """How long a loaded container stays that nobody calls. Five minutes bridge the pauses of a person at work; a model
+    that nobody wants should not hold its memory for longer."""
+    functions_max: int | None = None
+    """Containers with a loaded function, idle or busy. By default twice the slots: as many may be busy at once as there
+    are slots, and as many more wait for the other half of a workflow. The one not used for longest goes first."""
+    function_ping_s: float = 2.0
+    """How long an idle container may take to say that it is well: any that is does so within a millisecond, but for a
+    machine that is short of everything. A slower one is replaced."""
+    function_ping_after_s: float = 1.0
+    """A container that answered this recently is called without being asked first: in a busy loop over a list no call
+    pays for the question."""
+    function_memory_share: float = 0.1
+    """Idle containers go, one by one, while less than this share of the host's memory is available: a tenth is what a
+    host needs to work without swapping."""
+    function_message_bytes: int = 1 << 20
+    """One message of the protocol, either way: what an event may hold of values. Larger things are files."""
+    image_check_s: float = 5.0
+    """How long it is believed which image a name means: someone who builds an image and calls its function at once
+    waits no longer for the new one, and a busy loop does not ask the engine each time."""
     pids: int = 1024
     """Processes in one container: no honest step needs more, and a fork bomb stops here."""
 
@@ -90,6 +110,12 @@ class AgentOptions(msgspec.Struct, frozen=True, kw_only=True):
             if value is not None and value <= 0:
                 raise InvalidArgumentError(f"{field} must be above 0, and is {value:g}.")
         self._check_gpus()
+        if self.functions_max is not None and self.functions_max < 0:
+            raise InvalidArgumentError(f"functions_max must not be below 0, and is {self.functions_max}.")
+        if self.function_idle_s < 0:
+            raise InvalidArgumentError(
+                f"function_idle_s must not be below 0, and is {self.function_idle_s:g}."
+            )
         if self.interval_s <= 0:
             raise InvalidArgumentError(f"interval_s must be above 0, and is {self.interval_s:g}.")
 

@@ -37,6 +37,8 @@ POINTS: Final = (
     "agent.ack.after",
     "agent.beat.before",
     "agent.beat.after",
+    "agent.call.before",
+    "agent.call.after",
     "agent.upload.before",
     "agent.upload.piece",
     "agent.upload.after",

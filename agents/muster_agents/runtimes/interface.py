@@ -157,6 +157,10 @@ class Serving(Protocol):
         """
         ...
 
+    def folders(self, call: str) -> tuple[str, str]:
+        """Where ``put`` puts the files of a call, as the function sees them; they need not be there."""
+        ...
+
     async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:
         """Fill the folders of a call; the folders ``in`` and ``out`` as the function sees them.
 

@@ -54,9 +54,13 @@ class NoopServing:
         if method == "shutdown":
             self._ended.set()
 
-    async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:  # noqa: ARG002
-        """See ``Serving.put``. Nobody will look there."""
+    def folders(self, call: str) -> tuple[str, str]:
+        """See ``Serving.folders``. Nobody will look there."""
         return f"/muster/in/{call}", f"/muster/out/{call}"
+
+    async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:  # noqa: ARG002
+        """See ``Serving.put``."""
+        return self.folders(call)
 
     async def wait(self) -> Exit:
         """See ``Serving.wait``."""

@@ -80,10 +80,14 @@ class ProcessServing:
             self._group.ended.add_done_callback(lambda _: self._close_stdin())
         await self._feed.send(line)
 
+    def folders(self, call: str) -> tuple[str, str]:
+        """See ``Serving.folders``."""
+        return str(self._folder / "in" / call), str(self._folder / "out" / call)
+
     async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:
         """See ``Serving.put``."""
         await self._threads.call(self._put, call, files)
-        return str(self._folder / "in" / call), str(self._folder / "out" / call)
+        return self.folders(call)
 
     async def wait(self) -> Exit:
         """See ``Serving.wait``."""

@@ -1,0 +1,1 @@
+"""Functions: containers that are loaded once and called many times."""

@@ -1,0 +1,396 @@
+"""One container with one function in it: made, loaded, called again and again, until it goes.
+
+    starting → loading → ready → gone
+        └─────────┴────────────────↗
+
+Whoever makes it takes it through ``pull``, ``start`` and ``load``, each within that phase of its attempt; what
+happens then is reported to that attempt. Once it is ready it belongs to the pool, which reserves it for calls
+(``begin``, ``end``); at most ``concurrency`` are under way. Its end is watched from its start on: all calls under way
+fail with EndedError, and ``ended`` is told, once, whatever ended it. After that it is gone and no call ever gets it.
+
+A container found again (``adopt``) is ready at once, but says everything it ever said once more. So answers to nothing
+are no mystery until the answer to a ``ping`` has come that only this agent can have asked: that stands behind them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from muster.model.errors import InvalidArgumentError, MusterError
+from muster.model.log.catalogue import Body
+from muster.model.plan.calls import PROTOCOL
+from muster_agents.functions import kinds
+from muster_agents.functions.loaded import Loaded, loaded
+from muster_agents.functions.printed import Printed
+from muster_agents.functions.wire import (
+    ENVELOPE_BYTES,
+    RefusedError,
+    TooLargeError,
+    Wire,
+    notification,
+    request,
+)
+from muster_agents.options import AgentOptions
+from muster_agents.runtimes.interface import Exit, Launch, Serving
+
+MARK_S: Final = 0.5
+"""How long the last prints of a call are waited for when its answer is there: they come through another pipe, and a
+machine that is busy may take a moment. A function that does not mark its end is not waited for."""
+SHUTDOWN_S: Final = 2.0
+"""How long an idle function may take to end when asked to, whatever its step's grace time: nobody waits for what it
+does, but its memory may be waited for."""
+
+log = logging.getLogger(__name__)
+
+
+class _Pong(msgspec.Struct, frozen=True):
+    calls: list[str] = []
+
+
+Report = Callable[[Body], Awaitable[None]]
+
+
+class EndedError(Exception):
+    """The container ended. ``exit`` is how; ``cause`` what is known where nobody can say how."""
+
+    def __init__(self, exit_: Exit | None, cause: MusterError | None = None) -> None:
+        super().__init__("the container of the function ended")
+        self.exit, self.cause = exit_, cause
+
+
+class Caller(Protocol):
+    """Whose call it is."""
+
+    @property
+    def id(self) -> str:
+        """The call's, as the function is told it."""
+        ...
+
+    def print(self, stream: str, chunk: bytes) -> None:
+        """This was printed meanwhile."""
+        ...
+
+    def told(self, method: str, params: Mapping[str, Any]) -> None:
+        """The function told this of the call."""
+        ...
+
+
+class Instance:
+    """See the module. It is the ``Ears`` of its container."""
+
+    def __init__(
+        self,
+        launch: Launch,
+        key: tuple[str, str],
+        options: AgentOptions,
+        *,
+        ended: Callable[[Instance], None],
+        now: Callable[[], float],
+        again: bool = False,
+    ) -> None:
+        self.launch = launch
+        self.key = key
+        self.loaded: Loaded | None = None
+        self.gone = False
+        self.exit: Exit | None = None
+        self.calls: dict[str, Caller | None] = {}
+        self.since: datetime | None = None
+        self.used_at: datetime | None = None
+        self.used = self.loaded_at = now()
+        self.heard = float("-inf")
+        self.over = asyncio.Event()
+        self.grace_s = SHUTDOWN_S
+        self.load_s = 0.0
+        self.count = self.failed = 0
+        self.busy_s = 0.0
+        self._options = options
+        self._ended = ended
+        self._now = now
+        self._serving: Serving | None = None
+        self._maker: Caller | None = None
+        self._report: Report | None = None
+        self._marks: dict[str, asyncio.Event] = {}
+        self._pings = itertools.count(1)
+        self._token = secrets.token_hex(4)
+        self._wire = Wire(
+            self._send,
+            self._told,
+            message_bytes=options.function_message_bytes,
+            name=f"{launch.container.function} in {launch.container.image}",
+            foreign=self._foreign if again else None,
+        )
+        self._printed = Printed(self._give, self._marked, again=again)
+
+    # ---- what it is
+
+    @property
+    def function(self) -> str:
+        """Its name."""
+        return self.launch.container.function or ""
+
+    @property
+    def serving(self) -> Serving:
+        """The container of the runtime."""
+        assert self._serving is not None
+        return self._serving
+
+    @property
+    def container(self) -> str:
+        """The engine's name of it; empty before it is made."""
+        return "" if self._serving is None else self._serving.container
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can be called."""
+        return self.loaded is not None and not self.gone
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls it takes at once."""
+        return 1 if self.loaded is None else self.loaded.concurrency
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is ready and nobody calls it."""
+        return self.ready and not self.calls
+
+    @property
+    def free(self) -> bool:
+        """Whether it takes one more call."""
+        return self.ready and len(self.calls) < self.concurrency
+
+    # ---- Ears
+
+    async def report(self, body: Body) -> None:
+        """Something happened to the container."""
+        if self._report is not None:
+            await self._report(body)
+
+    def print(self, stream: str, chunk: bytes) -> None:
+        """It printed this."""
+        if stream == "stdout":
+            other = self._wire.hear(chunk)
+            if other:
+                self._give(other, "stdout")
+        elif self.loaded is not None and not self.loaded.marks:
+            self._give(chunk)
+        else:
+            self._printed.take(chunk)
+
+    def _give(self, chunk: bytes, stream: str = "stderr") -> None:
+        if self._maker is not None:
+            self._maker.print(stream, chunk)
+        for caller in self.calls.values():
+            if caller is not None:
+                caller.print(stream, chunk)
+
+    def _marked(self, id_: str) -> bool:
+        mark = self._marks.get(id_)
+        if mark is not None:
+            mark.set()
+        return mark is not None
+
+    def _foreign(self) -> None:
+        self._printed.foreign()
+
+    def _told(self, method: str, params: Any) -> None:
+        if not isinstance(params, dict):
+            return
+        id_ = params.get("id")
+        if isinstance(id_, str):
+            if (caller := self.calls.get(id_)) is not None:
+                caller.told(method, params)
+        elif method == "log":
+            for caller in (self._maker, *self.calls.values()):
+                if caller is not None:
+                    caller.told(method, params)
+
+    # ---- coming up
+
+    def make(self, serving: Serving, maker: Caller, report: Report) -> None:
+        """``maker`` takes it through its phases; what happens until ``settle`` is told to ``report``."""
+        self._serving, self._maker, self._report = serving, maker, report
+
+    def settle(self) -> None:
+        """It is up, and its maker a caller like any other."""
+        self._maker = self._report = None
+
+    async def load(self, files: Mapping[str, Path]) -> Loaded:
+        """Load the function, with these files of its params. Raises FunctionLoadError, and as ``Wire.ask``."""
+        began = self._now()
+        spec = self.launch.container
+        folder = (await self.serving.put("load", files))[0] if files else ""
+        params = {
+            "protocol": PROTOCOL,
+            "function": spec.function,
+            "params": kinds.placed(spec.params, files, folder),
+            "limits": {"message_bytes": self._options.function_message_bytes},
+        }
+        document = await self._wire.ask("load", "load", params)
+        self.load_s = round(self._now() - began, 6)
+        self.loaded = loaded(document, self.function)
+        self.since = self.used_at = datetime.now(UTC)
+        self.used = self.heard = self.loaded_at = self._now()
+        return self.loaded
+
+    def adopt(self, serving: Serving, known: Loaded, since: datetime | None) -> None:
+        """It was found again. It counts as not heard of for long, so it is asked before anybody calls it."""
+        self._serving, self.loaded, self.since = serving, known, since
+        now = self.used_at = datetime.now(UTC)
+        self.used = self._now()
+        self.loaded_at = self.used - (0.0 if since is None else max(0.0, (now - since).total_seconds()))
+
+    async def watch(self) -> None:
+        """Until the container has ended. Whoever made it, or adopted it, runs this in a task from its start on."""
+        cause: MusterError | None = None
+        try:
+            self.exit = await self.serving.wait()
+        except MusterError as error:
+            cause = error
+        self.over.set()
+        self._wire.lose(EndedError(self.exit, cause))
+        self.go()
+
+    def go(self) -> None:
+        """Nobody gets it any more."""
+        if not self.gone:
+            self.gone = True
+            self._ended(self)
+
+    # ---- calls
+
+    def begin(self, id_: str) -> None:
+        """One more call is under way: the place is its own until ``end``."""
+        assert self.free, "it is full"
+        assert id_ not in self.calls
+        self.calls[id_] = None
+
+    def end(self, id_: str) -> None:
+        """The call is over."""
+        if id_ in self.calls:
+            del self.calls[id_]
+            self._marks.pop(id_, None)
+            self._wire.forget(id_)
+            self.used, self.used_at = self._now(), datetime.now(UTC)
+
+    def expect(self, caller: Caller) -> asyncio.Future[bytes]:
+        """The answer of a call that has begun: its prints and what is told of it are the caller's from here on."""
+        self.calls[caller.id] = caller
+        self._marks[caller.id] = asyncio.Event()
+        return self._wire.expect(caller.id)
+
+    async def execute(self, caller: Caller, params: Mapping[str, Any]) -> None:
+        """Ask for what ``expect`` waits for. Raises AttemptLostError, or InvalidArgumentError for too much."""
+        line, most = request(caller.id, "execute", params), self._options.function_message_bytes
+        if len(line) > most + ENVELOPE_BYTES:
+            raise InvalidArgumentError(
+                f"{self.function}: its inputs are {len(line)} bytes as JSON, more than {most}.",
+                remedy="Give what is large as a file.",
+                retriable=False,
+            )
+        await self._wire.send(line)
+
+    async def answered(self, caller: Caller, answer: asyncio.Future[bytes]) -> bytes:
+        """Wait for the answer, and a moment for the last prints before it. Raises as ``Wire.expect`` says."""
+        began = self._now()
+        well = False
+        try:
+            document = await asyncio.shield(answer)
+            well = True
+            self.heard = self._now()
+            return document
+        finally:
+            if answer.done():
+                self.count += 1
+                self.failed += not well
+                self.busy_s += self._now() - began
+                await self._last_prints(caller)
+
+    async def _last_prints(self, caller: Caller) -> None:
+        mark = self._marks.get(caller.id)
+        if mark is None or mark.is_set() or self.loaded is None or not self.loaded.marks or self.gone:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(MARK_S):
+                await mark.wait()
+
+    async def cancel(self, caller: Caller, answer: asyncio.Future[bytes], grace_s: float) -> bool:
+        """Ask the function to give the call up; whether it did within the grace time. Then it may be called again."""
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._wire.send(notification("cancel", id=caller.id))
+                await self.answered(caller, answer)
+        except (RefusedError, TooLargeError):
+            return True
+        except (TimeoutError, MusterError, EndedError):
+            return answer.done() and not self.gone
+        return True
+
+    async def release(self, id_: str) -> None:
+        """The files of this call are taken."""
+        with contextlib.suppress(MusterError):
+            await self._wire.send(notification("release", id=id_))
+
+    async def ping(self) -> set[str]:
+        """The ids of the calls it says are under way. Raises as ``Wire.ask``."""
+        document = await self._wire.ask(f"ping/{self._token}{next(self._pings)}", "ping")
+        self._wire.settle()
+        self._printed.settle()
+        self.heard = self._now()
+        try:
+            return set(msgspec.json.decode(document, type=_Pong).calls)
+        except msgspec.MsgspecError:
+            return set()
+
+    async def well(self) -> bool:
+        """Whether it answers in time."""
+        try:
+            async with asyncio.timeout(self._options.function_ping_s):
+                await self.ping()
+        except (TimeoutError, RefusedError, TooLargeError, EndedError, MusterError):
+            return False
+        return self.ready
+
+    async def wake(self) -> None:
+        """End a line that another agent may have left torn."""
+        await self._wire.send(b"\n")
+
+    async def _send(self, line: bytes) -> None:
+        await self.serving.send(line)
+
+    # ---- the end
+
+    async def close(self, grace_s: float) -> None:
+        """End and remove the container, whatever it does. Never raises but when cancelled. Called once.
+
+        With a grace time a loaded function is asked to shut down, and one that comes up to end, before it is killed.
+        """
+        if self._serving is None:
+            return
+        try:
+            if self.loaded is not None and grace_s > 0:
+                await self._shut_down(grace_s)
+            if not self.over.is_set():
+                await self._serving.stop(0.0 if self.loaded is not None else grace_s)
+        except Exception as error:
+            log.error(f"the container of {self.function} could not be stopped: {error}")
+        try:
+            await self._serving.remove()
+        except Exception as error:  # it stays an orphan for the next start
+            log.error(f"the container of {self.function} could not be removed: {error}")
+
+    async def _shut_down(self, grace_s: float) -> None:
+        with contextlib.suppress(TimeoutError, MusterError, RefusedError, TooLargeError, EndedError):
+            async with asyncio.timeout(grace_s):
+                await self._wire.ask("shutdown", "shutdown")
+                await self.over.wait()
