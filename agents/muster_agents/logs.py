@@ -15,6 +15,7 @@ from muster.model.errors import MusterError
 from muster.model.log.catalogue import AttemptRef
 from muster.model.log.commands import LogLine
 from muster_agents.options import AgentOptions
+from muster_agents.secrecy import NONE, Secrets
 
 BATCH_BYTES: Final = 512 << 10
 """Bytes of text in one message: escaped to JSON at worst sixfold, which still fits the broker's limit."""
@@ -33,8 +34,15 @@ Entry = tuple[datetime, str, bytes]
 class LogStream:
     """The lines of one attempt. Nothing here waits."""
 
-    def __init__(self, ref: AttemptRef, options: AgentOptions, ready: Callable[[LogStream], None]) -> None:
+    def __init__(
+        self,
+        ref: AttemptRef,
+        options: AgentOptions,
+        ready: Callable[[LogStream], None],
+        secrets: Secrets = NONE,
+    ) -> None:
         self.ref = ref
+        self._secrets = secrets
         self._options = options
         self._ready = ready
         self._partial: dict[str, bytes] = {}
@@ -61,10 +69,7 @@ class LogStream:
         if count > budget:
             self._skip(stream, rest, count - budget)
         else:
-            while len(rest) > self._options.log_line_bytes:
-                piece, rest = self._cut(rest)
-                self._add(now, stream, piece)
-            self._partial[stream] = rest
+            self._partial[stream] = self._add_begun(now, stream, rest)
         if self.pending:
             self.sent.clear()
             self._ready(self)
@@ -84,8 +89,9 @@ class LogStream:
         """Too much: keep only what may turn out to be the end."""
         limit, kept = self._options.log_line_bytes, self._options.tail_lines
         *lines, partial = rest.rsplit(b"\n", kept + 1)
-        lines = [line[-limit:] for line in lines[-kept:]]  # the first of more is all that was before them
-        self._partial[stream] = partial[-limit:]
+        # The first of more is all that was before them.
+        lines = [self._secrets.line(line)[-limit:] for line in lines[-kept:]]
+        self._partial[stream] = self._secrets.line(partial)[-limit:]
         self._tail.extend(lines)
         self._withheld = min(self._withheld + len(lines), kept)
         self.dropped += count
@@ -126,7 +132,21 @@ class LogStream:
         self._bytes -= size
         return lines
 
+    def _add_begun(self, now: datetime, stream: str, rest: bytes) -> bytes:
+        """Pieces of a line whose end has not come, and is not waited for; gives back what is."""
+        limit = self._options.log_line_bytes
+        if len(rest) <= limit:
+            return rest
+        rest = self._secrets.line(rest)
+        whole = self._secrets.begun(rest) if self._secrets else len(rest)
+        begun, rest = rest[whole:], rest[:whole]
+        while rest and len(rest) + len(begun) > limit:
+            piece, rest = self._cut(rest) if len(rest) > limit else (rest, b"")
+            self._add(now, stream, piece)
+        return rest + begun
+
     def _add_cut(self, now: datetime, stream: str, line: bytes) -> None:
+        line = self._secrets.line(line)
         while len(line) > self._options.log_line_bytes:
             piece, line = self._cut(line)
             self._add(now, stream, piece)
@@ -166,9 +186,9 @@ class LogShipper:
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
 
-    def open(self, ref: AttemptRef) -> LogStream:
-        """The lines of this attempt."""
-        return LogStream(ref, self._options, self._ready)
+    def open(self, ref: AttemptRef, secrets: Secrets = NONE) -> LogStream:
+        """The lines of this attempt; ``secrets`` are not in what is sent."""
+        return LogStream(ref, self._options, self._ready, secrets)
 
     def _ready(self, stream: LogStream) -> None:
         self._waiting[stream] = None

@@ -31,6 +31,7 @@ from muster.model.log.names import NO_EXECUTION
 from muster_agents import journal
 from muster_agents.journal import Journal
 from muster_agents.options import AgentOptions
+from muster_agents.secrecy import discreet
 
 TERMINAL: Final = (AttemptFinished, AttemptFailed, AttemptStopped)
 DISK_RETRY_S: Final = 1.0
@@ -128,7 +129,9 @@ class Outbox:
     # ---- facts
 
     async def put(self, body: Body, ref: AttemptRef | None = None, *, cause: str | None = None) -> Event:
-        """Write a fact down. Waits where too many wait already, or the disk is full."""
+        """Write a fact down, without secrets. Waits where too many wait already, or the disk is full."""
+        if ref is not None and (held := self.held.get(ref)) is not None:
+            body = discreet(body, held.order)
         while True:
             if not self._room.is_set():
                 await self._room.wait()

@@ -25,6 +25,7 @@ from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
 from muster_agents.room import Room
 from muster_agents.runtimes.interface import Found, Runtime
+from muster_agents.secrecy import Secrets
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ class Roster:
             held,
             self._runtime,
             self._outbox,
-            self._lines.open(ref),
+            self._lines.open(ref, Secrets.of(held.order)),
             self._files,
             self._options,
             self._devices,
