@@ -20,7 +20,7 @@ def bind(function, inputs, offered, checked=True):
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):
         return placed, named  # written in C, and it does not say what it takes
-    hints = _hints(function) if checked else {}
+    hints = hints_of(function) if checked else {}
     args, keywords, missing, takes_all = [], {}, [], False
     for name, one in parameters.items():
         if one.kind is one.VAR_KEYWORD:
@@ -73,8 +73,33 @@ def meant(name, names):
     return " Did you mean %s?" % near[0] if near else ""
 
 
-def _hints(function):
-    target = function if inspect.isroutine(function) or inspect.isclass(function) else type(function).__call__
+def settings(function, params):
+    """Check what ``load`` gives to a function that is called with it later: by name, where the inputs do not say.
+
+    Gives those that it takes only as keywords of any name.
+    """
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):
+        return params
+    more = {name: value for name, value in params.items() if name not in parameters}
+    if more and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
+        name = next(iter(more))
+        text = "there is no argument %s.%s" % (name, meant(name, parameters))
+        raise Wrong("bind", text, argument=name, takes=list(parameters))
+    hints = hints_of(function)
+    for name, value in params.items():
+        if name in parameters:
+            _check(name, value, hints.get(name), parameters[name].default)
+    return more
+
+
+def hints_of(function):
+    """Its type hints, where they can be read."""
+    if inspect.isclass(function):
+        target = function.__init__
+    else:
+        target = function if inspect.isroutine(function) else type(function).__call__
     try:
         return typing.get_type_hints(target)
     except Exception:

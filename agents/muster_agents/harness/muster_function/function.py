@@ -7,38 +7,81 @@ import inspect
 import sys
 import traceback
 
-from . import hymir
+from . import hymir, ports
 from .answers import UNSET, Answer, Progress
-from .arguments import bind, meant
+from .arguments import bind, hints_of, meant, settings
+from .loops import Loop
 from .raising import Stopped, Wrong, raised
 
 
+CONCURRENCY_MAX = 1000  # each call waits in a thread
+
+
 class Function:
-    """``module:callable``: a function of any kind, or a class with ``execute``, and ``load`` and ``shutdown`` if it likes."""
+    """``module:callable``: a function of any kind, or a class with ``execute``, and ``load`` and ``shutdown`` if it likes.
+
+    ``settles(awaitable, call)`` runs coroutines to their end.
+    """
 
     def __init__(self, target):
         self.module, _, self.name = target.partition(":")
-        self._loop = None
+        self.settles = Loop().run
+        self._found = None
         self._made = None
         self._called = None
+        self._params = {}
+        self._more = {}
 
-    def load(self):
-        """Import it, and load what is to be loaded once."""
-        found = self._found(self._imported())
+    def find(self):
+        """Import it."""
+        if not self.module or not self.name:
+            raise Wrong("find", "a function is named as module:callable.")
+        self._found = self._looked_up(self._imported())
+
+    @property
+    def concurrency(self):
+        """How many calls at once it says that it can take."""
+        said = getattr(self._found, "concurrency", 1)
+        if callable(said):
+            return 1
+        if type(said) is not int or not 1 <= said <= CONCURRENCY_MAX:
+            text = "its concurrency must be a whole number from 1 to %d, not %r." % (CONCURRENCY_MAX, said)
+            raise Wrong("load", text)
+        return said
+
+    def load(self, params=None):
+        """Load what is to be loaded once. ``params`` are for it; where there is nothing to load, for every call."""
+        params = params or {}
+        if self._found is None:
+            self.find()
+        found = self._found
         try:
             if not inspect.isclass(found):
-                self._called = hymir.bare(found)
+                self._called, self._params = hymir.bare(found), params
+                self._more = settings(self._called, params)
                 return
             if not callable(getattr(found, "execute", None)):
                 raise Wrong("find", "the class %s has no execute to call." % self.name)
-            self._made = found()
-            if callable(getattr(self._made, "load", None)):
-                self._settled(self._made.load())
+            loads = callable(getattr(found, "load", None))
+            self._made = self._given(found, {} if loads else params)
+            if loads:
+                self.settled(self._given(self._made.load, params))
             self._called = self._made.execute
         except (Stopped, Wrong):
             raise
         except BaseException as error:
             raise raised("load", error) from error
+
+    def _given(self, function, params):
+        args, keywords = bind(function, params, {})
+        return function(*args, **keywords)
+
+    def ports(self):
+        """What its type hints say of inputs and outputs."""
+        hints = hints_of(self._called)
+        given = {"muster", "context", *self._params}
+        found = {"inputs": ports.inputs_of(self._called, given, hints), "outputs": ports.outputs_of(hints)}
+        return {name: of for name, of in found.items() if of}
 
     def _imported(self):
         try:
@@ -53,7 +96,7 @@ class Function:
         except BaseException as error:
             raise raised("load", error) from error
 
-    def _found(self, module):
+    def _looked_up(self, module):
         found = module
         for part in self.name.split("."):
             if not hasattr(found, part):
@@ -70,14 +113,31 @@ class Function:
             )
         return found
 
+    def answer(self, call):
+        """What is to be said of a call: ``$returned``, or ``$result``."""
+        try:
+            found = self.call(call.inputs, {"context": call.context, "muster": call})
+        except Answer as answer:
+            found = answer
+        try:
+            if isinstance(found, Answer):
+                return found.said(call.context)
+        except (Stopped, Wrong):
+            raise
+        except BaseException as error:
+            raise raised("call", error) from error
+        return found if isinstance(found, dict) and "$result" in found else {"$returned": found}
+
     def call(self, inputs, offered):
         """What it gives; what it raises is a Wrong, or an Answer."""
         called, job = self._called, inputs.get(hymir.KEY)
         if job is not None:
             called, inputs, offered = hymir.prepared(called, inputs, offered)
+        if self._params:
+            inputs, offered = dict(self._more, **inputs), dict(offered, **self._params)
         args, keywords = bind(called, inputs, offered, checked=job is None)
         try:
-            found = self._settled(called(*args, **keywords), offered["muster"])
+            found = self.settled(called(*args, **keywords), offered["muster"])
             if job is not None:
                 return hymir.answer(found, job.get("output"))
             return hymir.answer(found, UNSET) if hymir.is_result(found) else found
@@ -90,28 +150,17 @@ class Function:
         """Whatever it does: the outcome stands already."""
         if callable(getattr(self._made, "shutdown", None)):
             try:
-                self._settled(self._made.shutdown())
+                self.settled(self._made.shutdown())
             except Exception:
                 traceback.print_exc()
 
-    def _settled(self, found, call=None):
+    def settled(self, found, call=None):
         """The value behind a coroutine or a generator."""
         if inspect.isgenerator(found):
             return _last(found, call)
         if inspect.isasyncgen(found):
             found = _alast(found, call)
-        if inspect.isawaitable(found):
-            import asyncio  # late: it takes longer to import than all else here together
-
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                asyncio.set_event_loop(self._loop)
-            return self._loop.run_until_complete(_awaited(found))
-        return found
-
-
-async def _awaited(found):
-    return await found
+        return self.settles(found, call) if inspect.isawaitable(found) else found
 
 
 def _last(generator, call):

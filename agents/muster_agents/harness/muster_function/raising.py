@@ -24,7 +24,7 @@ class Wrong(Exception):
 
 
 class Stopped(BaseException):
-    """Muster asked the function to end."""
+    """Muster asked the function to end: the call that runs, or all of it."""
 
 
 def raised(where, error):
@@ -42,9 +42,14 @@ def _qualified(kind):
 
 
 def cut(text):
+    return shortened(text, TEXT_MAX)
+
+
+def shortened(text, most):
+    """Its beginning and its end, with nothing in it that cannot travel."""
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    half = TEXT_MAX // 2
-    return text if len(text) <= TEXT_MAX else "%s\n ... \n%s" % (text[:half], text[-half:])
+    half = most // 2
+    return text if len(text) <= most else "%s\n ... \n%s" % (text[:half], text[-half:])
 
 
 def _traced(error):
