@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "events": ("muster.cli.events:events", "Print events of the log, or record an execution."),
     "log": ("muster.cli.log:log", "Verify the log and its archive; archive old executions."),
     "machines": ("muster.cli.machines:machines", "List the machines that answer, and those that do not."),
+    "functions": ("muster.cli.functions:functions", "List the functions that are loaded, and where."),
     "cluster": ("muster.cli.cluster:cluster", "Show the whole cluster, now or at any past point."),
     "agent": ("", "Run attempts on this machine."),
     "scheduler": ("muster.cli.scheduler:scheduler", "Decide what runs where."),
