@@ -11,7 +11,7 @@ from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.up import machine_name
 from muster.cli.values import pairs_of
-from muster.model.definition.quantities import size_bytes
+from muster.model.definition.quantities import seconds, size_bytes
 from muster.model.errors import InvalidArgumentError
 from muster.services import Service
 from muster_agents.options import RUNTIMES
@@ -37,6 +37,17 @@ from muster_agents.options import RUNTIMES
     metavar="N|IDS",
     help="GPUs that steps may ask for: how many, or which, by uuid or index with commas; all by default.",
 )
+@click.option(
+    "--function-idle",
+    metavar="TIME",
+    help="How long a loaded function stays that nobody calls; 5m by default.",
+)
+@click.option(
+    "--functions-max",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Containers with a loaded function that are kept; twice the slots by default.",
+)
 def agent(
     terminal: Terminal,
     name: str | None,
@@ -46,6 +57,8 @@ def agent(
     cpus: float | None,
     memory: str | None,
     gpus: str | None,
+    function_idle: str | None,
+    functions_max: int | None,
 ) -> None:
     """Run attempts on this machine until Ctrl-C, which ends them in order; a second one does not wait for that.
 
@@ -56,6 +69,7 @@ def agent(
       muster agent
       muster agent --name gpu-1 --label gpu=true --label zone=a --slots 4
       muster agent --url nats://10.0.0.1:4222 --cpus 8 --memory 16Gi
+      muster agent --function-idle 1h --functions-max 4
       muster agent --gpus 0                           a machine whose GPUs are not for steps
       muster agent --runtime process                  no container engine: for development only
     """
@@ -66,6 +80,8 @@ def agent(
         "cpus": cpus,
         "memory": None if memory is None else _size(memory),
         "gpus": None if gpus is None else _gpus(gpus),
+        "function_idle_s": None if function_idle is None else _seconds(function_idle),
+        "functions_max": functions_max,
     }
     service: Service = partial(
         serve,
@@ -83,8 +99,19 @@ def _gpus(text: str) -> int | list[str]:
         return int(text)
     ids = [one.strip() for one in text.split(",") if one.strip()]
     if not ids or any(one.startswith("-") for one in ids):
-        raise InvalidArgumentError(f"--gpus: {text!r} names none.", remedy="Give a number, or ids: --gpus 0,1.")
+        raise InvalidArgumentError(
+            f"--gpus: {text!r} names none.", remedy="Give a number, or ids: --gpus 0,1."
+        )
     return ids
+
+
+def _seconds(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise InvalidArgumentError(
+            f"--function-idle: {error}.", remedy="Write it like 30s, 5m or 1h."
+        ) from error
 
 
 def _size(text: str) -> int:

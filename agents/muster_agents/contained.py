@@ -103,10 +103,7 @@ class Contained:
 
     async def destroy(self) -> None:
         """See ``Course.destroy``."""
-        try:
-            await self._run.stop(0.0)
-        finally:
-            await self.remove()
+        await self._run.stop(0.0)
 
     def _finished(self, exited: Exit) -> AttemptFinished:
         scene = self._scene

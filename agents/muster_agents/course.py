@@ -82,7 +82,7 @@ class Course(Protocol):
         ...
 
     async def destroy(self) -> None:
-        """End it at once: the attempt is another agent's now."""
+        """End it at once: the attempt is another agent's now. ``remove`` follows."""
         ...
 
 

@@ -12,7 +12,7 @@ from muster import fault
 from muster.broker.interface import Heartbeats
 from muster.model.errors import MusterError
 from muster.model.log.catalogue import AttemptRef
-from muster.model.log.commands import Heartbeat
+from muster.model.log.commands import FunctionStatus, Heartbeat
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,7 @@ class Pulse:
         *,
         running: Callable[[], list[AttemptRef]],
         outbox: Callable[[], int],
+        functions: Callable[[], list[FunctionStatus]],
         now: Callable[[], datetime],
     ) -> None:
         self._beats = beats
@@ -37,6 +38,7 @@ class Pulse:
         self._interval_s = interval_s
         self._running = running
         self._outbox = outbox
+        self._functions = functions
         self._now = now
         self._sequence = 0
 
@@ -60,6 +62,7 @@ class Pulse:
             running=self._running(),
             load=round(os.getloadavg()[0], 2),
             outbox=self._outbox(),
+            functions=self._functions(),
         )
         await fault.point("agent.beat.before")
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 from muster import fault
@@ -20,6 +21,8 @@ from muster.model.log.commands import AttemptOrder, Start, Stop
 from muster_agents.attempt import Attempt, located
 from muster_agents.devices import Devices
 from muster_agents.files import Files
+from muster_agents.functions.instance import Instance
+from muster_agents.functions.pool import Pool
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
@@ -42,6 +45,7 @@ class Roster:
         files: Files,
         room: Room,
         devices: Devices,
+        pool: Pool,
         options: AgentOptions,
     ) -> None:
         self._group = group
@@ -51,6 +55,7 @@ class Roster:
         self._files = files
         self._room = room
         self._devices = devices
+        self._pool = pool
         self._options = options
         self._active: dict[AttemptRef, Attempt] = {}
         self._known: OrderedDict[AttemptRef, None] = OrderedDict()
@@ -109,7 +114,7 @@ class Roster:
         attempt = self._enter(await self._outbox.accept(order))
         await fault.point("agent.accept.after")
         await self._outbox.put(AttemptAccepted(), order.ref, cause=cause)
-        self._group.create_task(self._live(attempt, None))
+        self._group.create_task(self._live(attempt))
 
     async def _refuse(self, ref: AttemptRef, lacking: str, cause: str) -> None:
         self._remember(ref)
@@ -124,23 +129,27 @@ class Roster:
 
     # ---- lives
 
-    def _enter(self, held: Held) -> Attempt:
+    def _enter(self, held: Held, found: Found | Instance | None = None) -> Attempt:
         ref = held.order.ref
         attempt = Attempt(
             held,
             self._runtime,
+            self._pool,
             self._outbox,
             self._lines.open(ref, Secrets.of(held.order)),
             self._files,
             self._options,
             self._devices,
+            found,
         )
         self._active[ref] = attempt
         self._idle.clear()
         return attempt
 
-    async def _live(self, attempt: Attempt, found: Found | None) -> None:
-        body, cause = await attempt.live(found)
+    async def _live(self, attempt: Attempt) -> None:
+        if attempt.order.container.function is None:
+            await self._pool.fit()
+        body, cause = await attempt.live()
         await self._lines.flush(attempt.lines)
         self._room.give(attempt.order.resources)
         await self._outbox.put(body, attempt.ref, cause=cause)
@@ -160,18 +169,29 @@ class Roster:
         """Go on with the containers that are here, say which attempts are lost, and remove the orphans."""
         for ref in self._outbox.unsent:
             self._remember(ref)
+        self._go_on(self._pool.adopt())
         containers = {one.ref: one for one in found}
         for ref, held in list(self._outbox.held.items()):
+            if ref in self._active:
+                continue
             one = containers.pop(ref, None)
             if one is not None and one.started:
                 self._room.take(held.order.resources)
-                self._group.create_task(self._live(self._enter(held), one))
+                self._group.create_task(self._live(self._enter(held, one)))
                 continue
             if one is not None:
                 containers[ref] = one
             await self._lost(ref, held)
         for orphan in containers.values():
             self._group.create_task(self._discard(orphan))
+
+    def _go_on(self, instances: Mapping[str, Instance]) -> None:
+        """With the calls in these containers, before a word is heard of them."""
+        for held in self._outbox.held.values():
+            instance = instances.get(held.container) if AttemptStarted.kind in held.told else None
+            if held.order.container.function is not None and instance is not None:
+                self._room.take(held.order.resources)
+                self._group.create_task(self._live(self._enter(held, instance)))
 
     async def _lost(self, ref: AttemptRef, held: Held) -> None:
         phase = "run" if AttemptStarted.kind in held.told else "start" if len(held.told) > 1 else "pull"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -16,7 +18,7 @@ from muster.broker.interface import Broker, Delivery, Position
 from muster.clock import Clock
 from muster.identity import uuid7
 from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
-from muster.model.log.catalogue import AttemptRef, MachineDisconnected, MachineFacts
+from muster.model.log.catalogue import AttemptRef, LoadedFunction, MachineDisconnected, MachineFacts
 from muster.model.log.commands import Start, Stop
 from muster.model.log.facts import AGENT_ENDS
 from muster.settings import Settings
@@ -24,6 +26,8 @@ from muster_agents.cache import Cache
 from muster_agents.devices import Devices
 from muster_agents.facts import host_facts, software
 from muster_agents.files import Files
+from muster_agents.functions.ledger import Ledger
+from muster_agents.functions.pool import Pool
 from muster_agents.heartbeat import Pulse
 from muster_agents.journal import Journal
 from muster_agents.logs import LogShipper
@@ -32,7 +36,7 @@ from muster_agents.outbox import Outbox
 from muster_agents.room import Room
 from muster_agents.roster import Roster
 from muster_agents.runtimes.choice import choose
-from muster_agents.runtimes.interface import Found, Runtime
+from muster_agents.runtimes.interface import Found, Runtime, ServesFunctions
 from muster_agents.seat import seat
 from muster_agents.session import Session
 
@@ -74,7 +78,7 @@ async def serve(
         cache = Cache(folder / "artifacts", chosen.artifact_cache_bytes)
         await cache.open()
         files = Files(broker.artifacts, cache, chosen, settings.artifact_bytes_max)
-        agent = _Agent(broker, chosen, outbox, runtime, files, facts, release, clock)
+        agent = _Agent(broker, chosen, outbox, runtime, files, folder, facts, release, clock)
         await agent.serve(stop, ready)
 
 
@@ -117,6 +121,7 @@ class _Agent:
         outbox: Outbox,
         runtime: Runtime,
         files: Files,
+        folder: Path,
         facts: MachineFacts,
         release: str,
         clock: Clock,
@@ -132,9 +137,24 @@ class _Agent:
         self._session = Session(broker.log, outbox, options, instance=uuid7(), now=clock.now)
         self._lines = LogShipper(broker.lines, options)
         self._roster: Roster | None = None
+        self._room = Room.of(facts)
+        self._devices = Devices(facts.gpus)
+        self._pool = Pool(
+            cast("ServesFunctions", runtime),
+            outbox,
+            Ledger(folder / "functions"),
+            options,
+            self._room,
+            self._devices,
+            facts.slots,
+            now=time.monotonic,
+        )
+        self._loaded: list[LoadedFunction] = []
 
     async def serve(self, stop: asyncio.Event, ready: Callable[[str], None]) -> None:
         found = await self._runtime.find()
+        began = {held.container for held in self._outbox.held.values() if held.container}
+        self._loaded = await self._pool.find(began)
         connected = await _unless(stop, self._connect())
         if connected is None:
             return
@@ -147,7 +167,9 @@ class _Agent:
             raise error from None
 
     async def _connect(self) -> bool:
-        await self._session.connect(self._facts, self._answered, software=self._software)
+        await self._session.connect(
+            self._facts, self._answered, software=self._software, functions=self._loaded
+        )
         return True
 
     def _answered(self) -> list[AttemptRef]:
@@ -155,14 +177,16 @@ class _Agent:
 
     async def _work(self, found: list[Found], stop: asyncio.Event, ready: Callable[[str], None]) -> None:
         async with asyncio.TaskGroup() as group:
+            self._pool.open(group)
             roster = self._roster = Roster(
                 group,
                 self._runtime,
                 self._outbox,
                 self._lines,
                 self._files,
-                Room.of(self._facts),
-                Devices(self._facts.gpus),
+                self._room,
+                self._devices,
+                self._pool,
                 self._options,
             )
             pulse = Pulse(
@@ -172,6 +196,7 @@ class _Agent:
                 self._options.interval_s,
                 running=lambda: roster.running,
                 outbox=lambda: len(self._outbox),
+                functions=self._pool.statuses,
                 now=self._clock.now,
             )
             keepers = [
@@ -182,6 +207,7 @@ class _Agent:
                     self._outbox.maintain(),
                     self._lines.ship(),
                     pulse.keep(),
+                    self._pool.keep(),
                 )
             ]
             await roster.adopt(found)
@@ -257,6 +283,7 @@ class _Agent:
         """Stop what runs, say goodbye, and let the log have it all."""
         self._outbox.open_wide()
         await roster.drain(AGENT_ENDS)
+        await self._pool.drain()
         await self._outbox.put(MachineDisconnected(reason=AGENT_ENDS))
         try:
             async with asyncio.timeout(self._options.drain_flush_s):
@@ -269,6 +296,7 @@ class _Agent:
         adopted = self._runtime.name == "docker" and error.boot_id == self._facts.boot_id
         if self._roster is not None and not adopted:
             await self._roster.destroy()
+            await self._pool.destroy()
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:

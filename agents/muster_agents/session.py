@@ -16,7 +16,7 @@ from muster import fault
 from muster.broker.interface import Appended, EventLog, Fence, Outcome, Refused
 from muster.model.errors import BrokerError, LogChangedError, ReplacedError
 from muster.model.log import subjects
-from muster.model.log.catalogue import AttemptRef, MachineConnected, MachineFacts
+from muster.model.log.catalogue import AttemptRef, LoadedFunction, MachineConnected, MachineFacts
 from muster.model.log.envelope import Event, Recorded
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox, now_ms
@@ -51,7 +51,12 @@ class Session:
     # ---- taking the place
 
     async def connect(
-        self, facts: MachineFacts, attempts: Callable[[], list[AttemptRef]], *, software: str = ""
+        self,
+        facts: MachineFacts,
+        attempts: Callable[[], list[AttemptRef]],
+        *,
+        software: str = "",
+        functions: Sequence[LoadedFunction] = (),
     ) -> None:
         """Take the machine's place. ``attempts`` is asked when it is known which facts the log has already."""
         id_ = f"{self._options.name}/connected/{self._instance}"
@@ -69,6 +74,7 @@ class Session:
                     interval_s=self._options.interval_s,
                     attempts=attempts(),
                     software=software,
+                    functions=list(functions),
                 ),
             )
             [outcome] = await self._append([event], Fence(self._subject, previous))

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 LIFE = [
     *("attempt.accepted", "container.starting", "container.started", "function.loading", "function.loaded"),
-    *("attempt.started", "container.exited", "attempt.finished"),
+    *("attempt.started", "attempt.finished"),
 ]
 APP = Path(__file__).parent / "functions"
 

@@ -182,7 +182,7 @@ class Instance:
             other = self._wire.hear(chunk)
             if other:
                 self._give(other, "stdout")
-        elif self.loaded is not None and not self.loaded.marks:
+        elif self.loaded is not None and not self.loaded.marks and not self._printed.again:
             self._give(chunk)
         else:
             self._printed.take(chunk)

@@ -29,13 +29,18 @@ class Printed:
     def __init__(self, give: Give, marked: Marked, *, again: bool = False) -> None:
         self._give = give
         self._marked = marked
-        self._again = bytearray() if again else None
+        self._kept = bytearray() if again else None
         self._begun = b""
+
+    @property
+    def again(self) -> bool:
+        """Whether what comes may have come before."""
+        return self._kept is not None
 
     def foreign(self) -> None:
         """A call that is over had its answer: what was printed so far was its own, where it comes again."""
-        if self._again is not None:
-            self._again.clear()
+        if self._kept is not None:
+            self._kept.clear()
 
     def take(self, chunk: bytes) -> None:
         """What came on stderr."""
@@ -61,25 +66,25 @@ class Printed:
         except UnicodeDecodeError:
             self._pass(line)
             return
-        if self._again is not None:
+        if self._kept is not None:
             if self._marked(id_):
                 self.settle()
             else:
-                self._again.clear()
+                self._kept.clear()
         elif not self._marked(id_) and id_.count("/") < SLASHES_MIN:
             self._pass(line)
 
     def _pass(self, text: bytes) -> None:
         if not text:
             return
-        if self._again is None:
+        if self._kept is None:
             self._give(text)
             return
-        self._again += text
-        del self._again[:-AGAIN_BYTES_MAX]
+        self._kept += text
+        del self._kept[:-AGAIN_BYTES_MAX]
 
     def settle(self) -> None:
         """From here on nothing comes again: what was kept belongs to the calls under way."""
-        kept, self._again = self._again, None
+        kept, self._kept = self._kept, None
         if kept:
             self._give(bytes(kept))

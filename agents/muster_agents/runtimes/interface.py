@@ -212,8 +212,8 @@ class ServesFunctions(Protocol):
         ...
 
 
-class Runtime(ServesFunctions, Protocol):
-    """Runs attempts, and serves functions."""
+class Runtime(Protocol):
+    """Runs attempts."""
 
     name: str
     reports_containers: bool

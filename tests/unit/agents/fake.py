@@ -20,6 +20,7 @@ from muster.model.log.catalogue import (
 from muster.model.log.commands import AttemptOrder
 from muster_agents import service
 from muster_agents.runtimes.interface import Ears, Exit, Found
+from tests.unit.agents.functions.pretending import Servings
 
 Script = Callable[["FakeRun"], Awaitable[Exit]]
 
@@ -64,7 +65,7 @@ class FakeRun:
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
         """What the test says that it made."""
-        content = self.runtime.made.get(path)
+        content = self.runtime.outs.get(path)
         if content is None:
             return None
         await asyncio.to_thread(target.write_bytes, content)
@@ -95,23 +96,24 @@ class FakeRun:
         self.diary.append("remove")
 
 
-async def nothing(run: FakeRun) -> None:
+async def nothing(run: Any) -> None:
     """Take no time."""
 
 
-class FakeRuntime:
+class FakeRuntime(Servings):
     """A ``Runtime``. ``there`` is what an agent before left."""
 
     name = "docker"
     reports_containers = True
 
     def __init__(self) -> None:
+        super().__init__()
         self.script: Script = well
-        self.pulling: Callable[[FakeRun], Awaitable[None]] = nothing
-        self.starting: Callable[[FakeRun], Awaitable[None]] = nothing
+        self.pulling: Callable[[Any], Awaitable[None]] = nothing
+        self.starting: Callable[[Any], Awaitable[None]] = nothing
         self.stopping: Callable[[FakeRun], Awaitable[None]] = nothing
         self.there: list[Found] = []
-        self.made: dict[str, bytes] = {}
+        self.outs: dict[str, bytes] = {}
         self.runs: dict[AttemptRef, FakeRun] = {}
         self.discarded: list[str] = []
 

@@ -132,7 +132,7 @@ async def test_the_store_is_away_for_a_while(
     scene: Scene, fake: FakeRuntime, memory: MemoryBroker, there: None
 ):
     """Bringing and storing wait for the store to come back; the outcome is as if it had never been away."""
-    fake.made = {"f.bin": b"made"}
+    fake.outs = {"f.bin": b"made"}
     memory.artifacts = Away(memory.artifacts, 3)  # type: ignore[assignment]
     async with scene.agent():
         await scene.start(wants(outputs=OUTPUTS))
@@ -144,7 +144,7 @@ async def test_the_store_is_away_for_a_while(
 
 async def test_the_store_stays_away(scene: Scene, fake: FakeRuntime, memory: MemoryBroker):
     """What cannot be stored in the time given fails the attempt, which says so; it was not finished before."""
-    fake.made = {"f.bin": b"made"}
+    fake.outs = {"f.bin": b"made"}
     memory.artifacts = Away(memory.artifacts, 10**9)  # type: ignore[assignment]
     async with scene.agent(artifact_transfer_s=0.1):
         await scene.start(order(outputs=OUTPUTS))
@@ -164,7 +164,7 @@ async def test_the_pull_has_an_end(scene: Scene, fake: FakeRuntime, memory: Memo
 
 async def test_stopped_while_storing(scene: Scene, fake: FakeRuntime, memory: MemoryBroker):
     """An attempt whose files are being stored can be stopped, and leaves no half file."""
-    fake.made = {"f.bin": b"made"}
+    fake.outs = {"f.bin": b"made"}
     memory.artifacts = away = Away(memory.artifacts, 10**9)  # type: ignore[assignment]
     async with scene.agent():
         await scene.start(order(outputs=OUTPUTS))
@@ -188,7 +188,7 @@ async def test_long_transfers_are_told(
 ):
     """While files are brought and stored it is told how far they are, by phase."""
     monkeypatch.setattr(files, "PROGRESS_S", 0.0)
-    fake.made = {"f.bin": b"made"}
+    fake.outs = {"f.bin": b"made"}
     async with scene.agent():
         await scene.start(wants(outputs=OUTPUTS))
         await scene.until("attempt.finished")

@@ -62,8 +62,7 @@ class MachineConnected(Body, frozen=True):
 
     ``attempts`` are all attempts this agent still answers for (running, or with facts not yet sent); an attempt
     accepted earlier on this machine that is not among them is lost. ``instance`` is new for every start.
-    ``functions`` are all that are loaded here: of any other that was, the container is gone. Null is said by an agent
-    that keeps none.
+    ``functions`` are all that are loaded here: of any other that was, the container is gone.
     """
 
     instance: str
@@ -71,7 +70,7 @@ class MachineConnected(Body, frozen=True):
     interval_s: float
     attempts: list[AttemptRef] = []
     software: str = ""
-    functions: list[LoadedFunction] | None = None
+    functions: list[LoadedFunction] = []
 
 
 @event("machine.disconnected", "agent")

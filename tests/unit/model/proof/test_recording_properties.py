@@ -18,7 +18,6 @@ from muster.model.log.subjects import event as subject
 from muster.model.policy import Policy
 from muster.model.proof import recording as recordings
 from muster.model.proof.foreign import hold
-from muster.model.proof.loads import calls
 from muster.model.proof.recording import record
 from muster.model.proof.replay import replay
 from tests.fixtures.histories import history
@@ -75,12 +74,10 @@ def pictures(log: list[Recorded], execution: str) -> dict[int, Any]:
         else:
             evolve(state, event, recorded.sequence)
         if event.execution == execution and execution in state.executions:
-            calling = calls(state.executions[execution].plan.workflow)
             found[recorded.sequence] = {
                 machine.name: [
                     *(machine.session, machine.status, machine.open, machine.facts),
                     *(machine.slots_used, sorted(machine.held), "busybox:1" in machine.images),
-                    *((machine.keeps, {**machine.loaded}, {**machine.calling}) if calling else ()),
                 ]
                 for machine in state.machines.values()
             }
@@ -138,7 +135,7 @@ def test_a_recording_is_made_of_the_log(definitions: list[dict[str, Any]], seed:
     others = {recorded.event.kind for recorded in found if recorded.event.execution not in {"x1", "-"}}
     assert others <= {
         "step.scheduled", "attempt.accepted", "attempt.superseded", "attempt.finished", "attempt.failed",
-        "attempt.stopped", "image.pulled", "function.loaded",
+        "attempt.stopped", "image.pulled",
     }  # fmt: skip
 
 
