@@ -19,11 +19,20 @@ import docker.types
 import docker.utils
 import requests.exceptions
 
+from muster.model.definition.workflow import ContainerSpec
 from muster.model.errors import ContainerStartingError, OutputError
-from muster.model.log.commands import AttemptOrder
+from muster.model.log.commands import AttemptOrder, AttemptResources
 from muster_agents.runtimes.docker_files import STRANGE, archive, take
-from muster_agents.runtimes.docker_gpus import remedy_of, requests_for
-from muster_agents.runtimes.environment import OUTPUTS, entrypoint, has_files, variables
+from muster_agents.runtimes.docker_gpus import labelled, remedy_of, requests_for
+from muster_agents.runtimes.environment import (
+    OUTPUTS,
+    entrypoint,
+    has_files,
+    serving_entrypoint,
+    serving_variables,
+    variables,
+)
+from muster_agents.runtimes.interface import Launch
 from muster_agents.runtimes.taking import Taken
 
 FOLDER: Final = "/muster"
@@ -42,6 +51,8 @@ HOPELESS: Final = (
     "is a directory",
 )
 """Said by engines about starts that fail the same way every time."""
+LOGS: Final = {"max-size": "16m", "max-file": "2"}
+"""Of a function, whose log only has to reach from one agent to the next; it may print for months."""
 
 
 class EngineAwayError(Exception):
@@ -55,6 +66,7 @@ class Engine:
         self._connections = connections
         self._client: docker.APIClient | None = None
         self._readable_logs = True
+        self._has_init = False
 
     @property
     def api(self) -> docker.APIClient:
@@ -79,6 +91,7 @@ class Engine:
                 "muster agent --runtime process needs none and isolates nothing.",
             ) from error
         self._readable_logs = info.get("LoggingDriver") != "none"
+        self._has_init = bool(info.get("InitBinary"))
 
     def close(self) -> None:
         """Close idle connections."""
@@ -117,6 +130,8 @@ class Engine:
         """Create the container, with its files where it has any. Raises ContainerStartingError."""
         spec = order.container
         with_files = has_files(order)
+        more = {} if self._readable_logs else {"log_config": docker.types.LogConfig(type="json-file")}
+        config = host_config(self.api, spec, order.resources, pids, gpus, **more)
         with starting():
             created = self.api.create_container(
                 image,
@@ -129,37 +144,46 @@ class Engine:
                 labels=dict(labels),
                 volumes=[FOLDER] if with_files else None,
                 detach=True,
-                host_config=self._host_config(order, pids, gpus),
+                host_config=config,
             )
             return str(created["Id"])
 
-    def _host_config(self, order: AttemptOrder, pids: int, gpus: Sequence[str]) -> dict[str, Any]:
-        wanted, spec = order.resources, order.container
-        limits: dict[str, Any] = {}
-        if wanted.memory:
-            limits |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
-        if wanted.cpus:
-            limits["nano_cpus"] = int(wanted.cpus * 1e9)
-        if wanted.gpus:
-            limits["device_requests"] = requests_for(gpus, wanted.gpus)
-        if not self._readable_logs:
-            limits["log_config"] = docker.types.LogConfig(type="json-file")
-        config: dict[str, Any] = self.api.create_host_config(
-            security_opt=["no-new-privileges"],
-            cap_drop=["ALL"],
-            network_mode=spec.network_mode,
-            pids_limit=pids,
-            read_only=spec.read_only,
-            **limits,
-        )
-        return config
+    def create_serving(
+        self, launch: Launch, image: str, *, name: str, labels: Mapping[str, str], pids: int
+    ) -> str:
+        """Create the container of a function, with its folders and its harness. Raises ContainerStartingError."""
+        spec = launch.container
+        logs = docker.types.LogConfig(type="json-file", config=LOGS)
+        # A first process that reaps what is left to it, and passes signals on: few functions would.
+        more: dict[str, Any] = {"log_config": logs} | ({"init": True} if self._has_init else {})
+        config = host_config(self.api, spec, launch.resources, pids, launch.gpus, **more)
+        with starting():
+            created = self.api.create_container(
+                image,
+                spec.command,
+                name=name,
+                entrypoint=serving_entrypoint(spec, FOLDER),
+                environment=serving_variables(spec, FOLDER),
+                working_dir=spec.working_dir,
+                user=spec.user,
+                labels={**labels, **labelled(launch.gpus)},
+                volumes=[FOLDER],
+                detach=True,
+                stdin_open=True,
+                host_config=config,
+            )
+            return str(created["Id"])
+
+    def unpack(self, container: str, parts: Iterator[bytes]) -> None:
+        """Put an archive into the container's volume. Raises ContainerStartingError."""
+        with starting():
+            # docker-py says bytes, and requests sends any iterable piece by piece.
+            self.api.put_archive(container, FOLDER, parts)
 
     def fill(self, container: str, order: AttemptOrder, files: Mapping[str, Path]) -> None:
         """Put the inputs, files, and a place for the outputs into the container's volume, if it has one."""
         if has_files(order):
-            with starting():
-                # docker-py says bytes, and requests sends any iterable piece by piece.
-                self.api.put_archive(container, FOLDER, archive(order, files))
+            self.unpack(container, archive(order, files))
 
     def start(self, container: str) -> None:
         """Start it. Raises ContainerStartingError."""
@@ -191,6 +215,13 @@ class Engine:
             # What urllib3 says of a read timeout in the body of an answer.
             if "timed out" in str(error).lower():
                 return None
+            raise EngineAwayError(_cause(error)) from error
+
+    def is_running(self, container: str) -> bool:
+        """Whether it is. Raises EngineAwayError, NotFound."""
+        try:
+            return bool(self.api.inspect_container(container)["State"].get("Running"))
+        except requests.exceptions.RequestException as error:
             raise EngineAwayError(_cause(error)) from error
 
     def was_oom_killed(self, container: str) -> bool:
@@ -225,6 +256,32 @@ class Engine:
                 f"The container engine broke off while {FOLDER}/out/{path} was read: {_cause(error)}.",
                 remedy="Look after the engine on this machine: docker info.",
             ) from error
+
+
+def host_config(
+    api: docker.APIClient,
+    spec: ContainerSpec,
+    wanted: AttemptResources,
+    pids: int,
+    gpus: Sequence[str],
+    **more: Any,
+) -> dict[str, Any]:
+    """What holds a container within its bounds."""
+    if wanted.memory:
+        more |= {"mem_limit": wanted.memory, "memswap_limit": wanted.memory}
+    if wanted.cpus:
+        more["nano_cpus"] = int(wanted.cpus * 1e9)
+    if wanted.gpus:
+        more["device_requests"] = requests_for(gpus, wanted.gpus)
+    config: dict[str, Any] = api.create_host_config(
+        security_opt=["no-new-privileges"],
+        cap_drop=["ALL"],
+        network_mode=spec.network_mode,
+        pids_limit=pids,
+        read_only=spec.read_only,
+        **more,
+    )
+    return config
 
 
 @contextlib.contextmanager

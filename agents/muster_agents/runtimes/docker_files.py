@@ -16,6 +16,7 @@ from muster.artifacts.store import PIECE_BYTES
 from muster.model.errors import ContainerStartingError
 from muster.model.log.commands import AttemptOrder
 from muster.model.plan.artifacts import OUT
+from muster_agents.harness import HARNESS
 from muster_agents.runtimes.environment import documents
 from muster_agents.runtimes.taking import Taken, copy, no_file, too_large
 
@@ -24,23 +25,50 @@ FOLDER: Final = 1 << 31
 """Bits of a Go file mode."""
 STRANGE: Final = 0x8F280000
 """The bits of a Go file mode that say that it is no plain file."""
+_END: Final = bytes(2 * tarfile.BLOCKSIZE)
 
 
 def archive(order: AttemptOrder, files: Mapping[str, Path]) -> Iterator[bytes]:
     """What is unpacked at /muster: the folders, the inputs, and the files by their names."""
-    for name, mode in (("in", 0o755), ("out", 0o777)):
-        folder = tarfile.TarInfo(name)
-        folder.type, folder.mode = tarfile.DIRTYPE, mode
-        yield folder.tobuf()
+    yield _folder("in", 0o755)
+    yield _folder("out", 0o777)
     for name, content in documents(order).items():
-        yield _head(name, len(content)) + content + _padding(len(content))
+        yield _document(f"in/{name}", content)
     for name, path in files.items():
-        yield from _file(name, path)
-    yield bytes(2 * tarfile.BLOCKSIZE)
+        yield from _file(f"in/{name}", path)
+    yield _END
 
 
-def _head(name: str, size: int) -> bytes:
-    file = tarfile.TarInfo(f"in/{name}")
+def serving_archive(harness: bytes | None) -> Iterator[bytes]:
+    """What is unpacked at /muster for a function. Whoever it runs as may remove what was there for a call."""
+    yield _folder("in", 0o777)
+    yield _folder("out", 0o777)
+    if harness is not None:
+        yield _document(HARNESS, harness)
+    yield _END
+
+
+def call_archive(call: str, files: Mapping[str, Path]) -> Iterator[bytes]:
+    """What is unpacked at /muster for one call."""
+    yield _folder(f"in/{call}", 0o777)
+    yield _folder(f"out/{call}", 0o777)
+    for name, path in files.items():
+        yield from _file(f"in/{call}/{name}", path)
+    yield _END
+
+
+def _folder(place: str, mode: int) -> bytes:
+    folder = tarfile.TarInfo(place)
+    folder.type, folder.mode = tarfile.DIRTYPE, mode
+    return folder.tobuf(tarfile.PAX_FORMAT)
+
+
+def _document(place: str, content: bytes) -> bytes:
+    return _head(place, len(content)) + content + _padding(len(content))
+
+
+def _head(place: str, size: int) -> bytes:
+    file = tarfile.TarInfo(place)
     file.size, file.mode = size, 0o644
     return file.tobuf(tarfile.PAX_FORMAT)
 
@@ -49,16 +77,18 @@ def _padding(size: int) -> bytes:
     return bytes(-size % tarfile.BLOCKSIZE)
 
 
-def _file(name: str, path: Path) -> Iterator[bytes]:
+def _file(place: str, path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        yield _head(name, size)
+        yield _head(place, size)
         left = size
         while left:
             piece = file.read(min(PIECE_BYTES, left))
             if not piece:
-                raise ContainerStartingError(f"The file {name} was cut short while the container was filled.")
+                raise ContainerStartingError(
+                    f"The file {place} was cut short while the container was filled."
+                )
             left -= len(piece)
             yield piece
         yield _padding(size)

@@ -9,31 +9,23 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import docker.errors
 
-from muster.model.errors import AttemptLostError, ImagePullError, MusterError
-from muster.model.log.catalogue import (
-    AttemptProgress,
-    ContainerStarted,
-    ContainerStarting,
-    ImagePulled,
-    ImagePulling,
-)
+from muster.model.errors import AttemptLostError, MusterError
+from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_gpus import labelled
-from muster_agents.runtimes.docker_pull import Image, Progress, local, pull
+from muster_agents.runtimes.docker_image import available, seen
+from muster_agents.runtimes.docker_pull import Image
 from muster_agents.runtimes.docker_stream import Attached, Followed
 from muster_agents.runtimes.environment import Kept, wants_file, wants_stdout
 from muster_agents.runtimes.interface import Ears, Exit
+from muster_agents.runtimes.passing import Passing
 from muster_agents.runtimes.threads import Threads
 
-PROGRESS_S: Final = 1.0
-"""Between two facts about how far a pull has come."""
-CHUNKS_MAX: Final = 64
-"""Printed chunks on their way to the loop: then the reading thread waits, and with it, in the end, the engine."""
 WAIT_S: Final = 5
 """One wait for the end, when all output has ended: short, so that a closed runtime is noticed."""
 AWAY_S: Final = 0.5
@@ -74,7 +66,6 @@ class DockerRun:
         self._gone = gone
         self._files: Mapping[str, Path] = {}
         self._gpus: Sequence[str] = ()
-        self._loop = asyncio.get_running_loop()
         self._image: Image | None = None
         self._container = container
         self._starting: asyncio.Future[None] | None = None
@@ -82,7 +73,7 @@ class DockerRun:
         self._stopped = threading.Event()
         self._closed = threading.Event()
         self._wake: Callable[[], None] = lambda: None
-        self._room = threading.BoundedSemaphore(CHUNKS_MAX)
+        self._pass = Passing(ears.print, self._closed)
         self._kept = Kept(output_bytes) if wants_stdout(order) else None
         self._heard = {"stdout": 0, "stderr": 0}
         self._attached: Attached | None = None
@@ -90,53 +81,9 @@ class DockerRun:
         if container:
             self._watch()
 
-    # ---- pull
-
     async def pull(self) -> None:
         """See ``Run.pull``."""
-        image, policy = self._order.container.image, self._order.container.pull_policy
-        began = time.monotonic()
-        await self._ears.report(ImagePulling(image=image))
-        found = None if policy == "always" else await self._calls.call(local, self._engine, image)
-        cached = found is not None
-        if found is None:
-            if policy == "never":
-                raise ImagePullError(
-                    f"The image {image} is not on this machine, and pull_policy is never.",
-                    remedy="Pull it there, or let the step pull it: pull_policy: missing.",
-                    image=image,
-                    retriable=False,
-                )
-            found, cached = await self._pull(image)
-        self._image = found
-        seconds = round(time.monotonic() - began, 6)
-        await self._ears.report(
-            ImagePulled(image=image, digest=found.digest, cached=cached, size=found.size, seconds=seconds)
-        )
-
-    async def _pull(self, image: str) -> tuple[Image, bool]:
-        changed = asyncio.Event()
-        progress = Progress(lambda: self._tell(changed.set))
-        pulling = self._calls.submit(lambda: pull(self._engine, image, progress))
-        pulling.add_done_callback(_seen)
-        pulling.add_done_callback(lambda _: changed.set())
-        told = (0, 0)
-        try:
-            while not pulling.done():
-                await changed.wait()
-                changed.clear()
-                if (now := progress.bytes) != told and not pulling.done():
-                    told = now
-                    await self._report_progress(*now)
-                    await asyncio.wait({pulling}, timeout=PROGRESS_S)
-        finally:
-            progress.cancelled.set()
-        return await pulling, not progress.fetched
-
-    async def _report_progress(self, current: int, total: int) -> None:
-        await self._ears.report(
-            AttemptProgress(phase="pull", current=current, total=total or None, unit="bytes")
-        )
+        self._image = await available(self._order.container, self._ears, self._engine, self._calls)
 
     # ---- start
 
@@ -190,7 +137,7 @@ class DockerRun:
 
     def _watch(self) -> None:
         self._ended = self._watchers.submit(self._to_the_end)
-        self._ended.add_done_callback(_seen)
+        self._ended.add_done_callback(seen)
 
     def _to_the_end(self) -> Exit:
         """In a thread: read what the container prints, then how it ended."""
@@ -233,14 +180,7 @@ class DockerRun:
         self._heard[stream] += len(chunk)
         if self._kept is not None and stream == "stdout":
             self._kept.add(chunk)
-        while not self._room.acquire(timeout=WAIT_S):
-            if self._closed.is_set():
-                return
-        self._tell(lambda: self._print(stream, chunk))
-
-    def _print(self, stream: str, chunk: bytes) -> None:
-        self._room.release()
-        self._ears.print(stream, chunk)
+        self._pass(stream, chunk)
 
     def _code(self) -> int:
         while not self._closed.is_set():
@@ -302,13 +242,3 @@ class DockerRun:
         if self._starting is not None:
             with contextlib.suppress(MusterError):
                 await asyncio.shield(self._starting)
-
-    def _tell(self, what: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever listened
-            self._loop.call_soon_threadsafe(what)
-
-
-def _seen(ended: asyncio.Future[Any]) -> None:
-    """A stopped attempt does not ask how its pull or its container ended; that is no failure to warn of."""
-    if not ended.cancelled():
-        ended.exception()

@@ -55,11 +55,7 @@ class Attached:
 
     def close(self) -> None:
         """Give the connection back."""
-        # The answer of an upgraded connection, the file over the socket, the socket: none of them closes the next one.
-        for part in (getattr(self._socket, "_response", None), self._socket, self._beneath):
-            with contextlib.suppress(OSError, ValueError):
-                if part is not None:
-                    part.close()
+        close(self._socket, self._beneath)
 
 
 class Followed:
@@ -90,7 +86,7 @@ class Followed:
                     log.error(f"what the container prints cannot be read: {answer.text.strip()}")
                     return
                 self._socket = getattr(getattr(answer.raw, "connection", None), "sock", None)
-                for stream, chunk in _frames(answer.raw):
+                for stream, chunk in frames(answer.raw):
                     hear(stream, chunk)
         except (requests.exceptions.RequestException, OSError) as error:
             raise EngineAwayError(str(error)) from error
@@ -103,9 +99,19 @@ class Followed:
             _shut(self._socket)
 
 
-def _frames(raw: Any) -> Iterator[tuple[str, bytes]]:
+def frames(raw: Any) -> Iterator[tuple[str, bytes]]:
+    """Pieces of a log, by the name of their stream."""
     while len(header := raw.read(FRAME_HEADER)) == FRAME_HEADER:
         yield STREAMS.get(header[0], "stdout"), raw.read(int.from_bytes(header[4:], "big"))
+
+
+def close(upgraded: Any, beneath: Any) -> None:
+    """Give an upgraded connection back."""
+    # Its answer, the file over the socket, the socket: none of them closes the next one.
+    for part in (getattr(upgraded, "_response", None), upgraded, beneath):
+        with contextlib.suppress(OSError, ValueError):
+            if part is not None:
+                part.close()
 
 
 def _shut(link: Any) -> None:

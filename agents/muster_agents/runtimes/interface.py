@@ -212,8 +212,8 @@ class ServesFunctions(Protocol):
         ...
 
 
-class Runtime(Protocol):
-    """Runs attempts."""
+class Runtime(ServesFunctions, Protocol):
+    """Runs attempts, and serves functions."""
 
     name: str
     reports_containers: bool

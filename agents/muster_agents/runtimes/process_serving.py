@@ -13,7 +13,12 @@ from pathlib import Path
 from muster.model.errors import AttemptLostError, ContainerStartingError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster_agents.harness import HARNESS, harness
-from muster_agents.runtimes.environment import has_harness, serving_entrypoint, serving_variables
+from muster_agents.runtimes.environment import (
+    has_harness,
+    serving_entrypoint,
+    serving_variables,
+    visible,
+)
 from muster_agents.runtimes.feed import Feed, unread
 from muster_agents.runtimes.interface import Ears, Exit, Launch
 from muster_agents.runtimes.process_group import ProcessGroup, inherited
@@ -38,6 +43,7 @@ class ProcessServing:
         gone: Callable[[ProcessServing], None],
     ) -> None:
         self._spec = rooted_container(launch.container, str(folder))
+        self._gpus = launch.gpus
         self._memory = launch.resources.memory
         self._ears = ears
         self._threads = threads
@@ -129,7 +135,7 @@ class ProcessServing:
             (folder / part).mkdir(parents=True, exist_ok=True)
         if has_harness(spec):
             (folder / HARNESS).write_bytes(harness())
-        environment = inherited() | serving_variables(spec, str(folder))
+        environment = inherited() | visible(self._gpus) | serving_variables(spec, str(folder))
         place = folder / (spec.working_dir or "")
         return spawn(command, environment, place, self._memory, stdin=subprocess.PIPE)
 

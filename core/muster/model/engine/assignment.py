@@ -5,7 +5,8 @@ Which machine is the business of ``muster.model.engine.placement``; here is what
 
 from __future__ import annotations
 
-from muster.model.engine.cluster import Machine
+from muster.model.definition.workflow import ContainerSpec
+from muster.model.engine.cluster import Machine, called
 from muster.model.engine.execution import ExecutionState, StepState
 from muster.model.engine.implied import start_order
 from muster.model.engine.placement import Requirement, Slot, outlook
@@ -53,12 +54,21 @@ def _schedule(round_: Round, slot: Slot, wanted: Requirement, machine: Machine) 
         gpus=resources.gpus,
         labels=labels,
         counted=counted,
+        function=_calls(order.container, machine, execution),
     )
     round_.write(
         body, cause, execution=ref.execution, step=ref.step, attempt=ref.attempt, machine=machine.name
     )
     round_.starts.setdefault(machine.name, []).append(order)
     return True
+
+
+def _calls(container: ContainerSpec, machine: Machine, execution: ExecutionState) -> str:
+    """What is called and stays loaded there; empty where nothing does."""
+    if not machine.keeps or container.isolation == "call":
+        return ""
+    own = execution.id if container.isolation == "execution" else ""
+    return called(container.image, container.function or "", own)
 
 
 def _consider(round_: Round, wanted: Requirement) -> None:

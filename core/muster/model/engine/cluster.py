@@ -9,12 +9,15 @@ both.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from muster.model.log.catalogue import AttemptFailed, AttemptRef, MachineFacts, StepScheduled
 from muster.model.log.commands import AttemptResources
 from muster.model.plan.results import Result
+
+FUNCTIONS_KEPT: Final = 1024  # containers per machine; only a preference in placement rests on it
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -26,6 +29,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     ordered_at: datetime
     ordered_in: int
     labels: dict[str, str] = {}
+    function: str = ""
     # facts
     accepted: bool = False
     started_id: str | None = None
@@ -49,7 +53,31 @@ def ordered(ref: AttemptRef, data: StepScheduled, at: datetime) -> Attempt:
         ordered_at=at,
         ordered_in=data.session,
         labels=data.labels,
+        function=data.function,
     )
+
+
+def called(image: str, function: str, execution: str = "") -> str:
+    """What stands for a function of an image, for one execution where it serves no other; empty where nothing can."""
+    if (
+        not image or not function or " " in image
+    ):  # such an image does not exist, and the words could not be told
+        return ""
+    return f"{image} {function} {execution}".rstrip()
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A container in which a function is loaded, and how many calls it takes at once."""
+
+    function: str
+    image: str
+    concurrency: int
+    execution: str = ""
+
+    @property
+    def called(self) -> str:
+        """What stands for it where it is looked for."""
+        return called(self.image, self.function, self.execution)
 
 
 class Machine(msgspec.Struct, kw_only=True):
@@ -57,7 +85,8 @@ class Machine(msgspec.Struct, kw_only=True):
 
     ``offline_at`` is on the scheduler's clock, ``gone_at`` (when its agent said goodbye) on the machine's own.
     ``strays`` are attempts its agent answers for that nobody here knows of: they are stopped. ``leaving``: its agent
-    stops what it runs, and will say goodbye.
+    stops what it runs, and will say goodbye. ``keeps``: its agent keeps functions loaded; ``loaded`` are those, by
+    container, ``warm`` how many calls they take by what is called, and ``calling`` the attempts held that call it.
     """
 
     name: str
@@ -75,6 +104,10 @@ class Machine(msgspec.Struct, kw_only=True):
     leaving: bool = False
     held: dict[AttemptRef, Attempt] = {}
     images: dict[str, None] = {}
+    keeps: bool = False
+    loaded: dict[str, Loaded] = {}
+    warm: dict[str, int] = {}
+    calling: dict[str, int] = {}
     slots_used: int = 0
     cpus_used: float = 0.0
     memory_used: int = 0
@@ -101,6 +134,7 @@ class Machine(msgspec.Struct, kw_only=True):
         """Take the attempt's resources."""
         self.held[attempt.ref] = attempt
         self._use(attempt.resources, 1)
+        _count(self.calling, attempt.function, 1)
 
     def release(self, ref: AttemptRef) -> bool:
         """Give back what the attempt held; whether it held anything."""
@@ -108,9 +142,27 @@ class Machine(msgspec.Struct, kw_only=True):
         if attempt is None:
             return False
         self._use(attempt.resources, -1)
+        _count(self.calling, attempt.function, -1)
         if not self.held:
             self.cpus_used = 0.0
         return True
+
+    def load(self, container: str, loaded: Loaded) -> None:
+        """A function is loaded in this container, and nothing else any more."""
+        self.unload(container)
+        self.loaded[container] = loaded
+        _count(self.warm, loaded.called, loaded.concurrency)
+        if len(self.loaded) > FUNCTIONS_KEPT:
+            self.unload(next(iter(self.loaded)))
+
+    def unload(self, container: str) -> None:
+        """The container is gone, if it was there."""
+        if (loaded := self.loaded.pop(container, None)) is not None:
+            _count(self.warm, loaded.called, -loaded.concurrency)
+
+    def idle(self, function: str) -> int:
+        """How many calls of this function more could begin here without its being loaded once more."""
+        return self.warm.get(function, 0) - self.calling.get(function, 0)
 
     def _use(self, resources: AttemptResources, sign: int) -> None:
         self.slots_used += sign * resources.slots
@@ -137,3 +189,9 @@ class Machine(msgspec.Struct, kw_only=True):
             and self.memory_used + resources.memory <= facts.memory
             and self.gpus_used + resources.gpus <= len(facts.gpus)
         )
+
+
+def _count(counts: dict[str, int], name: str, by: int) -> None:
+    """Count on; what is counted to nothing is let go."""
+    if name and (count := counts.pop(name, 0) + by):
+        counts[name] = count

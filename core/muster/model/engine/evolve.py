@@ -19,7 +19,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
-from muster.model.engine import children, frames, steps
+from muster.model.engine import children, frames, functions, steps
 from muster.model.engine.cluster import Attempt, Machine
 from muster.model.engine.execution import ExecutionState, Frame
 from muster.model.engine.state import State, ending_due
@@ -239,6 +239,7 @@ def _connected(state: State, event: Event, data: c.MachineConnected, sequence: i
     machine.session, machine.gone_id = sequence, None
     machine.leaving = False
     machine.facts = data.facts
+    functions.listed(machine, data.functions)
     machine.interval_s = data.interval_s if 0 < data.interval_s < INTERVAL_MAX_S else INTERVAL_DEFAULT_S
     machine.n = max(machine.n, event.n or 0)
     machine.gone_at = None
@@ -256,6 +257,7 @@ def _disconnected(state: State, event: Event, _: c.MachineDisconnected, __: int)
     machine = state.machines.get(event.writer)
     if machine is not None:
         machine.gone_id, machine.gone_at = event.id, event.time
+        functions.listed(machine, None)
         _touch_held(state, machine)
 
 
@@ -333,6 +335,7 @@ _FOLDS: Final[dict[type, Callable[[State, Event, Any, int], None]]] = {
     c.MachineConnected: _connected,
     c.MachineDisconnected: _disconnected,
     c.ImagePulled: _pulled,
+    **functions.FOLDS,
     c.AttemptAccepted: _accepted,
     c.AttemptStarted: _attempt_started,
     c.AttemptFinished: _attempt_ended,

@@ -4,6 +4,21 @@ Ready steps wait by priority, those of one priority in the order in which they b
 what they require, so that a round looks at one step per kind of requirement and not at every waiting step: if the
 first of a group finds no room, none of it does. Only the folded cluster is read. The machine with the largest free
 share of slots wins; among equals one that has the image, then the first by name.
+
+A step that calls a function goes, of the machines with room, to one where the function is loaded and idle, then to one
+that has the image, and only then to the one with the largest free share: a call into a loaded function costs
+milliseconds, a container hundreds of them, and a load any number of seconds. What is idle is what the loaded containers
+take, less the attempts that were given to the machine and call it. What follows:
+
+- Of many calls that are ready at once, as many go to the warm machines as are idle there; each of the others goes as if
+  nothing were warm, and has the function loaded once more where it comes. So a fan-out over a cold cluster loads it on
+  every machine, evenly where all have the image or none has: each load serves the calls after it.
+- A machine that alone has the image fills up before the others pull it.
+- A step never waits for a warm machine that is full while another has room: a load is bounded, a queue is not.
+- Nothing of this changes whether a step finds room, so that something was loaded or unloaded stirs no queue.
+
+Only agents that keep functions loaded say so when they connect. Where none does, as in every log from before there were
+such, a function is a container like any other.
 """
 
 from __future__ import annotations
@@ -61,7 +76,7 @@ def requirement(plan: StepPlan, priority: int = 0) -> Requirement:
 class Waiting(msgspec.Struct, frozen=True, order=True):
     """A step's place in the queue: it comes from the log, so that every leader has the same order.
 
-    ``rank`` is minus its priority.
+    ``rank`` is minus its priority, ``function`` what it calls (``muster.model.engine.cluster.called``).
     """
 
     rank: int
@@ -70,6 +85,7 @@ class Waiting(msgspec.Struct, frozen=True, order=True):
     order: tuple[int, ...]
     path: str
     image: str
+    function: str = ""
 
     @property
     def slot(self) -> Slot:
@@ -131,9 +147,11 @@ class Queue:
             if (waiting := self.head(wanted)) is not None
         ]
         heapq.heapify(heap)
+        kept = any(machine.keeps for machine in machines.values())
         while heap:
             waiting, number, wanted = heap[0]
-            machine = choose(wanted, machines.values(), waiting.image)
+            function = waiting.function if kept else ""
+            machine = choose(wanted, machines.values(), waiting.image, function)
             if machine is not None:
                 yield waiting.slot, wanted, machine
             following = self.head(wanted)
@@ -143,16 +161,27 @@ class Queue:
                 heapq.heapreplace(heap, (following, number, wanted))
 
 
-def choose(wanted: Requirement, machines: Iterable[Machine], image: str = "") -> Machine | None:
-    """The machine for ``wanted`` among those that answer and have room, or None."""
+def choose(
+    wanted: Requirement, machines: Iterable[Machine], image: str = "", function: str = ""
+) -> Machine | None:
+    """The machine for ``wanted`` among those that answer and have room, or None. ``function``: what is called."""
     best: Machine | None = None
     best_rank: tuple[Any, ...] = ()
     for machine in machines:
         if machine.open and machine.fits(wanted.resources) and wanted.admits(machine):
-            rank = (machine.slots_used / machine.facts.slots, image not in machine.images, machine.name)
+            rank = _rank(machine, image, function)
             if best is None or rank < best_rank:
                 best, best_rank = machine, rank
     return best
+
+
+def _rank(machine: Machine, image: str, function: str) -> tuple[Any, ...]:
+    """The lower, the better."""
+    share = machine.slots_used / machine.facts.slots
+    if not function:
+        return share, image not in machine.images, machine.name
+    pulled = function.partition(" ")[0] in machine.images
+    return machine.idle(function) <= 0, not pulled, share, machine.name
 
 
 class Hopeless(msgspec.Struct, frozen=True):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from muster.model.engine.cluster import Attempt, Machine
+from muster.model.engine.cluster import Attempt, Machine, called
 from muster.model.engine.execution import ExecutionState, StepState
 from muster.model.engine.placement import Queue, Waiting, requirement
+from muster.model.errors import MusterError
+from muster.model.expressions.template import OPENING, render
 from muster.model.log.body import AttemptRef
 from muster.model.policy import Policy
 from muster.model.reuse.cache import Cache
@@ -183,9 +185,25 @@ def enqueue(state: State, execution: ExecutionState, step: StepState) -> None:
     """Put a ready step into the placement queue."""
     assert step.ready_at is not None
     plan, priority = step.plan, execution.priority_of(step)
-    waiting = Waiting(-priority, step.ready_at, execution.id, step.order, step.path, plan.step.image or "")
+    image, calls = plan.step.image or "", _calls(execution, step)
+    waiting = Waiting(-priority, step.ready_at, execution.id, step.order, step.path, image, calls)
     state.queue.add(waiting, requirement(plan, priority))
     state.queue_stirred = True
+
+
+def _calls(execution: ExecutionState, step: StepState) -> str:
+    """What the step calls, as a machine has it loaded; empty where it calls nothing that stays."""
+    written = step.plan.step
+    if written.function is None or written.isolation == "call":
+        return ""
+    image: Any = written.image
+    if OPENING in (image or ""):
+        try:
+            image = render(image, execution.scope(step))
+        except MusterError:  # which fails the step when it is given to a machine, or speaks of that machine
+            return ""
+    own = execution.id if written.isolation == "execution" else ""
+    return called(image, written.function, own) if isinstance(image, str) else ""
 
 
 def waits_for(step: StepState) -> str:

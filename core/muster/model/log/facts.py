@@ -62,7 +62,8 @@ class MachineConnected(Body, frozen=True):
 
     ``attempts`` are all attempts this agent still answers for (running, or with facts not yet sent); an attempt
     accepted earlier on this machine that is not among them is lost. ``instance`` is new for every start.
-    ``functions`` are all that are loaded here: of any other that was, the container is gone.
+    ``functions`` are all that are loaded here: of any other that was, the container is gone. Null is said by an agent
+    that keeps none.
     """
 
     instance: str
@@ -70,7 +71,7 @@ class MachineConnected(Body, frozen=True):
     interval_s: float
     attempts: list[AttemptRef] = []
     software: str = ""
-    functions: list[LoadedFunction] = []
+    functions: list[LoadedFunction] | None = None
 
 
 @event("machine.disconnected", "agent")

@@ -14,7 +14,8 @@ comes that could know of it. Rules:
    ``execution.queued``: whoever folds the recording cannot take another execution for one of its own.
 4. Of images: the pull by which a machine came to know one that the workflow names. Machines forget the image they used
    least where they know too many; where that happened to a wanted one, every pull on that machine is kept.
-5. Of the result cache: the success of another execution's step that one of this execution was given again.
+5. Of functions, where the workflow calls any: what machines have loaded then, and every load and unload from then on.
+6. Of the result cache: the success of another execution's step that one of this execution was given again.
 
 Before the execution is queued only a window is held in memory, whose size is that of the cluster and not of the log.
 What was erased from the log (another execution that was cleared) cannot be recorded: the room it held is then missing.
@@ -38,6 +39,7 @@ from muster.model.log.envelope import Basis, Event, Recorded
 from muster.model.log.facts import AGENT_ENDS
 from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
+from muster.model.proof.loads import Loads, calls
 from muster.model.reuse.cache import CACHED
 from muster.model.values import size
 
@@ -45,6 +47,8 @@ OTHERS: Final = (
     subjects.LEADER,
     subjects.events(execution=NO_EXECUTION, noun="machine"),
     subjects.events(noun="image", verb="pulled"),
+    subjects.events(noun="function", verb="loaded"),
+    subjects.events(noun="function", verb="unloaded"),
     subjects.events(writer=SCHEDULER, noun="step", verb="scheduled"),
     subjects.events(writer=SCHEDULER, noun="step", verb="succeeded"),
     *(
@@ -105,6 +109,7 @@ class _Machine(msgspec.Struct, kw_only=True):
     images: dict[str, Recorded] = {}
     pulls: list[Recorded] = []
     forgot: bool = False
+    loads: Loads = msgspec.field(default_factory=Loads)
 
     def prune(self) -> None:
         """Let go what stood before the connection that the oldest attempt still held was given under."""
@@ -144,6 +149,7 @@ class Recorder:
         self._machines: dict[str, _Machine] = {}
         self._elected: Recorded | None = None
         self._wanted: frozenset[str] | None = None  # the images the workflow names, once it is queued
+        self._calls = False  # whether it calls functions
         self._kept: dict[int, Recorded] = {}
         self._last = 0
         self._facts: deque[Recorded] = deque()
@@ -190,6 +196,8 @@ class Recorder:
                 self._connected(recorded, event.data)
             case c.ImagePulled(image=image):
                 self._pulled(recorded, image)
+            case c.FunctionLoaded() | c.FunctionUnloaded():
+                self._told(recorded)
             case c.AttemptFinished() | c.AttemptFailed() | c.AttemptStopped():
                 self._answered(recorded)
             case c.AttemptAccepted():
@@ -211,6 +219,7 @@ class Recorder:
             if not isinstance(data, c.ExecutionQueued):
                 return
             self._wanted = frozenset(_images(data.workflow))
+            self._calls = calls(data.workflow)
             self._begin()
         self._last = recorded.sequence
         self._keep(recorded)
@@ -227,6 +236,7 @@ class Recorder:
             if any(recorded.sequence < machine.trail[0].sequence for recorded in early):
                 self._keep(machine.first)
             self._keep(*early, *machine.trail, *machine.leaving)
+            self._keep(*(machine.loads.all() if self._calls else ()))
             for attempt in machine.held.values():
                 self._keep(*attempt.told)
 
@@ -251,6 +261,7 @@ class Recorder:
         machine = self._machines.setdefault(name, _Machine(first=recorded))
         machine.session, machine.n = recorded.sequence, max(machine.n, recorded.event.n or 0)
         machine.leaving = []
+        machine.loads.connected(data)
         machine.trail.append(recorded)
         listed = set(data.attempts)
         machine.held = {
@@ -283,6 +294,11 @@ class Recorder:
             forgotten = next(iter(machine.images))
             del machine.images[forgotten]
             machine.forgot = machine.forgot or forgotten in (self._wanted or ())
+
+    def _told(self, recorded: Recorded) -> None:
+        self._machines[recorded.event.writer].loads.tell(recorded)
+        if self._calls:
+            self._keep(recorded)
 
     # ---- the result cache
 

@@ -150,7 +150,7 @@ class Comparison:
 
     def _differs(self, found: Recomputed) -> Disagreement | None:
         place = found.differs_at
-        if place is None or self._known_image(found):
+        if place is None or self._known_by_others(found):
             return None
         then = found.recorded[place] if place < len(found.recorded) else None
         now = found.decided[place] if place < len(found.decided) else None
@@ -168,39 +168,53 @@ class Comparison:
         lacking = frozenset(key(event) for event in found.decided) - there
         return self._disagreement("decided", difference, lacking=lacking)
 
-    def _known_image(self, found: Recomputed) -> bool:
-        """Whether it comes out the same for one who knows of images whose pull may be gone from the log.
+    def _known_by_others(self, found: Recomputed) -> bool:
+        """Whether it comes out the same for one who knows of pulls and loads that may be gone from the log.
 
-        Then the record knows of them from now on.
+        Then the record knows of the images from now on. What is loaded may be unloaded again, and nobody could say of
+        what is not known here that it was: that is forgotten again.
         """
-        learned: list[tuple[dict[str, None], str]] = []
-        while (place := found.differs_at) is not None:
-            images = self._preferred(found, place)
-            if images is None:
-                for known, image in learned:
-                    del known[image]
-                return False
-            images[0][images[1]] = None
-            learned.append(images)
+        images: list[tuple[dict[str, None], str]] = []
+        warm: dict[str, tuple[dict[str, int], dict[str, int]]] = {}
+        explained: set[int] = set()
+        while (place := found.differs_at) is not None and (given := self._given(found, place)) is not None:
+            chosen = self.record.state.machines[given.machine]
+            called = given.function
+            image = called.partition(" ")[0] or self._image(found.recorded[place].event)
+            if called and place not in explained:
+                explained.add(place)
+                warm.setdefault(chosen.name, (chosen.warm, {**chosen.warm}))
+                chosen.warm[called] = max(chosen.warm.get(called, 0), chosen.calling.get(called, 0)) + 1
+            elif image and image not in chosen.images and self._pulls():
+                chosen.images[image] = None
+                images.append((chosen.images, image))
+            else:
+                break
             again = self.record.trial().close(cut=found.cut)
             assert again is not None
             found = again
-        return True
+        for counts, before in warm.values():
+            counts.clear()
+            counts.update(before)
+        if found.differs_at is None:
+            return True
+        for known, image in images:
+            del known[image]
+        return False
 
-    def _preferred(self, found: Recomputed, place: int) -> tuple[dict[str, None], str] | None:
-        """The images of the machine that was given the step, and the one that may have decided for it."""
+    def _given(self, found: Recomputed, place: int) -> c.StepScheduled | None:
+        """The decision there, where it gives a step to another machine than it would be given to now."""
         if not self.erased or place >= min(len(found.recorded), len(found.decided)):
             return None
         then, now = found.recorded[place].event, found.decided[place]
         if key(then) != key(now) or not isinstance(then.data, c.StepScheduled):
             return None
         self.record.fold_facts(found.basis.sequence)
-        machines = self.record.state.machines
-        image = self._image(then)
-        chosen = machines.get(then.data.machine)
-        if chosen is None or not image or image in chosen.images:
-            return None
-        return (chosen.images, image) if any(each.images for each in machines.values()) else None
+        return then.data if then.data.machine in self.record.state.machines else None
+
+    def _pulls(self) -> bool:
+        """Whether anybody here pulls images."""
+        return any(machine.images for machine in self.record.state.machines.values())
 
     def _image(self, event: Event) -> str:
         """The image of the step, as placement looks for it."""

@@ -191,6 +191,8 @@ def test_every_construct_occurs_in_another():
             "tags",
             "priority",
             "function",
+            "params",
+            "isolation",
         ),
     }
     assert {key for key in keys - plain if f"'{key}':" not in text} <= {"gives_result"}

@@ -17,6 +17,7 @@ from muster.model.log.catalogue import AttemptRef
 from muster.model.log.names import SCHEDULER
 from muster.model.log.transitions import BY_TYPE, TERMINAL
 from muster.model.policy import Policy
+from tests.fixtures.hazards import load, loaded
 from tests.fixtures.play import Play, fold
 
 MACHINES = ("m1", "m2", "m3")
@@ -31,6 +32,9 @@ def workflows(draw: st.DrawFn) -> dict[str, Any]:
         needs = draw(st.sets(st.integers(0, max(0, number - 1)), max_size=3)) if number else set()
         step: dict[str, Any] = {"id": f"s{number}", "image": "busybox:1", "command": ["true"]}
         step["needs"] = [f"s{need}" for need in sorted(needs)]
+        if draw(st.integers(0, 2)) == 0:
+            step["function"] = "g"
+            step["isolation"] = draw(st.sampled_from(["shared", "execution", "call"]))
         step["retry"] = {"max_attempts": draw(st.integers(1, 3)), "backoff": {"initial": "1s"}}
         if draw(st.integers(0, 5)) == 0:
             step["machine"] = draw(st.sampled_from([*MACHINES, "never"]))
@@ -62,13 +66,15 @@ def _act(play: Play, chance: random.Random) -> None:
     machine = chance.choice(MACHINES)
     known = play.state.machines.get(machine)
     held = [ref for ref, (where, _) in play.orders.items() if where == machine]
+    if known is not None and chance.random() < 0.2:
+        load(play, chance, machine, held)
     what = chance.random()
     if known is None or (what < 0.05 and not known.online):
-        play.connect(machine, slots=2, attempts=held)
+        play.connect(machine, slots=2, attempts=held, functions=loaded(chance))
     elif what < 0.08:
         for ref in held:
             del play.orders[ref]
-        play.connect(machine, slots=2, attempts=[])
+        play.connect(machine, slots=2, attempts=[], functions=loaded(chance))
     elif what < 0.11 and known.online:
         play.verdict(machine)
     elif what < 0.13 and not known.online and known.gone_id is None:
@@ -199,7 +205,7 @@ def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: in
     chance = random.Random(seed)
     play = Play(Policy(offline_timeout_s=60.0))
     for machine in MACHINES:
-        play.connect(machine, slots=2)
+        play.connect(machine, slots=2, functions=loaded(chance))
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")
     play.lagging = True

@@ -18,6 +18,7 @@ from muster.model.log.subjects import event as subject
 from muster.model.policy import Policy
 from muster.model.proof import recording as recordings
 from muster.model.proof.foreign import hold
+from muster.model.proof.loads import calls
 from muster.model.proof.recording import record
 from muster.model.proof.replay import replay
 from tests.fixtures.histories import history
@@ -74,10 +75,12 @@ def pictures(log: list[Recorded], execution: str) -> dict[int, Any]:
         else:
             evolve(state, event, recorded.sequence)
         if event.execution == execution and execution in state.executions:
+            calling = calls(state.executions[execution].plan.workflow)
             found[recorded.sequence] = {
                 machine.name: [
                     *(machine.session, machine.status, machine.open, machine.facts),
                     *(machine.slots_used, sorted(machine.held), "busybox:1" in machine.images),
+                    *((machine.keeps, {**machine.loaded}, {**machine.calling}) if calling else ()),
                 ]
                 for machine in state.machines.values()
             }
@@ -135,7 +138,7 @@ def test_a_recording_is_made_of_the_log(definitions: list[dict[str, Any]], seed:
     others = {recorded.event.kind for recorded in found if recorded.event.execution not in {"x1", "-"}}
     assert others <= {
         "step.scheduled", "attempt.accepted", "attempt.superseded", "attempt.finished", "attempt.failed",
-        "attempt.stopped", "image.pulled",
+        "attempt.stopped", "image.pulled", "function.loaded",
     }  # fmt: skip
 
 

@@ -232,6 +232,26 @@ def test_a_leader_may_know_of_an_image_whose_pull_is_gone() -> None:
     assert without_x2(play.log) == []
 
 
+def test_a_leader_may_know_of_a_load_that_is_gone() -> None:
+    """A call that went to a machine where an erased execution may have loaded the function is no disagreement."""
+    play = Play()
+    elected(play, "s1")
+    for machine in ("m1", "m2"):
+        play.connect(machine, slots=4, functions=[])
+    calls = {"id": "a", "image": "fn:1", "function": "g"}
+    play.submit(workflow({**calls, "machine": "m2"}), "x2")
+    loaded = c.FunctionLoaded(function="g", image="fn:1", container="c1", concurrency=2)
+    play.fact("m2", loaded, c.AttemptRef("x2", "a", 1))
+    play.run_all()
+    for number in (3, 4):
+        play.submit(workflow(calls, {**calls, "id": "b"}, {**calls, "id": "c"}), f"x{number}")
+        assert [event.machine for event in play.events("step.scheduled")[-3:]] == ["m2", "m2", "m1"]
+        play.run_all()
+    assert compare(play.log) == []
+    assert [each.difference.sequence for each in compare(gone(play.log, "x2"))] != []
+    assert without_x2(play.log) == []
+
+
 def test_what_no_image_explains_is_a_disagreement() -> None:
     """A step that went to a busier machine went there for another reason; so did one where nobody pulls images."""
     play = pulled()

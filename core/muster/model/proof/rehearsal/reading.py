@@ -23,7 +23,7 @@ from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster.model.proof.foreign import hold
 from muster.model.proof.rehearsal.hearing import PROMPT, SKEW_TOLD, Hearing, Moment
 from muster.model.proof.rehearsal.leadership import Gap
-from muster.model.proof.rehearsal.script import LOST_REASONS, Course, Cue, Script
+from muster.model.proof.rehearsal.script import LOST_REASONS, Course, Cue, Script, attempt_of
 from muster.model.proof.rehearsal.silences import Silence
 
 AFTER_END_S: Final = (
@@ -172,7 +172,7 @@ class _Reading:
         if self._foreign(event):
             self.script.foreign += isinstance(data, c.StepScheduled)
             self._cue(at, recorded, foreign=True)
-        elif isinstance(data, c.StepScheduled) and (ref := _ref(event)) is not None:
+        elif isinstance(data, c.StepScheduled) and (ref := attempt_of(event)) is not None:
             draft = _Draft(ref=ref, machine=data.machine, scheduled_at=at)
             self._drafts[ref] = self._live[ref] = draft
 
@@ -180,7 +180,7 @@ class _Reading:
         event = recorded.event
         if self._foreign(event):
             self._cue(at, recorded, foreign=True)
-        elif (ref := _ref(event)) is not None and ref in self._drafts:
+        elif (ref := attempt_of(event)) is not None and ref in self._drafts:
             draft = self._drafts[ref]
             draft.given_up = event
             draft.ask(at, self._state.machines.get(draft.machine))
@@ -244,9 +244,11 @@ class _Reading:
         if name in self._open and self._open[name].flows_at is None:
             self._open[name].flows_at = moment.heard
         self._last_heard[name] = moment.heard
-        ref = _ref(event)
+        ref = attempt_of(event)
         if isinstance(event.data, c.MachineDisconnected):
             self._ends(name, moment.heard)
+            self._cue(moment.heard, recorded)
+        elif isinstance(event.data, c.FunctionLoaded | c.FunctionUnloaded):
             self._cue(moment.heard, recorded)
         elif ref is None or not isinstance(event.data, _ATTEMPT_FACTS + _ATTEMPT_ENDS):
             return
@@ -328,12 +330,6 @@ class _Reading:
         known += [draft.given_up.time] if draft.given_up is not None else []
         known += [draft.end[0].heard] if draft.end is not None else []
         return max(known) if draft.given_up is not None or draft.end is not None else self.script.ends
-
-
-def _ref(event: Event) -> AttemptRef | None:
-    if event.step is None or event.attempt is None:
-        return None
-    return AttemptRef(event.execution, event.step, event.attempt)
 
 
 def _cut_by(draft: _Draft) -> str:

@@ -13,7 +13,7 @@ from muster.model.definition.workflow import Step
 from muster.model.engine.cluster import Machine
 from muster.model.log import catalogue as c
 from muster.model.log.body import AttemptRef, Body
-from muster.model.log.envelope import Recorded
+from muster.model.log.envelope import Event, Recorded
 from muster.model.plan.lowering import lower
 from muster.model.plan.outline import find, paths
 from muster.model.policy import Policy
@@ -106,3 +106,10 @@ class Script(msgspec.Struct, kw_only=True):
     def child(self, execution: str, step: str) -> str | None:
         """What the step of this execution ran."""
         return self.children.get((execution, step))
+
+
+def attempt_of(event: Event) -> AttemptRef | None:
+    """The attempt that the event is about, if it is about one."""
+    if event.step is None or event.attempt is None:
+        return None
+    return AttemptRef(event.execution, event.step, event.attempt)

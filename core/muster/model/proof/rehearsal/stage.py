@@ -11,6 +11,7 @@ an answer. Rules:
    then, what became of the others is taken; where there were none, it goes on unless the machine was started anew.
 4. Attempts of executions that are not in the record hold room as they did, whatever is decided now.
 5. Nobody decides while nobody led (``leadership``).
+6. Functions are loaded and unloaded where and when they were, wherever calls go now.
 
 Nothing goes on for ever: attempts are bounded by the rules, and rounds by ``ROUNDS_MAX``.
 """
@@ -35,12 +36,13 @@ from muster.model.log.envelope import Event, Recorded
 from muster.model.log.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.proof.foreign import hold
+from muster.model.proof.loads import moved
 from muster.model.proof.rehearsal.asking import Answer, give
 from muster.model.proof.rehearsal.assumptions import Assumptions
 from muster.model.proof.rehearsal.changes import Changes
 from muster.model.proof.rehearsal.leadership import Leadership
 from muster.model.proof.rehearsal.performance import LATEST, Line, Performance
-from muster.model.proof.rehearsal.script import Cue, Script
+from muster.model.proof.rehearsal.script import Cue, Script, attempt_of
 from muster.model.proof.rehearsal.silences import Verdict, heard_at, verdicts
 
 ROUNDS_MAX: Final = 1_000_000  # some minutes of work; a script that needs more does not end by itself
@@ -50,6 +52,7 @@ _STOPPING: Final = (c.AttemptSuperseded, c.ExecutionEnding, c.MachineOnline)
 _BEYOND: Final = (
     "beyond the end of the record nobody asks for anything, and no machine comes, goes or falls silent"
 )
+_LOADS: Final = "functions are loaded where and when they were, though calls go to other machines"
 _ASKS: Final = (c.ExecutionQueued, c.ExecutionEnding)  # what people asked for
 
 Happening = Callable[[Round], None]
@@ -202,7 +205,9 @@ class Stage:
         cue = next((cue for cue in self._script.cues if _connects(cue, like)), None)
         if cue is None:
             return
-        data = msgspec.structs.replace(cue.recorded.event.data, attempts=[])
+        was = cue.recorded.event.data
+        assert isinstance(was, c.MachineConnected)
+        data = msgspec.structs.replace(was, attempts=[], functions=None if was.functions is None else [])
         event = msgspec.structs.replace(
             cue.recorded.event, id=f"{name}/besides", writer=name, machine=name, line=None, data=data
         )
@@ -225,11 +230,13 @@ class Stage:
             case c.MachineConnected():
                 self._arrive(cue, event.data, round_.now)
             case c.StepScheduled():
-                self._foreign |= {ref} if (ref := _ref(event)) else set()
+                self._foreign |= {ref} if (ref := attempt_of(event)) else set()
                 hold(self._state, event, event.data)
             case c.AttemptSuperseded() | c.MachineDraining() | c.StepSucceeded():
                 evolve(self._state, event, sequence)
             case _:
+                if isinstance(event.data, c.FunctionLoaded) and moved(self._state, event):
+                    self.assumed.note(_LOADS)
                 self._say(event.writer, event)
 
     def _write(self, round_: Round, event: Event, body: Body) -> None:
@@ -387,9 +394,3 @@ class Stage:
 def _connects(cue: Cue, machine: str) -> bool:
     event = cue.recorded.event
     return isinstance(event.data, c.MachineConnected) and event.writer == machine
-
-
-def _ref(event: Event) -> AttemptRef | None:
-    if event.step is None or event.attempt is None:
-        return None
-    return AttemptRef(event.execution, event.step, event.attempt)

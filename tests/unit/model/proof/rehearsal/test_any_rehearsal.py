@@ -74,7 +74,9 @@ RULES = (
 )
 
 
-@pytest.mark.timeout(240)  # a thousand attempts of each step take two seconds, and ten times that beside others
+@pytest.mark.timeout(
+    240
+)  # a thousand attempts of each step take two seconds, and ten times that beside others
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(workflows(), min_size=1, max_size=3),
