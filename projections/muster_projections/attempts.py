@@ -11,6 +11,7 @@ from muster.model.log.catalogue import (
     AttemptFailed,
     AttemptFinished,
     AttemptProgress,
+    AttemptStarted,
     AttemptStopped,
     AttemptSuperseded,
     ContainerExited,
@@ -62,7 +63,12 @@ TABLE: Final = Table(
         Column(name="cached", type="INTEGER", doc="1 if nothing had to be pulled, 0 if it was."),
         Column(name="image_size", type="INTEGER", doc="The image's size on disk in bytes."),
         Column(name="container", type="TEXT", doc="The container's id."),
-        Column(name="function", type="TEXT", doc="The function that was loaded, if it has one."),
+        Column(name="function", type="TEXT", doc="The function that was loaded for it, if one was."),
+        Column(
+            name="warm",
+            type="INTEGER",
+            doc="1 if it was a call into a container that was there before, 0 if not; null until it ran.",
+        ),
         Column(name="exit_code", type="INTEGER", doc="The exit code of the container."),
         Column(
             name="oom_killed", type="INTEGER", doc="1 if it was killed for using too much memory, else 0."
@@ -176,7 +182,13 @@ def _loaded(recorded: Recorded) -> list[Change]:
 
 
 def _started(recorded: Recorded) -> list[Change]:
-    return _set(recorded, {"reported": "running", "phase": "run", "started_at": moment(recorded.event.time)})
+    data = recorded.event.data
+    assert isinstance(data, AttemptStarted)
+    columns: dict[str, Value] = {"reported": "running", "phase": "run", "warm": data.warm}
+    columns["started_at"] = moment(recorded.event.time)
+    if data.container:
+        columns["container"] = data.container
+    return _set(recorded, columns)
 
 
 def _progress(recorded: Recorded) -> list[Change]:
@@ -251,7 +263,7 @@ def _superseded(recorded: Recorded) -> list[Change]:
 
 ATTEMPTS: Final = Projection.of(
     name="attempts",
-    version=1,
+    version=2,
     tables=(TABLE,),
     handlers={
         "step.scheduled": _scheduled,

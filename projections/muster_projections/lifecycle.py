@@ -39,10 +39,11 @@ TABLE: Final = Table(
     append=True,
 )
 
+_OTHERS: Final = ("machine.", "function.unloaded", "attempt.progress")  # about no attempt, or too many
 _LABELS: Final = {
     kind: body.label or None
     for kind, body in CATALOGUE.items()
-    if body.writer == "agent" and not kind.startswith("machine.") and kind != "attempt.progress"
+    if body.writer == "agent" and not kind.startswith(_OTHERS)
 }
 
 

@@ -17,6 +17,7 @@ from muster.cli.serving import connect
 from muster.cli.standing import Cluster, Held, Leader, Live, Place, Queued, Room, Standing
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import STATUS_STYLE, clock, elapsed, size
+from muster.client.timeline import CONTAINER
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,13 +26,14 @@ Progress = Callable[[int], object]
 """Hears up to which sequence the log was read."""
 
 WIDE: Final = 110  # columns: what whole ids need
-NAMES: Final = {"machine", "execution", "step"}
+NAMES: Final = {"machine", "execution", "step", "function", "container"}
 
 
 @command("cluster", short_help="Show the whole cluster, now or at any past point.")
 @at_option("As it was then.")
 def cluster(terminal: Terminal, at: At | None) -> None:
-    """Show who leads, each machine with its room and the attempts that hold it, what waits and why, and what runs.
+    """Show who leads, each machine with its room, the attempts that hold it and the functions that are loaded, what
+    waits and why, and what runs.
 
     It is the scheduler's own fold of the log from its beginning, so it shows what the scheduler knew, then as now.
 
@@ -83,6 +85,7 @@ def _print(terminal: Terminal, found: Standing, point: Point) -> None:
     tables = (
         _machines(found.machines),
         _held(found.machines, point.time, room),
+        _loaded(found.machines, room),
         _queue(found.queue, point.time, room),
         _executions(found.executions, room),
     )
@@ -148,6 +151,16 @@ def _held(machines: list[Place], now: datetime | None, room: int | None) -> Tabl
         for ref in machine.strays:
             id_ = shortened(ref.execution, room)
             table.add_row(machine.name, id_, ref.step, str(ref.attempt), "stray", "", "")
+    return table
+
+
+def _loaded(machines: list[Place], room: int | None) -> Table:
+    table = _table("What is loaded", "machine", "function", "image", "container", "takes", "only for")
+    for machine in machines:
+        for kept in machine.functions:
+            only = shortened(kept.execution, room) if kept.execution else ""
+            container = kept.container[:CONTAINER]
+            table.add_row(machine.name, kept.function, kept.image, container, str(kept.concurrency), only)
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import msgspec
 
 from muster.broker.interface import Broker
 from muster.cli.moment import At, Point, as_shown, at_option, locate
-from muster.cli.roster import SUBJECT, Machine, Roster
+from muster.cli.roster import SUBJECTS, Machine, Roster
 from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import STATUS_STYLE, clock, duration, size
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 
 @command("machines", short_help="List the machines that answer, and those that do not.")
-@click.option("--wide", "-w", is_flag=True, help="Also os, processors, memory, engine and what runs.")
+@click.option(
+    "--wide", "-w", is_flag=True, help="Also os, processors, memory, engine, loaded functions and what runs."
+)
 @at_option("As the log then said.")
 def machines(terminal: Terminal, wide: bool, at: At | None) -> None:
     """List every machine that ever connected: status, slots, labels, last beat, what it runs.
@@ -75,7 +78,7 @@ async def roll_call(broker: Broker) -> list[Machine]:
 async def told(broker: Broker, stop: int | None = None) -> Roster:
     """What the log says of machines, up to ``stop``."""
     roster = Roster()
-    async with aclosing(broker.history.read(subjects=[SUBJECT], stop=stop)) as batches:
+    async with aclosing(broker.history.read(subjects=SUBJECTS, stop=stop)) as batches:
         async for batch in batches:
             roster.apply_all(batch)
     return roster
@@ -135,5 +138,12 @@ def _more_cells(machine: Machine, *, beats: bool) -> dict[str, Text]:
         "memory": Text(size(machine.memory)),
         "gpus": Text(str(machine.gpus)),
         "engine": Text(machine.engine),
+        "functions": Text(_functions(machine)),
         **({"attempts": Text(attempts)} if beats else {}),
     }
+
+
+def _functions(machine: Machine) -> str:
+    """What is loaded, each with the number of its containers where there are several."""
+    counts = Counter(kept.function for kept in machine.functions)
+    return ", ".join(name if count == 1 else f"{name} x{count}" for name, count in counts.items())

@@ -1,6 +1,7 @@
 """The machines as the log tells of them, which is the scheduler's own fold, and what their beats add to it.
 
-``machine.*`` events are enough to know who is there; who holds what needs the whole log (``muster.cli.standing``).
+``machine.*`` events are enough to know who is there, with ``function.*`` what is loaded there; who holds what needs the
+whole log (``muster.cli.standing``).
 """
 
 from __future__ import annotations
@@ -20,7 +21,39 @@ from muster.model.log.commands import Heartbeat
 from muster.model.log.envelope import Recorded
 from muster.model.log.names import NO_EXECUTION
 
-SUBJECT: Final = subjects.events(execution=NO_EXECUTION, noun="machine")
+SUBJECTS: Final = (
+    subjects.events(execution=NO_EXECUTION, noun="machine"),
+    subjects.events(noun="function", verb="loaded"),
+    subjects.events(noun="function", verb="unloaded"),
+)
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A container in which a function is loaded; ``concurrency`` is how many calls it takes at once.
+
+    ``execution`` is the only one it serves, where that is so.
+    """
+
+    container: str
+    function: str
+    image: str
+    concurrency: int
+    execution: str
+
+
+def kept(machine: cluster.Machine) -> list[Kept]:
+    """What the machine has loaded, by function."""
+    found = [
+        Kept(
+            container=container,
+            function=loaded.function,
+            image=loaded.image,
+            concurrency=loaded.concurrency,
+            execution=loaded.execution,
+        )
+        for container, loaded in machine.loaded.items()
+    ]
+    return sorted(found, key=lambda one: (one.function, one.image, one.container))
 
 
 class Machine(msgspec.Struct, kw_only=True):
@@ -39,6 +72,7 @@ class Machine(msgspec.Struct, kw_only=True):
     cpus: float = 0.0
     memory: int = 0
     gpus: int = 0
+    functions: list[Kept] = []
     last_beat: datetime | None = None
     interval_s: float = 0.0
     session: int = 0
@@ -124,6 +158,7 @@ class Roster:
             cpus=facts.cpus,
             memory=facts.memory,
             gpus=len(facts.gpus),
+            functions=kept(machine),
             interval_s=machine.interval_s,
             session=machine.session,
         )

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from muster.cli.roster import Roster
+from muster.cli.roster import Kept, Roster, kept
 from muster.cli.waiting import reason
 from muster.model.engine import cluster
 from muster.model.engine.execution import ExecutionState, StepState
@@ -58,7 +58,10 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A machine. ``open``: new attempts may be given to it. ``strays``: what it runs that nobody here knows of."""
+    """A machine. ``open``: new attempts may be given to it. ``strays``: what it runs that nobody here knows of.
+
+    ``functions`` are those that stay loaded there.
+    """
 
     name: str
     status: str
@@ -70,6 +73,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     gpus: Room
     held: list[Held]
     strays: list[AttemptRef]
+    functions: list[Kept]
 
 
 class Queued(msgspec.Struct, frozen=True):
@@ -156,6 +160,7 @@ class Cluster:
             gpus=_room(len(facts.gpus), machine.gpus_used),
             held=sorted((_held(attempt) for attempt in machine.held.values()), key=lambda held: held.since),
             strays=sorted(machine.strays),
+            functions=kept(machine),
         )
 
     def _live(self, execution: ExecutionState) -> Live:

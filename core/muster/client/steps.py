@@ -42,6 +42,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     ``log`` step said. ``prompt``, ``schema`` and ``token`` are of a step that
     waits, or waited, for input, ``resumed_by`` is the command that brought it. ``branch`` is the block that was chosen,
     ``child`` the execution that it runs, ``source`` where its outputs were made, where that was in another execution.
+    ``container`` is where its attempt runs, ``warm``: the function that it calls was loaded there before.
     """
 
     path: str
@@ -53,6 +54,8 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     due_at: datetime | None = None
     cached: bool = False
+    container: str = ""
+    warm: bool = False
     outputs: dict[str, Any] = {}
     error: ErrorInfo | None = None
     scheduled_at: datetime | None = None
@@ -87,6 +90,7 @@ def step_changes(step: StepView, event: Event) -> Mapping[str, Any]:
             return {
                 "status": "scheduled", "machine": data.machine, "attempt": event.attempt, "scheduled_at": now,
                 "phase": None, "progress": None, "reason": "", "due_at": None, "cached": False, "message": "",
+                "container": "", "warm": False,
             }  # fmt: skip
         case catalogue.StepStarted() as data:
             return {
@@ -135,10 +139,13 @@ def _attempt_changes(step: StepView, event: Event) -> Mapping[str, Any]:
             return {"phase": "pull", "progress": None, "cached": data.cached}
         case catalogue.ContainerStarting():
             return {"phase": "start", "progress": None}
+        case catalogue.ContainerStarted() as data:
+            return {"container": data.container}
         case catalogue.FunctionLoading():
             return {"phase": "load", "progress": None}
-        case catalogue.AttemptStarted():
+        case catalogue.AttemptStarted() as data:
             return {
+                "container": data.container or step.container, "warm": data.warm,
                 "status": "running", "phase": "run", "progress": None, "started_at": step.started_at or event.time,
             }  # fmt: skip
         case catalogue.AttemptProgress() as data:

@@ -4,14 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from muster.broker.filters import matcher
 from muster.broker.memory import MemoryBroker
-from muster.cli.machines import roll_call
-from muster.cli.roster import Machine, Roster
+from muster.cli.machines import _functions, roll_call
+from muster.cli.roster import SUBJECTS, Machine, Roster
 from muster.model.log import catalogue
 from muster.model.log.catalogue import AttemptRef, Body, Evidence, MachineFacts
 from muster.model.log.commands import Heartbeat
 from muster.model.log.envelope import Event
 from muster.model.log.names import SCHEDULER
+from muster.model.log.subjects import event as subject
 from tests.unit.client.story import T0, recorded
 
 EVIDENCE = Evidence(session=1, last_beat=3, last_beat_at=T0, interval_s=1, missed=3, watched_s=9)
@@ -113,3 +115,25 @@ async def test_the_roll_call_hears_the_newest_beat():
     assert (one.name, one.running, one.last_beat) == ("a", running, T0)
     assert (two.name, two.running, two.last_beat) == ("b", [], None)
     await broker.close()
+
+
+def test_what_is_loaded_is_told_with_the_machine():
+    """From connecting, loading and unloading on; --wide names the functions, with how often each is loaded."""
+    loaded = [
+        catalogue.FunctionLoaded(function="app:f", image="fn:1", container=f"c{number}", concurrency=number)
+        for number in (1, 2)
+    ]
+    other = catalogue.FunctionLoaded(function="g", image="fn:1", container="c3", isolation="execution")
+    gone = catalogue.FunctionUnloaded(function="app:f", image="fn:1", container="c0")
+    known = catalogue.LoadedFunction(function="app:f", image="fn:1", container="c0")
+    first = catalogue.MachineConnected(
+        instance="i", facts=MachineFacts(slots=4), interval_s=3, functions=[known]
+    )
+    events = [told(number, data) for number, data in enumerate([first, *loaded, other, gone], 1)]
+    (machine,) = fold(events).values()
+    assert [(kept.container, kept.function, kept.concurrency) for kept in machine.functions] == [
+        ("c1", "app:f", 1), ("c2", "app:f", 2), ("c3", "g", 1),
+    ]  # fmt: skip
+    assert _functions(machine) == "app:f x2, g"
+    matches = matcher(SUBJECTS)
+    assert all(matches(subject(event)) for event in events)

@@ -121,3 +121,20 @@ def test_a_narrow_terminal_shows_everything(width: int, monkeypatch: pytest.Monk
     assert said.count("gpu-1") == 3
     for part in ("s0", "s1", "starting", "1/1", "no room"):
         assert part in said
+
+
+def test_what_is_loaded_where(capsys: pytest.CaptureFixture[str]):
+    """The cluster shows each container in which a function is loaded, how many calls it takes, and for whom."""
+    play = Play()
+    play.connect("m1", functions=[])
+    play.submit(workflow({"id": "a", "image": "fn:1", "function": "g", "isolation": "execution"}))
+    loaded = c.FunctionLoaded(
+        function="g", image="fn:1", container="0123456789abcdef", concurrency=3, isolation="execution"
+    )
+    play.fact("m1", loaded, AttemptRef("x1", "a", 1))
+    (kept,) = place(play, "m1").functions
+    assert (kept.container, kept.concurrency, kept.execution) == ("0123456789abcdef", 3, "x1")
+    _print(Terminal(), standing(play), Point(sequence=len(play.log), time=play.now))
+    said = capsys.readouterr().out
+    assert "What is loaded" in said
+    assert ["m1", "g", "fn:1", "0123456789ab", "3", "x1"] in [line.split() for line in said.splitlines()]

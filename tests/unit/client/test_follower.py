@@ -147,6 +147,35 @@ def test_the_timeline_has_hykos_names_in_order():
     assert {moment.machine for moment in view.timeline} == {"m1"}
 
 
+def test_a_call_says_where_it_ran():
+    """The first call's container was started for it, that of the next was there; whoever looks sees which it was."""
+    story = Story()
+    events = [story.queued(), story.started()]
+    events += [story.decides(catalogue.StepScheduled(machine="m1", session=1), "greet", attempt=1)]
+    for body in (
+        catalogue.ContainerStarting(image="fn:1"),
+        catalogue.ContainerStarted(container="0123456789abcdef"),
+        catalogue.FunctionLoading(function="app:f", container="0123456789abcdef"),
+        catalogue.FunctionLoaded(function="app:f", container="0123456789abcdef"),
+        catalogue.AttemptStarted(container="0123456789abcdef"),
+    ):
+        events.append(story.reports(body, "greet"))
+    view = view_of(events)
+    assert (view.steps["greet"].container, view.steps["greet"].warm) == ("0123456789abcdef", False)
+    assert [(moment.label, moment.detail) for moment in view.timeline][-3:] == [
+        ("Loading Function", "app:f"),
+        ("Function Loaded", "app:f"),
+        ("Execution Started", "in 0123456789ab"),
+    ]
+    again = [story.decides(catalogue.StepScheduled(machine="m2", session=2), "greet", attempt=2)]
+    again.append(story.reports(catalogue.AttemptStarted(container="fedcba", warm=True), "greet", 2, "m2"))
+    view = view_of([*events, *again[:1]])
+    assert (view.steps["greet"].container, view.steps["greet"].warm) == ("", False)
+    view = view_of([*events, *again])
+    assert (view.steps["greet"].container, view.steps["greet"].warm) == ("fedcba", True)
+    assert view.timeline[-1].detail == "in fedcba, warm"
+
+
 @pytest.mark.parametrize("cut", range(1, 18))
 def test_a_fold_can_be_continued(cut: int):
     """Folding the log in two goes gives what folding it in one gives."""

@@ -112,3 +112,13 @@ def test_superseding_twice_keeps_the_first_reason(tmp_path, log):
     for reason in ("offline", "cancelled"):
         log.decide(c.AttemptSuperseded(machine="gpu-1", reason=reason), "x1", **WHERE)
     assert row(tmp_path, log, "attempts")["superseded_reason"] == "offline"
+
+
+def test_a_call_into_a_container_that_was_there(tmp_path, log):
+    """Which container it was, and that it was warm; one that was started for the attempt is not."""
+    log.report("gpu-1", c.AttemptStarted(container="c1", warm=True), "x1", **WHERE)
+    found = row(tmp_path, log, "attempts")
+    assert (found["container"], found["warm"]) == ("c1", 1)
+    log.report("gpu-1", c.AttemptStarted(), "x1", **WHERE)
+    found = row(tmp_path, log, "attempts")
+    assert (found["container"], found["warm"]) == ("c1", 0)

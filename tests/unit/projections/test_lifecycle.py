@@ -33,6 +33,7 @@ def test_progress_and_machines_are_not_part_of_it(tmp_path):
     log = History()
     log.connect("gpu-1")
     log.report("gpu-1", c.AttemptProgress(phase="run", current=1.0), "x1", step="a", attempt=1)
+    log.report("gpu-1", c.FunctionUnloaded(function="app:f", container="c1"))
     log.report("gpu-1", c.MachineDisconnected())
     assert rows(fold(tmp_path / "view.db", log.events), "lifecycle") == []
 

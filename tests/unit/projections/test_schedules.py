@@ -67,5 +67,8 @@ def test_an_execution_says_whose_it_is(tmp_path):
     log = _log()
     log.queue("x1", ["a"], schedule=Scheduled(name="hourly", due_at=START))
     log.queue("x2", ["a"])
-    found = [(each["schedule"], each["due_at"]) for each in rows(fold(tmp_path / "view.db", log.events), "executions")]
+    found = [
+        (each["schedule"], each["due_at"])
+        for each in rows(fold(tmp_path / "view.db", log.events), "executions")
+    ]
     assert found == [("hourly", AT), (None, None)]
