@@ -259,6 +259,9 @@ def error_lines(error: ErrorInfo, execution: str) -> list[str]:
     traceback = error.details.get("traceback")
     if isinstance(traceback, str):
         found += traceback.rstrip().splitlines()
+    tail = error.details.get("tail")
+    if isinstance(tail, list) and tail:
+        found += ["The last lines it printed:", *(f"  {line}" for line in tail)]
     if error.cause is not None:
         first, *rest = error_lines(error.cause, execution)
         found += [f"Caused by {first}", *(f"  {line}" for line in rest)]

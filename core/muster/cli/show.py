@@ -243,6 +243,8 @@ def _moment_line(moment: Moment, start: datetime | None, width: int) -> str:
     parts.append(f"{moment.machine or '':<12}")
     if moment.seconds:
         parts.append(f"in {duration(moment.seconds)}")
+    if len(moment.phases) > 1:
+        parts.append(", ".join(f"{phase} {duration(took)}" for phase, took in moment.phases.items()))
     parts.append(first_line(moment.detail))
     return "  ".join(part for part in parts if part).rstrip()
 

@@ -32,8 +32,14 @@ _OUTCOMES = {
 }
 
 
+_ENDS = (catalogue.AttemptFinished, catalogue.AttemptFailed, catalogue.AttemptStopped)
+
+
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened to a step, and how long the thing that ended with it took."""
+    """Something that happened to a step, and how long the thing that ended with it took.
+
+    Of the end of an attempt ``phases`` has the seconds of each.
+    """
 
     time: datetime
     label: str
@@ -43,6 +49,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     machine: str | None = None
     detail: str = ""
     seconds: float | None = None
+    phases: dict[str, float] = {}
 
 
 def moment(event: Event) -> Moment | None:
@@ -58,6 +65,7 @@ def moment(event: Event) -> Moment | None:
         machine=event.machine or (None if event.writer == SCHEDULER else event.writer),
         detail=detail(event),
         seconds=_seconds(event),
+        phases=getattr(event.data, "seconds", {}) if isinstance(event.data, _ENDS) else {},
     )
 
 
@@ -145,4 +153,6 @@ def _seconds(event: Event) -> float | None:
             return seconds
         case catalogue.AttemptFinished(seconds=phases):
             return phases.get("run")
+        case catalogue.AttemptFailed(seconds=phases, phase=phase):
+            return phases.get(phase)
     return None

@@ -13,14 +13,15 @@ from muster.cli.board import picture, shown
 from muster.cli.events import line
 from muster.cli.following import Lines, error_lines
 from muster.cli.list import Listing
-from muster.cli.show import as_object, timeline_lines
+from muster.cli.show import as_object, moment_lines, timeline_lines
 from muster.cli.terminal import Terminal
 from muster.client.follower import ExecutionView
 from muster.client.steps import Progress, StepView
+from muster.client.timeline import Moment, moment
 from muster.model.errors import ExecutionError, RetriableError
 from muster.model.log import catalogue
 from muster.model.log.envelope import Recorded
-from tests.unit.client.story import Story, recorded
+from tests.unit.client.story import T0, Story, recorded
 
 
 def drawn(view: ExecutionView, height: int = 40) -> str:
@@ -85,6 +86,29 @@ def test_the_timeline_has_names_machines_and_offsets():
     assert "+0.400s" in lines[0]
     assert "Pulling Image" in lines[0]
     assert all("m1" in text for text in lines)
+
+
+def test_the_end_of_an_attempt_says_what_took_how_long():
+    """Each phase has its seconds, also where one of them failed; one that only ran has no more to say."""
+
+    def told(**more: object) -> list[str]:
+        made = Moment(time=T0, label="Execution Failed", kind="attempt.failed", step="s", **more)  # type: ignore[arg-type]
+        return moment_lines([made], T0)
+
+    [line] = told(seconds=1.5, phases={"pull": 0.002, "start": 0.25, "load": 1.5})
+    assert line.endswith("in 1.5s  pull 0.002s, start 0.250s, load 1.5s")
+    [line] = told(seconds=0.004, phases={"run": 0.004})
+    assert line.endswith("in 0.004s")
+    failed = catalogue.AttemptFailed(error=ExecutionError().info(), phase="load", seconds={"load": 2.0})
+    made = moment(Story().reports(failed, "greet"))
+    assert made is not None
+    assert (made.seconds, made.phases) == (2.0, {"load": 2.0})
+
+
+def test_the_last_lines_go_with_the_error():
+    """What a command or a container printed last is shown where it ended."""
+    error = ExecutionError(exit_code=3, tail=["about to break", "broken"]).info(step="greet")
+    assert error_lines(error, "e1")[-3:] == ["The last lines it printed:", "  about to break", "  broken"]
 
 
 def test_an_execution_as_json_has_everything():
