@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,12 +14,14 @@ CONCURRENCY_MAX: Final = 1024
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to ``load``; see docs/function-protocol.md."""
+    """The answer to ``load``; see docs/function-protocol.md. What it says of its ports is for people."""
 
     protocol: int
     concurrency: int = 1
     name: str = ""
     marks: bool = False
+    inputs: Any = None
+    outputs: Any = None
 
 
 def loaded(document: bytes, function: str) -> Loaded:

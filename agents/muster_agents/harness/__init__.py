@@ -14,16 +14,7 @@ from typing import Final
 
 HARNESS: Final = "muster_function.pyz"
 PACKAGE: Final = "muster_function"
-_MAIN: Final = f"""\
-if __name__ == "__main__":
-    import sys
-
-    if len(sys.argv) > 1:
-        from {PACKAGE}.once import main
-    else:
-        from {PACKAGE}.serving import main
-    main()
-"""
+_MAIN: Final = f'if __name__ == "__main__":\n    from {PACKAGE}.serving import main\n\n    main()\n'
 
 
 @functools.cache

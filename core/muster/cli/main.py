@@ -34,6 +34,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "machines": ("muster.cli.machines:machines", "List the machines that answer, and those that do not."),
     "functions": ("muster.cli.functions:functions", "List the functions that are loaded, and where."),
     "cluster": ("muster.cli.cluster:cluster", "Show the whole cluster, now or at any past point."),
+    "function": ("", "Call a function on this machine; check an image against the protocol."),
     "agent": ("", "Run attempts on this machine."),
     "scheduler": ("muster.cli.scheduler:scheduler", "Decide what runs where."),
     "projections": ("", "Keep, rebuild and verify the views."),

@@ -41,7 +41,7 @@ class Call:
             )
 
     def settle(self):
-        """Its folders are there, whether or not Muster put something into them."""
+        """Its folders are there, whether or not Muster put something into them; where not, they are the function's."""
         for folder in (self.folder, self.out):
             if folder:
                 try:
@@ -57,13 +57,11 @@ class Call:
         os.environ.update({"MUSTER_" + name: value for name, value in told.items() if value})
 
     def left(self):
-        """Its folders, without those that ``settle`` made for nothing."""
-        for folder in self._made:
-            try:
-                os.rmdir(folder)
-            except OSError:
-                pass
-        return [folder for folder in (self.folder, self.out) if folder and os.path.isdir(folder)]
+        """What ``settle`` made goes; the folders of which Muster will say when it has taken the files."""
+        folders = [one for one in (self.folder, self.out) if one and one not in self._made]
+        if self._made:
+            remove(self._made)
+        return [one for one in folders if os.path.isdir(one)]
 
 
 def remove(folders):

@@ -14,7 +14,7 @@ from .loops import Loop
 from .raising import Stopped, Wrong, raised
 
 
-CONCURRENCY_MAX = 1000  # each call waits in a thread
+CONCURRENCY_MAX = 1024  # each call waits in a thread
 
 
 class Function:

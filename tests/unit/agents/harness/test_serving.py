@@ -249,7 +249,7 @@ def test_progress_is_told_with_its_call(talk: Talk):
 
 
 def test_the_environment_is_that_of_the_call(talk: Talk, tmp_path: Path):
-    """Its folders are there, and go when they are empty, or when Muster has taken the files."""
+    """Its folders are there; they go with the call, or, where Muster made them, when it has taken the files."""
     roots = {"MUSTER_IN": str(tmp_path / "in"), "MUSTER_OUT": str(tmp_path / "out")}
     for root in roots.values():
         Path(root).mkdir()
@@ -257,14 +257,16 @@ def test_the_environment_is_that_of_the_call(talk: Talk, tmp_path: Path):
     it.load("environment")
     folders = {"in": f"{roots['MUSTER_IN']}/a", "out": f"{roots['MUSTER_OUT']}/a"}
     names = {"execution": "e", "workflow": "w", "step": "s/0", "attempt": 2}
-    found = it.value(**folders, **names)
     expected = {f"MUSTER_{name.upper()}": str(value) for name, value in (names | folders).items()}
-    assert found == expected
-    assert not Path(folders["in"]).exists()
+    assert it.value(**folders, **names) == expected
+    assert list(tmp_path.glob("*/a")) == []
+    for folder in folders.values():
+        Path(folder).mkdir()
+    it.value(**folders, **names)
     assert (Path(folders["out"]) / "made.txt").exists()
     it.send("release", id="e/s/1")
     assert it.calls() == []
-    assert not Path(folders["out"]).exists()
+    assert list(tmp_path.glob("*/a")) == []
 
 
 def test_the_roots_are_never_removed(talk: Talk, tmp_path: Path):

@@ -82,6 +82,13 @@ class Slow:
     def execute(self):
         return None
 
+class Leaves:
+    def execute(self):
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        return "done"
+    def shutdown(self):
+        raise RuntimeError("too late to matter")
+
 class Kind:
     def execute(self):
         print("began", flush=True)
@@ -224,3 +231,15 @@ def test_shutdown_is_answered_last(talk: Talk):
     assert it.answer("e/s/1")["result"] == {"$returned": "slept"}
     assert it.answer("shutdown")["result"] is None
     assert it.process.wait(20) == 0
+
+
+def test_what_is_left_does_not_keep_it(talk: Talk):
+    """Neither a thread that goes on nor what shutdown raises, which is printed."""
+    it = talk()
+    it.load("Leaves")
+    assert it.value() == "done"
+    assert it.value(id_="e/s/2") == "done"
+    it.send("shutdown", "shutdown")
+    assert it.answer("shutdown")["result"] is None
+    assert it.process.wait(20) == 0
+    it.printed("too late to matter")

@@ -1,0 +1,150 @@
+"""A function on this machine, without a broker: what ``muster function run`` does. The agent's own parts do it."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from muster.identity import uuid7
+from muster.model.definition.workflow import ContainerSpec
+from muster.model.errors import ExecutionError, MusterError
+from muster.model.log.catalogue import Body
+from muster.model.plan import calls
+from muster.model.plan.results import Result
+from muster_agents.functions.instance import EndedError, Instance
+from muster_agents.functions.wire import RefusedError, TooLargeError
+from muster_agents.options import AgentOptions
+from muster_agents.runtimes.interface import Launch, ServesFunctions
+
+FOLDER: Final = "files"
+"""What the folders of the calls are called: they come one after the other and share them."""
+TAIL_LINES: Final = 20
+
+Show = Callable[[str, Mapping[str, Any]], None]
+Print = Callable[[bytes], None]
+
+
+class Called(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call gave, and how long it took. ``result`` is what it asked for instead of outputs."""
+
+    outputs: dict[str, Any] = {}
+    result: Result | None = None
+    seconds: float = 0.0
+
+
+class Alone:
+    """One container with one function. Use it in ``async with``. It is the ``Caller`` of all its calls.
+
+    ``prints`` gets what is printed as it comes, ``shows`` what the function tells (``progress``, ``log``).
+    """
+
+    def __init__(
+        self, runtime: ServesFunctions, spec: ContainerSpec, options: AgentOptions, prints: Print, shows: Show
+    ) -> None:
+        launch = Launch(instance=uuid7(), container=spec)
+        self.instance = Instance(launch, ("", ""), options, ended=lambda _: None, now=time.monotonic)
+        self.instance.make(runtime.serve(launch, self.instance), self, self.report)
+        self.id = ""
+        self._function = spec.function or ""
+        self._prints, self._shows = prints, shows
+        self._tail: list[str] = []
+        self._number = 0
+        self._watching: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start it."""
+        try:
+            await self.instance.serving.pull()
+            await self.instance.serving.start()
+        except BaseException:
+            await self.instance.close(0.0)
+            raise
+        self._watching = asyncio.create_task(self.instance.watch())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let it shut down, and remove it."""
+        await self.instance.close(self.instance.grace_s)
+        if self._watching is not None:
+            await asyncio.wait({self._watching})
+
+    # ---- Caller
+
+    async def report(self, body: Body) -> None:
+        """Nobody keeps it."""
+
+    def print(self, stream: str, chunk: bytes) -> None:  # noqa: ARG002 - both are shown alike
+        """See ``Caller.print``."""
+        self._tail = [*self._tail, *chunk.decode("utf-8", "replace").splitlines()][-TAIL_LINES:]
+        self._prints(chunk)
+
+    def told(self, method: str, params: Mapping[str, Any]) -> None:
+        """See ``Caller.told``."""
+        self._shows(method, params)
+
+    # ---- what it does
+
+    async def load(self) -> None:
+        """Load it. Raises what an agent would report."""
+        try:
+            await self.instance.load({})
+        except (RefusedError, TooLargeError, EndedError) as error:
+            raise self._meant(error, loaded=False) from None
+        self.instance.settle()
+
+    @property
+    def strings(self) -> frozenset[str]:
+        """The inputs of which it says that they are text."""
+        known = self.instance.loaded
+        ports = known.inputs if known is not None and isinstance(known.inputs, dict) else {}
+        return frozenset(
+            name for name, port in ports.items() if isinstance(port, dict) and port.get("type") == "string"
+        )
+
+    async def call(self, inputs: Mapping[str, Any], files: Mapping[str, Path], out: Path | None) -> Called:
+        """Call it; ``files`` are inputs that it gets as paths, ``out`` is where its files are copied to.
+
+        Raises what an agent would report.
+        """
+        self._number += 1
+        self.id = f"run/call/{self._number}"
+        folders = await self.instance.serving.put(FOLDER, files)
+        given = dict(inputs) | {name: f"{folders[0]}/{name}" for name in files}
+        params = {"inputs": given, "context": None, "execution": "run", "workflow": "run", "step": "call"}
+        self.instance.begin(self.id)
+        answer = self.instance.expect(self)
+        began = time.monotonic()
+        try:
+            where = {"attempt": self._number, "in": folders[0], "out": folders[1]}
+            await self.instance.execute(self, params | where)
+            document = await self.instance.answered(self, answer)
+        except (RefusedError, TooLargeError, EndedError) as error:
+            raise self._meant(error, loaded=True) from None
+        finally:
+            self.instance.end(self.id)
+        seconds = round(time.monotonic() - began, 6)
+        found = calls.answer(document, self._function, {})
+        if out is not None:
+            await asyncio.to_thread(shutil.copytree, folders[1], out, dirs_exist_ok=True)
+        if isinstance(found, dict):
+            return Called(outputs=found, seconds=seconds)
+        if found.kind == "failure":
+            text = found.reason or "The function says that it failed."
+            raise ExecutionError(text, value=found.value, retriable=False)
+        return Called(result=found, seconds=seconds)
+
+    def _meant(self, error: Exception, *, loaded: bool) -> MusterError:
+        if isinstance(error, RefusedError):
+            return calls.refused(error.code, error.message, error.data, self._function, loaded=loaded)
+        if isinstance(error, EndedError) and error.exit is not None:
+            return calls.unanswered(self._function, error.exit.exit_code, self._tail, loaded=loaded)
+        return MusterError(f"{self._function}: {error}.")
