@@ -216,15 +216,33 @@ CHANGES: Final[dict[str, Change]] = {
     # ---- placement
     "image-does-not-matter": Change(
         f"{MODEL}/engine/placement.py",
-        "image not in machine.images, machine.name)",
-        "image in machine.images, machine.name)",
+        "return share, image not in machine.images, machine.name",
+        "return share, image in machine.images, machine.name",
         "among equals the machine that has the image is chosen",
     ),
     "load-does-not-matter": Change(
         f"{MODEL}/engine/placement.py",
-        "rank = (machine.slots_used / machine.facts.slots,",
-        "rank = (0.0,",
+        "share = machine.slots_used / machine.facts.slots",
+        "share = 0.0",
         "the machine with the largest free share is chosen",
+    ),
+    "warmth-does-not-matter": Change(
+        f"{MODEL}/engine/placement.py",
+        "return machine.idle(function) <= 0, not pulled, share, machine.name",
+        "return not pulled, share, machine.name",
+        "a call goes where its function is loaded",
+    ),
+    "calls-count-for-ever": Change(
+        f"{MODEL}/engine/cluster.py",
+        "_count(self.calling, attempt.function, -1)",
+        "pass",
+        "a call that is over leaves its place in the container",
+    ),
+    "one-container-takes-them-all": Change(
+        f"{MODEL}/engine/cluster.py",
+        "_count(self.calling, attempt.function, 1)",
+        "pass",
+        "only so many calls go to a warm machine as are idle there",
     ),
     "any-label-will-do": Change(
         f"{MODEL}/engine/placement.py",

@@ -19,12 +19,10 @@ UNWRITTEN_KINDS = {
     "machine.draining": OPERATORS,
     "machine.drained": OPERATORS,
     "machine.removed": OPERATORS,
-    "function.unloaded": "no agent unloads functions yet",
 }
 """Kinds of events that nothing writes today."""
 
 UNWRITTEN_ERRORS = {
-    "function_crashed": "no history has one yet",
     "archive_damaged": CLIENT,
     "archive_unavailable": CLIENT,
     "execution_timeout": CLIENT,

@@ -21,7 +21,7 @@ INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = {
     OK: "it went well",
-    EXECUTION_FAILED: "the execution or function failed or was cancelled; doctor, replay, verify or check found something",
+    EXECUTION_FAILED: "an execution or function failed or was cancelled; doctor, replay, verify, check found something",
     INVALID: "the input is not valid, or what was asked was refused",
     UNREACHABLE: "the broker does not answer, or nobody takes up what is asked of it",
     DEFECT: "a defect of Muster; MUSTER_DEBUG=1 shows where",

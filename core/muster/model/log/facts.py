@@ -164,8 +164,8 @@ class FunctionUnloaded(Body, frozen=True):
     """A container in which a function was loaded is gone after so many ``calls``; it was loaded ``seconds`` ago.
 
     ``reason``: nobody called it for long (idle), others needed its place (evicted) or the host its memory (memory), it
-    ended by itself (crashed) or did not answer (unhealthy), the execution it was for has no call left (isolation), or
-    its agent ends (stopped).
+    ended by itself (crashed) or did not answer (unhealthy), nobody else may call it (isolation), or its agent ends, or
+    had to end it to end a call (stopped).
     """
 
     function: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from muster.model.engine.decide import decide
 from muster.model.engine.evolve import IMAGES_KEPT
 from muster.model.engine.round import Round
@@ -137,6 +139,43 @@ def test_a_machine_that_has_the_image_is_known_to_have_it():
     assert replay(found).differences == []
     without = [recorded for recorded in found if recorded.event.kind != "image.pulled"]
     assert replay(without).differences != []
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_machine_that_has_the_function_loaded_is_known_to_have_it(anew: bool):
+    """Its load is kept, for whomever that was, or the connection says it; what is gone again is not kept."""
+    play, known = Play(), c.LoadedFunction(function="g", image="fn:1", container="c1")
+    play.connect("m1", functions=[])
+    play.connect("m2", functions=[c.LoadedFunction(function="g", image="fn:1", container="old")])
+    calls = {"image": "fn:1", "function": "g"}
+    play.submit(one(**calls, machine="m2"), "x0")
+    (ref,) = play.refs()
+    for container in ("c0", "c1"):
+        play.fact("m2", c.FunctionLoaded(function="g", image="fn:1", container=container), ref)
+    for container in ("c0", "old"):
+        play.fact("m2", c.FunctionUnloaded(function="g", image="fn:1", container=container))
+    play.run_all()
+    if anew:
+        play.connect("m2", functions=[known])
+    play.submit(one(**calls), "x1")
+    play.run_all()
+    found = record(play.log, "x1")
+    told = [r.event.data.container for r in found if r.event.kind.startswith("function.")]
+    assert told == ([] if anew else ["c1", "old"])
+    assert [r.event.data.machine for r in found if r.event.kind == "step.scheduled"][-1] == "m2"
+    assert replay(found).differences == []
+    if not anew:
+        assert replay([r for r in found if r.event.kind != "function.loaded"]).differences != []
+
+
+def test_what_is_loaded_is_left_out_where_nothing_is_called():
+    """A workflow that calls no function does not care."""
+    play = Play()
+    play.connect("m1", functions=[])
+    play.submit(one(), "x1")
+    play.fact("m1", c.FunctionLoaded(function="g", image="fn:1", container="c1"))
+    play.run_all()
+    assert "function.loaded" not in [recorded.event.kind for recorded in record(play.log, "x1")]
 
 
 def test_pulls_of_other_images_are_left_out():

@@ -352,3 +352,41 @@ def test_what_only_looks_like_an_expression_is_text():
     found = redact(record(play.log, "x1"), KEY)
     assert b"S3cret" not in text(found.records)
     assert replay(found.records).differences == []
+
+
+def test_what_is_loaded_is_redacted_and_still_decides():
+    """Images and params have stand-ins, functions and containers stay, and a call goes where it went."""
+    play, image = Play(), f"registry.example/{secret(1).lower()}:1"
+    elected(play, "s1")
+    known = c.LoadedFunction(function="app:f", image=image, container="c0")
+    for name in ("m1", "m2"):
+        play.connect(name, functions=[known] if name == "m2" else [])
+    call = {"image": image, "function": "app:f", "params": {"key": secret(2)}}
+    steps = [
+        {"id": "a", **call, "isolation": "execution"},
+        {"id": "b", **call, "needs": ["a"]},
+        {"id": "c", **call, "needs": ["b"], "machine": "m1"},
+    ]
+    play.submit({"name": "w", "steps": steps})
+    (ref,) = play.refs()
+    loaded = c.FunctionLoaded(function="app:f", image=image, container="c1", isolation="execution")
+    play.fact(play.orders[ref][0], loaded, ref)
+    play.run_all()
+    play.submit({"name": "w", "steps": steps}, "x2")
+    play.run_all()
+    play.fact("m2", c.FunctionUnloaded(function="app:f", image=image, container="c0"))
+    machines = [event.data.machine for event in play.events("step.scheduled")]
+    assert machines == ["m1", "m2", "m1"] * 2
+    found = redact(play.log, KEY)
+    assert found.remarks == []
+    assert replay(found.records).differences == []
+    after = text(found.records)
+    assert secret(1).lower().encode() not in after
+    assert secret(2).encode() not in after
+    called = [r.event.data.function for r in found.records if r.event.kind == "step.scheduled"]
+    assert called[0] != f"{image} app:f x1"
+    assert [each.split()[1:] for each in called[:2]] == [["app:f", "x1"], ["app:f"]]
+    assert [r.event.data.container for r in found.records if r.event.kind.startswith("function.")] == [
+        "c1",
+        "c0",
+    ]
