@@ -15,7 +15,7 @@ from muster.model.errors import MusterError
 from muster.model.log.catalogue import AttemptRef
 from muster.model.log.commands import LogLine
 from muster_agents.options import AgentOptions
-from muster_agents.secrecy import NONE, Secrets
+from muster_agents.secrecy import NONE, Company, Secrets
 
 BATCH_BYTES: Final = 512 << 10
 """Bytes of text in one message: escaped to JSON at worst sixfold, which still fits the broker's limit."""
@@ -42,7 +42,8 @@ class LogStream:
         secrets: Secrets = NONE,
     ) -> None:
         self.ref = ref
-        self._secrets = secrets
+        self.secrets = secrets
+        self.company = Company()
         self._options = options
         self._ready = ready
         self._partial: dict[str, bytes] = {}
@@ -90,8 +91,8 @@ class LogStream:
         limit, kept = self._options.log_line_bytes, self._options.tail_lines
         *lines, partial = rest.rsplit(b"\n", kept + 1)
         # The first of more is all that was before them.
-        lines = [self._secrets.line(line)[-limit:] for line in lines[-kept:]]
-        self._partial[stream] = self._secrets.line(partial)[-limit:]
+        lines = [self._discreet(line)[-limit:] for line in lines[-kept:]]
+        self._partial[stream] = self._discreet(partial)[-limit:]
         self._tail.extend(lines)
         self._withheld = min(self._withheld + len(lines), kept)
         self.dropped += count
@@ -132,13 +133,17 @@ class LogStream:
         self._bytes -= size
         return lines
 
+    def _discreet(self, line: bytes) -> bytes:
+        """The line without secrets, its own and those of its company."""
+        return self.company.secrets.line(self.secrets.line(line))
+
     def _add_begun(self, now: datetime, stream: str, rest: bytes) -> bytes:
         """Pieces of a line whose end has not come, and is not waited for; gives back what is."""
         limit = self._options.log_line_bytes
         if len(rest) <= limit:
             return rest
-        rest = self._secrets.line(rest)
-        whole = self._secrets.begun(rest) if self._secrets else len(rest)
+        rest = self._discreet(rest)
+        whole = min(secrets.begun(rest) for secrets in (self.secrets, self.company.secrets))
         begun, rest = rest[whole:], rest[:whole]
         while rest and len(rest) + len(begun) > limit:
             piece, rest = self._cut(rest) if len(rest) > limit else (rest, b"")
@@ -146,7 +151,7 @@ class LogStream:
         return rest + begun
 
     def _add_cut(self, now: datetime, stream: str, line: bytes) -> None:
-        line = self._secrets.line(line)
+        line = self._discreet(line)
         while len(line) > self._options.log_line_bytes:
             piece, line = self._cut(line)
             self._add(now, stream, piece)

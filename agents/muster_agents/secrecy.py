@@ -35,6 +35,8 @@ CUT: Final = 24
 FEW: Final = 32
 """So many are looked for in a line as a whole first, which is quick."""
 STARS: Final = b"***"
+OTHERS_MAX: Final = 512
+"""So many secrets of earlier calls in the same container are looked for: theirs may still be printed."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET: Final = re.compile(
@@ -50,9 +52,9 @@ def is_secret(name: str) -> bool:
 class Secrets:
     """Those of one attempt."""
 
-    def __init__(self, texts: Iterable[str] = ()) -> None:
+    def __init__(self, texts: Iterable[str] = (), *, known: Iterable[bytes] = ()) -> None:
         found = {piece for text in texts for form in _forms(text) for piece in _pieces(form)}
-        known = {text.encode("utf-8", "surrogatepass") for text in found}
+        known = {text.encode("utf-8", "surrogatepass") for text in found} | set(known)
         self._known = sorted(known, key=len, reverse=True)  # one may stand in another
         self._first = {secret[0] for secret in self._known}
 
@@ -65,6 +67,15 @@ class Secrets:
 
     def __bool__(self) -> bool:
         return bool(self._known)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __le__(self, other: Secrets) -> bool:
+        return set(self._known) <= set(other._known)
+
+    def __or__(self, other: Secrets) -> Secrets:
+        return Secrets(known=[*self._known, *other._known])
 
     def line(self, line: bytes) -> bytes:
         """The line with stars, also for what is left of a secret that somebody cut short."""
@@ -132,6 +143,18 @@ class Secrets:
 
 
 NONE: Final = Secrets()
+
+
+class Company:
+    """The secrets of those who share a container: what one of them prints may be taken for another's, or come late."""
+
+    def __init__(self) -> None:
+        self.secrets = NONE
+
+    def enter(self, secrets: Secrets) -> None:
+        """One more; when there are too many, those of the first are forgotten."""
+        if secrets and not secrets <= self.secrets:
+            self.secrets = secrets if len(self.secrets) > OTHERS_MAX else self.secrets | secrets
 
 
 def discreet(body: B, order: AttemptOrder) -> B:

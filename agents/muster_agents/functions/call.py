@@ -148,6 +148,9 @@ class Call:
     def _listen(self, instance: Instance) -> None:
         """It has its place: what is printed there, and the answer, are its own from here on."""
         self._placed = True
+        lines = self._scene.lines
+        instance.company.enter(lines.secrets)
+        lines.company = instance.company
         self._answer = instance.expect(self)
 
     async def _params(self, instance: Instance) -> dict[str, Any]:

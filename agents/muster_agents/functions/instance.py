@@ -42,6 +42,7 @@ from muster_agents.functions.wire import (
 )
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Exit, Launch, Serving
+from muster_agents.secrecy import Company
 
 MARK_S: Final = 0.5
 """How long the last prints of a call are waited for when its answer is there: they come through another pipe, and a
@@ -122,6 +123,7 @@ class Instance:
         self._marks: dict[str, asyncio.Event] = {}
         self._pings = itertools.count(1)
         self._token = secrets.token_hex(4)
+        self.company = Company()
         self._wire = Wire(
             self._send,
             self._told,

@@ -10,8 +10,9 @@ from muster.model.plan.results import Result
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Exit
-from muster_agents.secrecy import FEW, Secrets, discreet, is_secret
+from muster_agents.secrecy import FEW, OTHERS_MAX, Company, Secrets, discreet, is_secret
 from tests.unit.agents.fake import FakeRun, FakeRuntime
+from tests.unit.agents.functions.pretending import Pretender, keeps
 from tests.unit.agents.scene import Scene, order
 
 STARS = "***"
@@ -220,3 +221,39 @@ async def test_what_leaves_the_agent_has_stars(scene: Scene, fake: FakeRuntime):
         failed = await scene.until("attempt.failed")
         assert await scene.lines() == [f"my token is {STARS}!"]
     assert failed.error.details["tail"] == [f"my token is {STARS}!"]
+
+
+async def test_calls_that_share_a_container_do_not_tell_each_others(scene: Scene, fake: FakeRuntime):
+    """What is printed goes to every call under way, and may come late: the secrets of all of them are kept."""
+    other = TOKEN[::-1]
+    fake.calling, fake.concurrency = keeps, 2
+
+    async def begin(execution: str, **inputs: str) -> Pretender:
+        await scene.start(order(function="app:f", execution=execution, inputs=inputs))
+        await scene.until("attempt.started", execution=execution)
+        [serving] = fake.made
+        return serving
+
+    async def end(serving: Pretender, execution: str) -> list[str]:
+        serving.say(id=f"{execution}/work/1", result={"$returned": 1})
+        await scene.until("attempt.finished", execution=execution)
+        return await scene.lines(execution=execution)
+
+    async with scene.agent():
+        serving = await begin("e1", token=TOKEN)
+        await begin("e2", token=other)
+        serving.ears.print("stderr", f"with {TOKEN} and {other}\n".encode())
+        for execution in ("e1", "e2"):
+            assert await end(serving, execution) == [f"with {STARS} and {STARS}"]
+        await begin("e3", text="nothing secret")
+        serving.ears.print("stderr", f"late {TOKEN}\n".encode())
+        assert await end(serving, "e3") == [f"late {STARS}"]
+
+
+def test_of_many_who_share_the_first_are_forgotten():
+    """What is remembered of others is bounded, however many calls a container has."""
+    company = Company()
+    for number in range(3 * OTHERS_MAX):
+        company.enter(Secrets([f"secret-{number:06}"]))
+        assert company.secrets.text(f"secret-{number:06}") == STARS
+    assert len(company.secrets) <= OTHERS_MAX + 1
