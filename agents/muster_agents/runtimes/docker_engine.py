@@ -221,6 +221,8 @@ class Engine:
         """Whether it is. Raises EngineAwayError, NotFound."""
         try:
             return bool(self.api.inspect_container(container)["State"].get("Running"))
+        except docker.errors.NotFound:  # which is one of the next, too
+            raise
         except requests.exceptions.RequestException as error:
             raise EngineAwayError(_cause(error)) from error
 

@@ -11,6 +11,7 @@ engine is asked which. All here is blocking: for a thread.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -32,8 +33,8 @@ AWAY_MAX_S: Final = 5.0
 WAIT_S: Final = 1
 """One wait for the end of a container whose output has ended: most often it is there at once."""
 LAG_S: Final = 0.01
-LAGS_MAX: Final = 200
-"""How long a line that was heard is waited for in the log."""
+LAG_MAX_S: Final = 1.0
+"""How often, and how long, a line that was heard is looked for in the log."""
 TAIL_BYTES: Final = 4096
 """Of what was heard last: what the log is searched for when the engine comes back."""
 SKEW_S: Final = 600.0
@@ -105,20 +106,20 @@ class Listening:
                 self._attached = None
         code = self._engine.wait(self._container, WAIT_S)
         if code is not None:
-            self._tell_news()
+            with contextlib.suppress(docker.errors.NotFound):  # who removes it does not want its last words
+                self._tell_news()
         return code
 
     def _resume(self) -> Attached | None:
         """Tell what was missed, then a new connection; none where the container does not run."""
         since = min((when - SKEW_S for when, _ in self._last.values()), default=0.0)
         self._history = History(self._engine, self._container, since)
-        self._splices = {}
-        self._tell_missed(self._history)
+        self._splices = {stream: Splice() for stream in STREAMS.values()}
+        # From here on it can print no more than the connection holds, and so not drive anything out of its log.
         attached = attach(self._engine, self._container)
         try:
-            self._splices = {stream: Splice() for stream in STREAMS.values()}
             running = self._engine.is_running(self._container)
-            self._tell_news()
+            self._tell_missed()
         except BaseException:
             attached.close()
             raise
@@ -127,16 +128,16 @@ class Listening:
         attached.close()  # it would wait for the next start
         return None
 
-    def _tell_missed(self, history: History) -> None:
+    def _tell_missed(self) -> None:
         """All of the log, or what stands in it behind that which was heard last."""
-        if not self._last:
-            for stream, chunk in history.news():
-                self._tell(stream, chunk)
+        if not self._last or self._history is None:
+            self._tell_news()
             return
         texts = {stream: bytearray() for stream in STREAMS.values()}
-        for stream, chunk in history.news():
+        for stream, chunk in self._history.news():
             texts[stream] += chunk
         for stream, text in texts.items():
+            self._splices[stream].tell(text)
             _, tail = self._last.get(stream, (0.0, b""))
             rest, self._begun[stream] = unheard(bytes(text), tail)
             if rest:
@@ -169,7 +170,8 @@ class Listening:
 
     def _join(self, splice: Splice) -> bytes:
         """Read the log until it has the line that was heard; what is new of that which was heard."""
-        for _ in range(LAGS_MAX):
+        deadline = time.monotonic() + LAG_MAX_S
+        while time.monotonic() < deadline:
             if not splice.ahead:
                 self._tell_news()
             if (rest := splice.join()) is not None:

@@ -18,8 +18,9 @@ PROBE: Final = 32
 """So much of what came live is looked for in the log."""
 PLACES_MAX: Final = 64
 """So many places are looked at: enough for all but a container that prints one thing all the time."""
-KEPT: Final = 1 << 20
-"""Of either side. Who prints more than this while it is looked for has to do with a line told twice."""
+KEPT: Final = 4 << 20
+"""Of either side: some times what an engine holds for a connection, by which its log may be ahead. Who prints more than
+this while it is looked for has to do with a line told twice."""
 
 
 class Splice:
@@ -31,8 +32,8 @@ class Splice:
         self.ahead = False
         self.joined = False
 
-    def tell(self, chunk: bytes) -> None:
-        """The log said this since the container was attached to."""
+    def tell(self, chunk: bytes | bytearray) -> None:
+        """The log said this."""
         self._told += chunk
         del self._told[:-KEPT]
 

@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import docker.errors
 import requests.exceptions
-from docker.utils.socket import SocketError, frames_iter
 
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError, starting
 
@@ -40,11 +39,12 @@ class Attached:
 
     def read(self, hear: Hear) -> None:
         """Until all output has ended, or the connection has: the two look alike."""
+        # What comes right behind the answer's head is in its buffer already: the socket beneath would miss it.
+        buffered = self._socket._response.raw._fp.fp
         try:
-            frames = frames_iter(self._socket, tty=False)  # type: ignore[no-untyped-call]
-            for stream, chunk in frames:
-                hear(STREAMS.get(stream, "stdout"), chunk)
-        except (OSError, SocketError) as error:
+            for stream, chunk in frames(buffered):
+                hear(stream, chunk)
+        except (OSError, ValueError) as error:
             raise EngineAwayError(str(error)) from error
         finally:
             self.close()
@@ -80,14 +80,15 @@ class Followed:
         params = {"follow": int(follow), "stdout": 1, "stderr": 1}
         try:
             with api.get(url, params=params, stream=True, timeout=None) as answer:
-                if answer.status_code == 404:
-                    raise docker.errors.NotFound(answer.text.strip())
-                if answer.status_code != 200:
+                if answer.status_code not in {404, 409} and not answer.ok:
                     log.error(f"what the container prints cannot be read: {answer.text.strip()}")
                     return
+                check(answer)
                 self._socket = getattr(getattr(answer.raw, "connection", None), "sock", None)
                 for stream, chunk in frames(answer.raw):
                     hear(stream, chunk)
+        except docker.errors.NotFound:  # which is one of the next, too
+            raise
         except (requests.exceptions.RequestException, OSError) as error:
             raise EngineAwayError(str(error)) from error
         finally:
@@ -97,6 +98,14 @@ class Followed:
         """End a ``read`` that waits in another thread."""
         if self._socket is not None:
             _shut(self._socket)
+
+
+def check(answer: Any) -> None:
+    """Raises NotFound where there is no such container, EngineAwayError where the engine does not do as asked."""
+    if answer.status_code in {404, 409}:  # it is gone, or its removal is in progress
+        raise docker.errors.NotFound(answer.text.strip())
+    if answer.status_code != 200:
+        raise EngineAwayError(answer.text.strip())
 
 
 def frames(raw: Any) -> Iterator[tuple[str, bytes]]:

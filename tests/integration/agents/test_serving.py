@@ -36,6 +36,16 @@ for line in sys.stdin.buffer:
     sys.stdout.buffer.write(line.upper())
     sys.stdout.buffer.flush()
 """
+COUNT = 60_000
+CHATTY = f"""
+for number in range({COUNT}):
+    sys.stdout.write("%08d " % number + "x" * 90 + chr(10))
+    if number % 100 == 0:
+        sys.stdout.flush()
+        time.sleep(0.001)
+sys.stdout.flush()
+time.sleep(1000)
+"""
 GREEDY = """
 print("up", flush=True)
 sys.stdin.readline()
@@ -146,6 +156,18 @@ async def test_half_written_lines(bench: Bench):
     await adopted.send(b"third!\n")
     await heard.until(b"third!\n")
     assert heard.text() == b"whole!\nfirst-second!\nthird!\n"
+
+
+async def test_it_prints_all_the_time(bench: Bench):
+    """A container adopted in the middle of a stream of lines is told without a gap, and nothing comes twice."""
+    _, ears = await bench.start(CHATTY)
+    await ears.until_size(1 << 20, "stdout")
+    adopted, heard = await bench.again(CHATTY)
+    await heard.until_size(COUNT * 100, "stdout")
+    assert heard.text() == b"".join(b"%08d %s\n" % (number, b"x" * 90) for number in range(COUNT))
+    await asyncio.to_thread(bench.container(adopted).remove, force=True)
+    with contextlib.suppress(AttemptLostError):
+        assert (await ended(adopted)).exit_code == 137
 
 
 async def test_a_connection_that_is_cut(bench: Bench):
