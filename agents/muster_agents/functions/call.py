@@ -43,6 +43,8 @@ from muster_agents.functions.wire import RefusedError, TooLargeError
 
 ENDED_S: Final = 5.0
 """How long the end of a container is waited for that does not take what is sent to it: its exit code says why."""
+NOTHING_TO_RUN: Final = (126, 127)
+"""What a container's init says of a program that is not there, or cannot be run: trying again does not help."""
 AS_FILE: Final = "Let the function write it to a file: an output with a path."
 
 
@@ -275,7 +277,10 @@ class Call:
             return OutOfMemoryError(exit_code=exited.exit_code, memory=scene.order.resources.memory)
         scene.lines.close()
         loaded = self._instance is not None and self._instance.loaded is not None
-        return calls.unanswered(self._function, exited.exit_code, scene.lines.tail, loaded=loaded)
+        failed = calls.unanswered(self._function, exited.exit_code, scene.lines.tail, loaded=loaded)
+        if not loaded and exited.exit_code in NOTHING_TO_RUN:
+            failed.data["retriable"] = False
+        return failed
 
     def _refused(self, error: RefusedError | TooLargeError) -> MusterError:
         self._asked = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 import pytest
@@ -51,6 +53,12 @@ def make(witness: Witness, container: str, place: str) -> None:
     witness.engine.containers.get(container).exec_run(["python3", "-c", f"open({place!r}, 'w')"], detach=True)
 
 
+def logs(witness: Witness, container: str) -> bytes:
+    """What the container printed on stdout."""
+    found: bytes = witness.engine.containers.get(container).logs(stdout=True, stderr=False)
+    return found
+
+
 @pytest.mark.timeout(180)  # two dozen containers, on a machine that may do other things too
 def test_every_outcome_in_a_container(stack: Stack, witness: Witness, m1: None, python_image: str):
     """Read-only, without network and as nobody: what a function does is told as with processes, nothing is left."""
@@ -73,6 +81,7 @@ def test_every_outcome_in_a_container(stack: Stack, witness: Witness, m1: None, 
     assert found["failure"]["error"]["details"]["value"] == {"code": 4}
     assert "/app/outcomes.py" in found["other"]["error"]["details"]["traceback"]
     assert (found["load"]["error"]["phase"], found["other"]["error"]["phase"]) == ("load", "run")
+    stack.agents["m1"].stop()
     witness.nothing_left()
 
 
@@ -94,50 +103,108 @@ def test_an_image_without_python(stack: Stack, witness: Witness, m1: None, busyb
     execution, ran = stack.run(call("it", busybox_image, "app:f", retry={"max_attempts": 3}))
     assert ran.code == 1
     [step] = stack.show(execution)["steps"]
-    assert (step["error"]["code"], step["attempt"]) == ("container_starting", 1)
-    assert "python3" in step["error"]["message"]
+    assert (step["error"]["code"], step["error"]["phase"], step["attempt"]) == ("function_load", "load", 1)
+    assert "exit code 127" in step["error"]["message"]
+    assert "python3" in step["error"]["remedy"]
+    assert any("python3" in line for line in step["error"]["details"]["tail"])
+
+
+def test_a_call_into_a_warm_container(stack: Stack, witness: Witness, m1: None, python_image: str):
+    """The second call runs in the container of the first: it tells nothing but that it ran, and where."""
+    first, ran = stack.run(call("it", python_image, "outcomes:Scale", {"n": 2}))
+    second, again = stack.run(call("other", python_image, "outcomes:Scale", {"n": 3}))
+    assert (ran.code, again.code) == (0, 0)
+    assert stack.show(second)["steps"][0]["outputs"] == {"value": 30}
+    told = [kind(event) for event in stack.events(second)]
+    assert [
+        one for one in told if one.partition(".")[0] in ("image", "container", "function", "attempt")
+    ] == [*("attempt.accepted", "attempt.started", "attempt.finished")]
+    cold, warm = (stack.event(one, "attempt.started")["data"] for one in (first, second))
+    assert warm["container"] == cold["container"]
+    assert (cold.get("warm", False), warm["warm"]) == (False, True)
+
+
+def test_an_agent_that_ends_leaves_nothing(stack: Stack, witness: Witness, m1: None, python_image: str):
+    """What it kept warm goes with it, and the log says so."""
+    execution, ran = stack.run(call("it", python_image, "outcomes:double", {"n": 2}))
+    assert ran.code == 0, ran
+    container = stack.event(execution, "attempt.started")["data"]["container"]
+    assert container in [one["Id"] for one in witness.present()]
+    stack.agents["m1"].stop()
+    witness.nothing_left()
+    told = [json.loads(item.event.line or b"") for item in stack.client.events(kind="function.unloaded")]
+    reasons = {event["data"]["container"]: event["data"]["reason"] for event in told}
+    assert reasons[container] == "stopped"
 
 
 def test_a_cancel_reaches_the_function(stack: Stack, witness: Witness, m1: None, python_image: str):
-    """It cleans up and ends well before its grace time, though it is the first process of its container."""
+    """It cleans up well before its grace time, and its container takes the next call."""
     step = call("it", python_image, "outcomes:cleans_up", stop_grace_period="25s")
     execution = stack.submit(step)
-    stack.event(execution, "attempt.started")
+    container = stack.event(execution, "attempt.started")["data"]["container"]
+    until("it waits", lambda: "waiting" in stack.muster("logs", execution, "it").out)
+    began = time.monotonic()
     assert stack.muster("cancel", execution).code == 0
     stack.event(execution, "execution.cancelled")
+    assert time.monotonic() - began < 15
     assert len(stack.events(execution, "attempt.stopped")) == 1
-    began = witness.when("kill", execution=execution)[0]
-    until("it has died", lambda: witness.when("die", execution=execution))
-    assert witness.when("die", execution=execution)[0] - began < 15
     assert "cleaned up" in stack.muster("logs", execution, "it").out
-    witness.nothing_left()
+    assert witness.when("die", id=container) == []
+    again = stack.submit(step)
+    assert stack.event(again, "attempt.started")["data"] == {"container": container, "warm": True}
+    assert stack.muster("cancel", again).code == 0
+    stack.event(again, "execution.cancelled")
 
 
-@pytest.mark.parametrize("where", ["load", "call"])
+@pytest.mark.parametrize("answered", ["later", "meanwhile"])
 def test_a_killed_agent_adopts_a_call(
-    stack: Stack, witness: Witness, m1: None, python_image: str, where: str
+    stack: Stack, witness: Witness, m1: None, python_image: str, answered: str
 ):
-    """Killed while the function loads, or in mid-call: the same process goes on; each event is written once."""
-    execution = stack.submit(call("it", python_image, "outcomes:Gated"))
-    container = witness.running(execution=execution)
-    stack.event(execution, "function.loading")
+    """Killed in mid-call: the same container, not loaded again; its answer is the one outcome, whenever it came."""
+    own = {"environment": {"CASE": answered}}  # a container of this test's
+    execution = stack.submit(call("it", python_image, "outcomes:Gated", **own))
+    container = stack.event(execution, "container.started")["data"]["container"]
+    make(witness, container, "/tmp/load")
+    stack.event(execution, "attempt.started")
+    until("it is called", lambda: "in the call" in stack.muster("logs", execution, "it").out)
     agent = stack.agents["m1"]
-    if where == "call":
-        make(witness, container, "/tmp/load")
-        stack.event(execution, "attempt.started")
     agent.kill()
-    if where == "load":
-        make(witness, container, "/tmp/load")
-    make(witness, container, "/tmp/go")
+    if answered == "meanwhile":
+        make(witness, container, "/tmp/go")
+        until("it has answered", lambda: b'"$returned"' in logs(witness, container))
     agent.start()
+    if answered == "later":
+        make(witness, container, "/tmp/go")
     stack.event(execution, "execution.succeeded")
     told = [kind(event) for event in stack.events(execution)]
     life = [
-        *("container.started", "function.loading", "function.loaded", "attempt.started"),
-        *("container.exited", "attempt.finished"),
+        *("container.started", "function.loading", "function.loaded", "attempt.started", "attempt.finished"),
     ]
-    assert [one for one in told if one in life] == life
-    assert stack.event(execution, "container.exited")["data"]["container"] == container
-    assert stack.show(execution)["steps"][0]["outputs"] == {"value": 1}
-    assert len(witness.when("create", execution=execution)) == 1
+    assert [one for one in told if one in (*life, "container.exited", "attempt.failed")] == life
+    again, ran = stack.run(call("it", python_image, "outcomes:Gated", **own))
+    assert ran.code == 0, ran
+    assert stack.show(execution)["steps"][0]["outputs"] == stack.show(again)["steps"][0]["outputs"]
+    assert stack.event(again, "attempt.started")["data"] == {"container": container, "warm": True}
+    stack.agents["m1"].stop()
+    witness.nothing_left()
+
+
+def test_a_killed_agent_gives_up_what_was_loading(
+    stack: Stack, witness: Witness, m1: None, python_image: str
+):
+    """The attempt is lost and tried again in a new container; the one that was loading is removed."""
+    execution = stack.submit(call("it", python_image, "outcomes:Gated", environment={"CASE": "loading"}))
+    container = stack.event(execution, "container.started")["data"]["container"]
+    stack.event(execution, "function.loading")
+    agent = stack.agents["m1"]
+    agent.kill()
+    agent.start()
+    stack.event(execution, "step.retrying")
+    until("another container", lambda: len(stack.events(execution, "container.started")) == 2)
+    other = stack.events(execution, "container.started")[1]["data"]["container"]
+    for place in ("/tmp/load", "/tmp/go"):
+        make(witness, other, place)
+    stack.event(execution, "execution.succeeded")
+    until("the first is gone", lambda: container not in [one["Id"] for one in witness.present()])
+    stack.agents["m1"].stop()
     witness.nothing_left()

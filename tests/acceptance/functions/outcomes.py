@@ -205,6 +205,7 @@ def gated():
 
 
 def cleans_up():
+    print("waiting", flush=True)
     try:
         _until("/tmp/never")
     finally:
