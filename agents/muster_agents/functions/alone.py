@@ -26,6 +26,8 @@ from muster_agents.runtimes.interface import Launch, ServesFunctions
 FOLDER: Final = "files"
 """What the folders of the calls are called: they come one after the other and share them."""
 TAIL_LINES: Final = 20
+GRACE_S: Final = 10.0
+"""How long a call may clean up that is interrupted."""
 
 Show = Callable[[str, Mapping[str, Any]], None]
 Print = Callable[[bytes], None]
@@ -40,9 +42,10 @@ class Called(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alone:
-    """One container with one function. Use it in ``async with``. It is the ``Caller`` of all its calls.
+    """One container with one function. Use it in ``async with``. All that is printed in it is its own, from the first
+    line to the last.
 
-    ``prints`` gets what is printed as it comes, ``shows`` what the function tells (``progress``, ``log``).
+    ``prints`` gets that as it comes, ``shows`` what the function tells (``progress``, ``log``).
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Alone:
         launch = Launch(instance=uuid7(), container=spec)
         self.instance = Instance(launch, ("", ""), options, ended=lambda _: None, now=time.monotonic)
         self.instance.make(runtime.serve(launch, self.instance), self, self.report)
-        self.id = ""
+        self.id = "load"
         self._function = spec.function or ""
         self._prints, self._shows = prints, shows
         self._tail: list[str] = []
@@ -99,7 +102,6 @@ class Alone:
             await self.instance.load({})
         except (RefusedError, TooLargeError, EndedError) as error:
             raise self._meant(error, loaded=False) from None
-        self.instance.settle()
 
     @property
     def strings(self) -> frozenset[str]:
@@ -116,21 +118,24 @@ class Alone:
         Raises what an agent would report.
         """
         self._number += 1
-        self.id = f"run/call/{self._number}"
+        caller = _Caller(f"run/call/{self._number}", self._shows)
         folders = await self.instance.serving.put(FOLDER, files)
         given = dict(inputs) | {name: f"{folders[0]}/{name}" for name in files}
         params = {"inputs": given, "context": None, "execution": "run", "workflow": "run", "step": "call"}
-        self.instance.begin(self.id)
-        answer = self.instance.expect(self)
+        self.instance.begin(caller.id)
+        answer = self.instance.expect(caller)
         began = time.monotonic()
         try:
             where = {"attempt": self._number, "in": folders[0], "out": folders[1]}
-            await self.instance.execute(self, params | where)
-            document = await self.instance.answered(self, answer)
+            await self.instance.execute(caller, params | where)
+            document = await self.instance.answered(caller, answer)
         except (RefusedError, TooLargeError, EndedError) as error:
             raise self._meant(error, loaded=True) from None
+        except asyncio.CancelledError:
+            await self.instance.cancel(caller, answer, GRACE_S)
+            raise
         finally:
-            self.instance.end(self.id)
+            self.instance.end(caller.id)
         seconds = round(time.monotonic() - began, 6)
         found = calls.answer(document, self._function, {})
         if out is not None:
@@ -148,3 +153,19 @@ class Alone:
         if isinstance(error, EndedError) and error.exit is not None:
             return calls.unanswered(self._function, error.exit.exit_code, self._tail, loaded=loaded)
         return MusterError(f"{self._function}: {error}.")
+
+
+class _Caller:
+    """Of one call: only what is told of it, for what is printed has been heard."""
+
+    def __init__(self, id_: str, shows: Show) -> None:
+        self.id = id_
+        self._shows = shows
+
+    def print(self, stream: str, chunk: bytes) -> None:
+        """See ``Caller.print``."""
+
+    def told(self, method: str, params: Mapping[str, Any]) -> None:
+        """See ``Caller.told``."""
+        if params.get("id") == self.id:
+            self._shows(method, params)
