@@ -24,7 +24,13 @@ from typing import Any, Final
 import msgspec
 
 from muster import fault
-from muster.model.errors import AttemptLostError, MusterError, OutOfMemoryError, OutputError
+from muster.model.errors import (
+    AttemptLostError,
+    FunctionLoadError,
+    MusterError,
+    OutOfMemoryError,
+    OutputError,
+)
 from muster.model.log.catalogue import (
     AttemptFinished,
     AttemptStarted,
@@ -284,12 +290,11 @@ class Call:
 
     def _refused(self, error: RefusedError | TooLargeError) -> MusterError:
         self._asked = False
+        loaded = self._instance is not None and self._instance.loaded is not None
         if isinstance(error, TooLargeError):
             most = self._scene.options.function_message_bytes
-            return OutputError(
-                f"{self._function}: it answered with {error.size} bytes, more than {most}.", remedy=AS_FILE
-            )
-        loaded = self._instance is not None and self._instance.loaded is not None
+            text = f"{self._function}: it answered with {error.size} bytes, more than {most}."
+            return OutputError(text, remedy=AS_FILE) if loaded else FunctionLoadError(text)
         return calls.refused(error.code, error.message, error.data, self._function, loaded=loaded)
 
     # ---- the end

@@ -291,7 +291,11 @@ class Server:
 
 
 def _show(wrong):
-    print(wrong.report.get("traceback") or wrong.report["message"], file=sys.stderr)
+    text = (wrong.report.get("traceback") or wrong.report["message"]).rstrip("\n")
+    try:
+        print(text, file=sys.stderr)
+    except Exception:  # the function may have closed or replaced it
+        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def main():

@@ -25,10 +25,11 @@ class Streams:
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
         self._flush_c = _c_output()
+        _tell_faults()
 
     def flush(self):
         """What was printed, and waits in a buffer, goes out."""
-        for flush in (sys.stdout.flush, sys.stderr.flush, self._flush_c):
+        for flush in (lambda: sys.stdout.flush(), lambda: sys.stderr.flush(), self._flush_c):
             try:
                 flush()
             except Exception:  # the function may have closed or replaced them
@@ -48,6 +49,16 @@ class Streams:
         for number in numbers:
             if number is not None:  # by now it may be another file's: children fork, too
                 os.close(number)
+
+
+def _tell_faults():
+    """Where Python itself crashes, the last lines say where that was."""
+    try:
+        import faulthandler
+
+        faulthandler.enable(2)
+    except Exception:  # a Python without it
+        pass
 
 
 def _c_output():

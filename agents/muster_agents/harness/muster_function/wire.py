@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -80,8 +81,10 @@ class Wire:
                 while rest and self._number is not None:
                     try:
                         rest = rest[os.write(self._number, rest) :]
-                    except OSError:  # nobody reads any more; what is to be done then, the end of stdin says
-                        return
+                    except OSError as error:
+                        if error.errno == errno.EBADF:
+                            _unheard()
+                        return  # nobody reads any more; what is to be done then, the end of stdin says
 
     def close(self):
         """In a forked child: from now on there is nobody to tell."""
@@ -91,6 +94,12 @@ class Wire:
     @property
     def closed(self):
         return self._number is None
+
+
+def _unheard():
+    """The function closed what is not its own: it could never be answered for, and Muster would wait in vain."""
+    os.write(2, b"the function closed the descriptor on which Muster is answered; its process ends\n")
+    os._exit(70)
 
 
 def _bytes(value):
