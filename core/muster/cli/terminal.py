@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -79,7 +80,14 @@ class Terminal:
 
     def emit_line(self, line: bytes) -> None:
         """A line that is JSON already."""
-        sys.stdout.write(line.decode() + "\n")
+        text = line.decode() + "\n"
+        raw = getattr(sys.stdout, "buffer", None)
+        if isinstance(raw, io.RawIOBase):  # PYTHONUNBUFFERED: what a pipe did not take at once would be lost
+            rest = memoryview(text.encode())
+            while rest:
+                rest = rest[raw.write(rest) or 0 :]
+            return
+        sys.stdout.write(text)
         sys.stdout.flush()
 
 
