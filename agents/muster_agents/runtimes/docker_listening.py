@@ -19,6 +19,7 @@ from collections.abc import Callable
 from typing import Final
 
 import docker.errors
+import requests.exceptions
 
 from muster.model.errors import AttemptLostError, ContainerStartingError
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
@@ -77,7 +78,9 @@ class Listening:
                 try:
                     if (code := self._listen()) is not None:
                         return code, code == 137 and self._engine.was_oom_killed(self._container)
-                except EngineAwayError as error:
+                except docker.errors.NotFound:  # which is one of the next, too
+                    raise
+                except (EngineAwayError, requests.exceptions.RequestException) as error:
                     log.warning(f"the container engine does not answer ({error}); trying again")
                 self._closed.wait(self._pause)
                 self._pause = min(2 * self._pause, AWAY_MAX_S)
