@@ -26,7 +26,6 @@ from muster_agents.runtimes.docker_files import STRANGE, archive, take
 from muster_agents.runtimes.docker_gpus import labelled, remedy_of, requests_for
 from muster_agents.runtimes.environment import (
     OUTPUTS,
-    entrypoint,
     has_files,
     serving_entrypoint,
     serving_variables,
@@ -137,7 +136,7 @@ class Engine:
                 image,
                 spec.command,
                 name=name,
-                entrypoint=entrypoint(order, FOLDER),
+                entrypoint=spec.entrypoint,
                 environment=variables(order, FOLDER),
                 working_dir=spec.working_dir,
                 user=spec.user,

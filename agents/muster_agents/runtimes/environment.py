@@ -10,7 +10,7 @@ import msgspec
 from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.commands import AttemptOrder
 from muster_agents.devices import IDS
-from muster_agents.harness import HARNESS, harness
+from muster_agents.harness import HARNESS
 
 INPUTS: Final = "inputs.json"
 CONTEXT: Final = "context.json"
@@ -46,16 +46,7 @@ def visible(gpus: Sequence[str]) -> dict[str, str]:
 def documents(order: AttemptOrder) -> dict[str, bytes]:
     """What the step finds in its folder ``in``, by file name."""
     found = {INPUTS: order.inputs or None, CONTEXT: order.context}
-    packed = {} if order.container.function is None else {HARNESS: harness()}
-    return packed | {name: msgspec.json.encode(value) for name, value in found.items() if value is not None}
-
-
-def entrypoint(order: AttemptOrder, folder: str, python: str = "python3") -> list[str] | None:
-    """What the container begins with: its own program, the image's (None), or the harness of its function."""
-    function = order.container.function
-    if function is None:
-        return order.container.entrypoint
-    return [python, f"{folder}/in/{HARNESS}", function]
+    return {name: msgspec.json.encode(value) for name, value in found.items() if value is not None}
 
 
 def has_harness(spec: ContainerSpec) -> bool:
@@ -75,7 +66,7 @@ def serving_variables(spec: ContainerSpec, folder: str) -> dict[str, str]:
 
 def wants_file(order: AttemptOrder) -> bool:
     """Whether something is taken from $MUSTER_OUTPUT."""
-    if order.gives_result or order.container.function is not None:
+    if order.gives_result:
         return True
     return any(output.source == "file" and output.path is None for output in order.outputs.values())
 

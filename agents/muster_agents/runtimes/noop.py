@@ -11,16 +11,10 @@ from muster_agents.runtimes.interface import Ears, Exit, Found, FoundServing, La
 from muster_agents.runtimes.noop_serving import NoopServing
 
 _EXIT = Exit(container="", exit_code=0, document=b"{}")
-_CALLED = Exit(container="", exit_code=0, document=b'{"$returned": {}}')
-_LOADED = b'{"jsonrpc": "2.0", "method": "loaded"}\n'
 
 
 class NoopRun:
     """An attempt that is over at once. It fits every phase of ``Run``."""
-
-    def __init__(self, order: AttemptOrder, ears: Ears) -> None:
-        self._function = order.container.function is not None
-        self._ears = ears
 
     async def pull(self) -> None:
         """See ``Run.pull``."""
@@ -37,12 +31,10 @@ class NoopRun:
 
     async def start(self) -> None:
         """See ``Run.start``."""
-        if self._function:
-            self._ears.print("stdout", _LOADED)
 
     async def wait(self) -> Exit:
         """See ``Run.wait``."""
-        return _CALLED if self._function else _EXIT
+        return _EXIT
 
     async def stop(self, grace_s: float) -> None:
         """See ``Run.stop``."""
@@ -68,13 +60,13 @@ class NoopRuntime:
         """See ``Runtime.find``."""
         return []
 
-    def run(self, order: AttemptOrder, ears: Ears) -> NoopRun:
+    def run(self, order: AttemptOrder, ears: Ears) -> NoopRun:  # noqa: ARG002 - nothing
         """See ``Runtime.run``."""
-        return NoopRun(order, ears)
+        return NoopRun()
 
     def adopt(self, order: AttemptOrder, found: Found, ears: Ears) -> NoopRun:  # noqa: ARG002 - nothing
         """See ``Runtime.adopt``."""
-        return NoopRun(order, ears)
+        return NoopRun()
 
     async def discard(self, found: Found) -> None:
         """See ``Runtime.discard``."""

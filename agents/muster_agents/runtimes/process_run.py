@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from muster_agents.runtimes.environment import (
     OUTPUTS,
     Kept,
     documents,
-    entrypoint,
     variables,
     visible,
     wants_file,
@@ -74,9 +72,7 @@ class ProcessRun:
     async def start(self) -> None:
         """See ``Run.start``."""
         spec = self._order.container
-        # A process has no image to take a Python from: that of the agent is there, and new enough.
-        first = entrypoint(self._order, str(self._folder), sys.executable)
-        command = [*(first or []), *(spec.command or [])]
+        command = [*(spec.entrypoint or []), *(spec.command or [])]
         if not command:
             raise nothing_to_run()
         began = time.monotonic()

@@ -63,6 +63,7 @@ class ProcessServing:
 
     async def start(self) -> None:
         """See ``Serving.start``."""
+        # A process has no image to take a Python from: that of the agent is there, and new enough.
         first = serving_entrypoint(self._spec, str(self._folder), sys.executable)
         command = [*(first or []), *(self._spec.command or [])]
         if not command:
