@@ -19,7 +19,11 @@ def calls() -> ClockedPlay:
     play = ClockedPlay()
     play.connect("m1", functions=[])
     play.connect("m2", functions=[])
-    steps = [{"id": "a", "machine": "m2"}, {"id": "b", "needs": ["a"]}, {"id": "c", "needs": ["b"]}]
+    steps: list[dict[str, Any]] = [
+        {"id": "a", "machine": "m2"},
+        {"id": "b", "needs": ["a"]},
+        {"id": "c", "needs": ["b"]},
+    ]
     play.submit(workflow(*(CALL | step for step in steps)))
     for step in "abc":
         ref = AttemptRef("x1", step, 1)
