@@ -32,11 +32,12 @@ PIECE: Final = 256
 """Characters of a longer secret that are looked for at once."""
 CUT: Final = 24
 """Bytes: so much of the beginning of a secret, or in an error of its end, is one. Others cut long texts short."""
-FEW: Final = 32
-"""So many are looked for in a line as a whole first, which is quick."""
+FEW: Final = 1000
+"""Up to so many, whether one of them is in a line at all is asked first: 0.3 us for each, where going through the line
+takes 0.1 us for each byte."""
 STARS: Final = b"***"
-OTHERS_MAX: Final = 512
-"""So many secrets of earlier calls in the same container are looked for: theirs may still be printed."""
+OTHERS_MAX: Final = 64
+"""So many secrets of other calls in the same container are looked for, the last ones: every line pays for each."""
 
 _WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SECRET: Final = re.compile(
@@ -56,7 +57,8 @@ class Secrets:
         found = {piece for text in texts for form in _forms(text) for piece in _pieces(form)}
         known = {text.encode("utf-8", "surrogatepass") for text in found} | set(known)
         self._known = sorted(known, key=len, reverse=True)  # one may stand in another
-        self._first = {secret[0] for secret in self._known}
+        self._heads = list({secret[:CUT] for secret in self._known})
+        self._first = {head[0] for head in self._heads}
 
     @classmethod
     def of(cls, order: AttemptOrder) -> Secrets:
@@ -79,7 +81,7 @@ class Secrets:
 
     def line(self, line: bytes) -> bytes:
         """The line with stars, also for what is left of a secret that somebody cut short."""
-        if len(self._known) > FEW or any(secret[:CUT] in line for secret in self._known):
+        if len(self._heads) > FEW or any(head in line for head in self._heads):
             return self._without(line)
         return line
 
