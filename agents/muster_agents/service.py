@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -36,7 +36,7 @@ from muster_agents.outbox import Outbox
 from muster_agents.room import Room
 from muster_agents.roster import Roster
 from muster_agents.runtimes.choice import choose
-from muster_agents.runtimes.interface import Found, Runtime, ServesFunctions
+from muster_agents.runtimes.interface import Found, Runtime
 from muster_agents.seat import seat
 from muster_agents.session import Session
 
@@ -140,7 +140,7 @@ class _Agent:
         self._room = Room.of(facts)
         self._devices = Devices(facts.gpus)
         self._pool = Pool(
-            cast("ServesFunctions", runtime),
+            runtime,
             outbox,
             Ledger(folder / "functions"),
             options,
