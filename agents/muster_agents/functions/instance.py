@@ -153,8 +153,8 @@ class Instance:
 
     @property
     def ready(self) -> bool:
-        """Whether it can be called."""
-        return self.loaded is not None and not self.gone
+        """Whether it can be called. Until its maker has settled it, the first call is the maker's."""
+        return self.loaded is not None and self._maker is None and not self.gone
 
     @property
     def concurrency(self) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from muster.model.log.commands import AttemptResources
+from muster_agents.functions.ledger import Entry
 from tests.unit.agents.functions.poolside import MEMORY, Poolside, settled
 from tests.unit.agents.functions.pretending import keeps
 
@@ -29,6 +30,28 @@ async def test_at_most_its_concurrency():
             for id_ in list(serving.open):
                 serving.say(id=id_, result={"$returned": 1})
         await asyncio.gather(*tasks)
+
+
+async def test_the_first_call_is_of_who_made_it(monkeypatch: pytest.MonkeyPatch):
+    """While it is written down that a container is loaded, nobody takes it, and nobody lets it go."""
+    side = Poolside(functions_max=1)
+    write, gate = side.kept.write, asyncio.Event()
+
+    async def slow(entry: Entry) -> None:
+        await write(entry)
+        if entry.loaded is not None:
+            await gate.wait()
+
+    monkeypatch.setattr(side.kept, "write", slow)
+    async with side.open():
+        tasks = [side.begin()]
+        await settled()
+        tasks.append(side.begin())
+        await settled()
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert len(side.runtime.made) == 2
+    assert side.reasons() == ["stopped", "stopped"]
 
 
 @pytest.mark.parametrize(
