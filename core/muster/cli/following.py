@@ -243,8 +243,8 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
         terminal.say(f"    | {terminal.safe(printed.text)}")
 
 
-def error_lines(error: ErrorInfo, execution: str) -> list[str]:
-    """The error by its name: what, where, what to do, and what caused it."""
+def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False) -> list[str]:
+    """The error by its name: what, where, what to do, and what caused it; ``tail``: also what was printed last."""
     places = (
         ("phase", error.phase),
         ("step", error.step),
@@ -259,10 +259,10 @@ def error_lines(error: ErrorInfo, execution: str) -> list[str]:
     traceback = error.details.get("traceback")
     if isinstance(traceback, str):
         found += traceback.rstrip().splitlines()
-    tail = error.details.get("tail")
-    if isinstance(tail, list) and tail:
-        found += ["The last lines it printed:", *(f"  {line}" for line in tail)]
+    last = error.details.get("tail")
+    if tail and isinstance(last, list) and last:
+        found += ["The last lines it printed:", *(f"  {line}" for line in last)]
     if error.cause is not None:
-        first, *rest = error_lines(error.cause, execution)
+        first, *rest = error_lines(error.cause, execution, tail=tail)
         found += [f"Caused by {first}", *(f"  {line}" for line in rest)]
     return found

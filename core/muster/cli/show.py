@@ -164,7 +164,7 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns:
     _more(console, len(view.timeline) - len(moments), "things")
     if view.error is not None:
         console.print(Text("\nError", style="bold red"))
-        for text in error_lines(view.error, view.id):
+        for text in error_lines(view.error, view.id, tail=True):
             console.print(Text(terminal.safe(text)))
 
 

@@ -106,9 +106,13 @@ def test_the_end_of_an_attempt_says_what_took_how_long():
 
 
 def test_the_last_lines_go_with_the_error():
-    """What a command or a container printed last is shown where it ended."""
+    """What a command or a container printed last is shown where it ended, unless it was shown already."""
     error = ExecutionError(exit_code=3, tail=["about to break", "broken"]).info(step="greet")
-    assert error_lines(error, "e1")[-3:] == ["The last lines it printed:", "  about to break", "  broken"]
+    shown = ["The last lines it printed:", "  about to break", "  broken"]
+    assert error_lines(error, "e1", tail=True)[-3:] == shown
+    around = error_lines(RetriableError(cause=error).info(), "e1", tail=True)
+    assert around[-3:] == [f"  {line}" for line in shown]
+    assert shown[0] not in error_lines(error, "e1")
 
 
 def test_an_execution_as_json_has_everything():
