@@ -328,6 +328,9 @@ class Call:
     async def remove(self) -> None:
         """See ``Course.remove``."""
         await self._telling.close()
+        if self._asked and self._placed and self._instance is not None:
+            # Its halt was cut short: nobody knows what the function does, so nobody else gets the container.
+            self._pool.drop(self._instance, "stopped", 0.0)
         await self._over()
 
     async def destroy(self) -> None:

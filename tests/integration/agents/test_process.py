@@ -195,9 +195,12 @@ async def test_strays_are_killed_at_the_next_start(processes: Scene, tmp_path: P
     stray = await asyncio.create_subprocess_exec(
         "sleep", "1000", env={"MUSTER_INPUT": f"{mark}/in/inputs.json"}
     )
+    served = f"{tmp_path}/agents/m1/work/function..i1"
+    function = await asyncio.create_subprocess_exec("sleep", "1000", env={"MUSTER_IN": f"{served}/in"})
     other = await asyncio.create_subprocess_exec("sleep", "1000", env={"MUSTER_INPUT": "/elsewhere"})
     async with processes.agent():
         assert await stray.wait() == -signal.SIGKILL
+        assert await function.wait() == -signal.SIGKILL
         assert other.returncode is None
     other.kill()
     await other.wait()
