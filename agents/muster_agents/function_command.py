@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,6 +29,13 @@ _inputs = click.option(
     help="An argument, as text or JSON; or NAME=@FILE, its text.",
 )
 _params = click.option("--params", metavar="JSON", default="{}", help="What load is given, as a JSON object.")
+_environment = click.option(
+    "--env",
+    "environment",
+    metavar="NAME[=VALUE]",
+    multiple=True,
+    help="A variable of its environment; without a value, as it is here. Nothing else is passed on.",
+)
 
 
 @click.group("function", short_help="Call a function on this machine; check an image against the protocol.")
@@ -58,6 +66,7 @@ def function() -> None:
     help="Where the files it writes go.",
 )
 @_params
+@_environment
 @click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="Call it so often.")
 @click.pass_context
 def run(
@@ -69,6 +78,7 @@ def run(
     files: tuple[str, ...],
     out: Path | None,
     params: str,
+    environment: tuple[str, ...],
     times: int,
 ) -> None:
     """Load MODULE:CALLABLE in the current folder and call it, with the harness an agent would put into a container.
@@ -89,7 +99,7 @@ def run(
             remedy="Write it like app:translate, for app.py in this folder.",
         )
     given = {name: _present(name, path) for name, path in _pairs(files).items()}
-    spec = _spec("none", target, _object(params), here=True)
+    spec = _spec("none", target, _object(params), environment, here=True)
     ctx.exit(execute(_run(terminal, spec, pairs, given, out, times)))
 
 
@@ -132,6 +142,7 @@ async def _run(
 )
 @_params
 @_inputs
+@_environment
 @click.option(
     "--runtime",
     "kind",
@@ -154,6 +165,7 @@ def check(
     name: str | None,
     params: str,
     pairs: tuple[str, ...],
+    environment: tuple[str, ...],
     kind: str,
     limit_s: float,
 ) -> None:
@@ -174,7 +186,7 @@ def check(
         raise InvalidArgumentError(
             f"{function} is called by Muster's harness, which is the program.", remedy="Leave PROGRAM out."
         )
-    spec = _spec(image, function, _object(params), program, here=kind == "process")
+    spec = _spec(image, function, _object(params), environment, program, here=kind == "process")
     if execute(_check(terminal, spec, _values(pairs), kind, limit_s)):
         ctx.exit(1)
 
@@ -222,15 +234,24 @@ async def _runtime(kind: Any) -> AsyncIterator[tuple[Runtime, AgentOptions]]:
 
 
 def _spec(
-    image: str, function: str, params: dict[str, Any], program: tuple[str, ...] = (), *, here: bool
+    image: str,
+    function: str,
+    params: dict[str, Any],
+    environment: tuple[str, ...],
+    program: tuple[str, ...] = (),
+    *,
+    here: bool,
 ) -> ContainerSpec:
+    from muster.cli.values import pairs_of
     from muster.model.definition.workflow import ContainerSpec
 
+    given = (one if "=" in one else f"{one}={os.environ.get(one, '')}" for one in environment)
     return ContainerSpec(
         image=image,
         function=function,
         params=params,
         entrypoint=list(program) or None,
+        environment=pairs_of("env", given),
         working_dir=str(Path.cwd()) if here else None,
     )
 

@@ -43,6 +43,9 @@ def copied(given: str, muster):
     with open(given) as source, open(os.path.join(muster.out, "copy.txt"), "w") as target:
         target.write(source.read().upper())
 
+def environment():
+    return sorted(name + "=" + value for name, value in os.environ.items() if name[0] == "A")
+
 def refuses():
     raise ValueError("the text is empty")
 
@@ -102,6 +105,13 @@ def test_files_go_in_and_come_out(alone: Muster):
     """A file is given as its path, and what the function writes is copied."""
     alone("function", "run", "app:copied", "--input-file", "given=given.txt", "--out", "made")
     assert (alone.folder / "made" / "copy.txt").read_text() == "SOME TEXT"
+
+
+def test_its_environment_is_its_own(alone: Muster):
+    """Nothing of this shell's but what is named."""
+    given = ("--env", "AA=1", "--env", "AB", "--json")
+    done = alone("function", "run", "app:environment", *given, AB="2", AC="3")
+    assert json.loads(done.stdout)["outputs"] == {"value": ["AA=1", "AB=2"]}
 
 
 def test_a_result_is_told(alone: Muster):

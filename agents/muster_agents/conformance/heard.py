@@ -37,7 +37,8 @@ class Heard:
         self._asked: set[str] = set()
         self._open: set[str] = set()
         self._twice: set[str] = set()
-        self._rest = b""
+        self._rest = bytearray()
+        self._size = 0
 
     def ask(self, id_: str, *, call: bool = False, twice: bool = False) -> None:
         """This is being asked now; ``call``: and until it is answered notifications may be about it.
@@ -56,14 +57,30 @@ class Heard:
 
     def take(self, chunk: bytes) -> None:
         """What came on stdout."""
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        *lines, rest = chunk.split(b"\n")
         for line in lines:
+            self._more(line)
+            self._end()
+        self._more(rest)
+
+    def _more(self, part: bytes) -> None:
+        """Of the line that comes; of one that is too long only its size is kept."""
+        self._size += len(part)
+        if self._size <= self._bytes_max:
+            self._rest += part
+        else:
+            self._rest.clear()
+
+    def _end(self) -> None:
+        line, size = bytes(self._rest), self._size
+        self._rest.clear()
+        self._size = 0
+        if size > self._bytes_max:
+            self.long.append(size)
+        else:
             self._line(line)
 
     def _line(self, line: bytes) -> None:
-        if len(line) > self._bytes_max:
-            self.long.append(len(line))
-            return
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):

@@ -248,6 +248,8 @@ FIRST: Final[dict[int, Rule]] = {
     16: one_answer, 17: shutdown,
 }  # fmt: skip
 """Tried on one container, in this order: without the first the others mean nothing."""
+CALLING: Final = frozenset({8, 9, 10, 11, 12})
+"""Those that mean nothing where not even one call is answered (7)."""
 SECOND: Final[dict[int, Rule]] = {2: other_version, 18: terminated}
 """Tried on another one."""
 

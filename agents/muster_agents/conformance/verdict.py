@@ -9,7 +9,7 @@ import msgspec
 
 from muster.model.definition.workflow import ContainerSpec
 from muster.model.errors import MusterError
-from muster_agents.conformance.rules import FIRST, SECOND, Rule, Trial, title
+from muster_agents.conformance.rules import CALLING, FIRST, SECOND, Rule, Trial, title
 from muster_agents.conformance.subject import BrokenError, Show, Subject, UntriedError
 from muster_agents.runtimes.interface import ServesFunctions
 
@@ -38,11 +38,14 @@ async def examine(runtime: ServesFunctions, what: Examination, show: Show) -> As
     """Each verdict as it is known. Raises what keeps the container from starting."""
     async with Subject(runtime, what.spec, what.message_bytes, what.limit_s, show) as subject:
         trial = Trial(subject, what.inputs)
-        lost = ""
+        lost, uncalled = "", set[int]()
         for number, rule in FIRST.items():
-            verdict = _untried(number, lost) if lost else await _tried(number, rule, trial)
+            why = lost or ("calls are not answered as they should be" if number in uncalled else "")
+            verdict = _untried(number, why) if why else await _tried(number, rule, trial)
             if verdict.outcome == "broken" and (number == 1 or subject.exit is not None):
                 lost = "it is not loaded" if number == 1 else f"its process ended at rule {number}"
+            if number == 7 and verdict.outcome == "broken":
+                uncalled = set(CALLING)
             yield verdict
     async with Subject(runtime, what.spec, what.message_bytes, what.limit_s, show) as subject:
         trial = Trial(subject, what.inputs)

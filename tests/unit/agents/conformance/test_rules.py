@@ -30,15 +30,17 @@ FLAWS: list[tuple[str, set[int], str]] = [
     ("dies of torn lines", {4}, "ended with exit code 1"),
     ("knows everything", {5}, "not with -32601"),
     ("answers notifications", {6, 16}, "it answered"),
-    ("answers nothing", {7, 8, 9, 10, 11, 12}, "did not answer check/call/1"),
-    ("answers another", {7, 8, 9, 10, 11, 12, 16}, "did not answer"),
-    ("says something else", {7, 8, 9, 10, 11, 12}, "neither $returned nor $result"),
-    ("asks for tea", {7, 8, 9, 10, 11, 12}, "$result is 'tea'"),
+    ("answers nothing", {7}, "did not answer check/call/1"),
+    ("answers another", {7, 16}, "did not answer"),
+    ("says something else", {7}, "neither $returned nor $result"),
+    ("asks for tea", {7}, "$result is 'tea'"),
     ("ends at the second call", {8}, "ended with exit code 1"),
     ("answers only what fits", {9}, "did not answer check/call/3"),
     ("tells of others", {13}, "someone/else/1"),
     ("tells no level", {13}, "loud"),
-    ("says much", {7, 8, 9, 10, 11, 12, 14}, "its answer has 2097"),
+    ("says much", {7, 14}, "its answer has 1048"),
+    ("answers one of two", {10}, "did not answer check/call/5"),
+    ("forgets the cancelled", {12}, "did not answer check/call/7"),
     ("forgets marks", {15}, "the mark of check/call/1 did not come"),
     ("answers twice", {16}, "more than once"),
     ("ends badly", {17}, "exit code 4"),
@@ -75,15 +77,15 @@ async def test_rules_that_are_broken(
 ):
     """Each is named, with how; what cannot be tried after it is not called kept."""
     monkeypatch.setattr(rules, "GRACE_S", 1.0)
-    found = await verdicts(tmp_path, flaw, limit_s=2.0 if "answer" in flaw or flaw == "is silent" else 5.0)
+    found = await verdicts(tmp_path, flaw, limit_s=2.0 if words.startswith("did not answer") else 5.0)
     assert {verdict.rule for verdict in found if verdict.outcome == "broken"} == broken
     first = next(verdict for verdict in found if verdict.outcome == "broken")
     assert words in first.why
-    if broken == {1}:
-        assert {verdict.outcome for verdict in found if verdict.rule in range(3, 18)} == {"not tried"}
+    after = range(3, 18) if broken == {1} else range(8, 13) if 7 in broken else ()
+    assert {verdict.outcome for verdict in found if verdict.rule in after} <= {"not tried"}
 
 
-def test_every_flaw_has_a_rule():
+def test_every_rule_has_a_rule():
     """No rule is without a function that breaks it, but for 11: there the call must take its time."""
     assert set.union(*(broken for _, broken, _ in FLAWS)) | {11} == set(FIRST | SECOND)
 
