@@ -36,7 +36,7 @@ GONE_LIMIT_S = 20.0
 
 def obstacle() -> str:
     """Why containers cannot be measured here; empty if they can."""
-    if _busybox() is None:
+    if static_busybox() is None:
         return "there is no static busybox to make an image of (Debian: apt install busybox-static)"
     try:
         with closing(docker.from_env()) as engine:
@@ -123,7 +123,7 @@ def _timed(work: Callable[[], None]) -> float:
 @contextmanager
 def _image(engine: docker.DockerClient) -> Iterator[None]:
     """A busybox image for the length of the block, made here and not fetched."""
-    busybox = _busybox()
+    busybox = static_busybox()
     assert busybox is not None
     repository, _, tag = IMAGE.partition(":")
     engine.api.import_image_from_data(
@@ -146,7 +146,7 @@ def _rootfs(busybox: Path) -> bytes:
     return buffer.getvalue()
 
 
-def _busybox() -> Path | None:
+def static_busybox() -> Path | None:
     for place in ("/bin/busybox", "/usr/bin/busybox", shutil.which("busybox")):
         if place and (path := Path(place)).is_file() and b"ld-linux" not in path.read_bytes()[:4096]:
             return path

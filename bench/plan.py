@@ -17,6 +17,8 @@ class Plan:
     submits: int = 50
     containers: int = 20
     containers_at_once: int = 20
+    warm_rounds: int = 20
+    warm_calls: int = 10
     members: int = 10_000
     events: int = 1_000_000
     patience_s: float = 20.0
@@ -34,6 +36,8 @@ QUICK = Plan(
     submits=10,
     containers=3,
     containers_at_once=4,
+    warm_rounds=2,
+    warm_calls=5,
     members=300,
     events=20_000,
     patience_s=0.0,

@@ -32,6 +32,8 @@ GOALS: Final = {
     "hop_ms_p50": Goal(4),
     "submit_to_result_ms_p50": Goal(5.5),
     "container_ratio_to_bare": Goal(1.05),
+    "warm_call_ms_p50": Goal(5),
+    "warm_vs_one_shot_ratio": Goal(50, more_is_better=True),
     "for_each_cost_ratio": Goal(1.5),
     "for_each_growth_mb": Goal(5),
     "rebuild_events_per_s": Goal(25_000, more_is_better=True),

@@ -13,6 +13,7 @@ import containers
 import loops
 import overhead
 import rebuild
+import warm
 from plan import QUICK, Plan
 from report import ALWAYS, Figure, lines, table
 from stack import BenchError
@@ -20,7 +21,7 @@ from stack import BenchError
 # Without a setting JetStream syncs every two minutes; with `always`, as in nats.conf, before it acknowledges.
 MODES: Final = {"": None, ALWAYS: "always"}
 NAMES: Final = [
-    *(f"{name}{suffix}" for suffix in MODES for name in (*overhead.NAMES, *containers.NAMES)),
+    *(f"{name}{suffix}" for suffix in MODES for name in (*overhead.NAMES, *containers.NAMES, *warm.NAMES)),
     *loops.NAMES,
     *rebuild.NAMES,
 ]
@@ -61,15 +62,16 @@ def _options() -> argparse.Namespace:
 def _measure(options: argparse.Namespace) -> list[Figure]:
     asked = set(options.only or NAMES)
     found: dict[str, list[float]] = {}
-    obstacle = containers.obstacle() if any(name.startswith("container") for name in asked) else ""
+    docker = any(name.startswith(("container", "warm")) for name in asked)
+    obstacle = containers.obstacle() if docker else ""
     if obstacle:
         print(f"bench: containers are not measured: {obstacle}", file=sys.stderr)
     for _ in range(options.runs or (1 if options.quick else 3)):
         for suffix, sync in MODES.items():
             names = (name for name in asked if name.endswith(ALWAYS) == bool(suffix))
             plan = _plan(options, frozenset(name.removesuffix(suffix) for name in names))
-            for part in (overhead, containers, loops, rebuild):
-                if plan.only.isdisjoint(part.NAMES) or (part is containers and obstacle):
+            for part in (overhead, containers, warm, loops, rebuild):
+                if plan.only.isdisjoint(part.NAMES) or (part in {containers, warm} and obstacle):
                     continue
                 for name, value in part.measure(plan, sync).items():
                     if name.partition("/")[0] in plan.only:

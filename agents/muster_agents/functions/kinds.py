@@ -23,7 +23,8 @@ def kind(order: AttemptOrder) -> str:
     """
     spec = msgspec.structs.replace(order.container, pull_policy="missing")
     files = {name: artifact.digest for name, artifact in sorted(loading(order).items())}
-    return _encode([spec, order.resources, owner(order), files]).decode()
+    # As a tuple: what is left out of a struct depends on how it came to its defaults.
+    return _encode([spec, msgspec.structs.astuple(order.resources), owner(order), files]).decode()
 
 
 def owner(order: AttemptOrder) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from muster.model.log.commands import AttemptResources
@@ -73,6 +74,15 @@ async def test_who_does_not_share(other: Any):
         await side.call()
         await side.call(**other)
         assert len(side.runtime.made) == 2
+
+
+async def test_said_or_left_out_is_the_same():
+    """A default that came over the wire is no other container than one that did not."""
+    side = Poolside()
+    async with side.open():
+        await side.call()
+        await side.call(resources=msgspec.json.decode(b'{"cpus":0.0,"slots":1}', type=AttemptResources))
+        assert len(side.runtime.made) == 1
 
 
 async def test_who_shares():
