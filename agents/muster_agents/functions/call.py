@@ -295,7 +295,8 @@ class Call:
             most = self._scene.options.function_message_bytes
             text = f"{self._function}: it answered with {error.size} bytes, more than {most}."
             return OutputError(text, remedy=AS_FILE) if loaded else FunctionLoadError(text)
-        return calls.refused(error.code, error.message, error.data, self._function, loaded=loaded)
+        code = error.code if loaded or error.code in calls.OF_LOADING else calls.LOAD_RAISED
+        return calls.refused(code, error.message, error.data, self._function, loaded=loaded)
 
     # ---- the end
 

@@ -351,7 +351,7 @@ class Instance:
         self.heard = self._now()
         try:
             return set(msgspec.json.decode(document, type=_Pong).calls)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return set()
 
     async def well(self) -> bool:

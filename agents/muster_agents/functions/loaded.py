@@ -28,7 +28,7 @@ def loaded(document: bytes, function: str) -> Loaded:
     """The answer, read. Raises FunctionLoadError with what was heard."""
     try:
         found = msgspec.json.decode(document, type=Loaded)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _stranger(function, f"what it answered to load cannot be read: {error}", document) from None
     if found.protocol != PROTOCOL:
         raise _stranger(function, f"it speaks version {found.protocol} of the protocol", document)

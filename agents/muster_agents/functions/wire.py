@@ -5,24 +5,28 @@ itself are notifications. What it prints on stdout that is no message of the pro
 back, for the logs. An answer is only ever given to the question whose id it bears, once; what answers no question, or
 answers one twice, is dropped, counted, and warned of once.
 
-An answer that is longer than a line may be is not read; of its beginning and end it can mostly be told whose answer it
-was, and that question fails instead of waiting for ever.
+An answer that is longer than a line may be is not read, and one that is no JSON cannot be; of its beginning and end it
+can mostly be told whose answer it was, and that question fails instead of waiting for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from muster_agents.functions.lines import Lines, TooLong
+from muster.model.plan.calls import CANNOT_TRAVEL
+from muster_agents.functions.lines import ENDS_BYTES, Lines, TooLong
 
 ENVELOPE_BYTES: Final = 4096
 """What a line may have beside the answer it carries: version, id, braces."""
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:]')
+UNREADABLE: Final = "its answer is no message that can be read."
 _MARKER: Final = b'"jsonrpc"'
 
 log = logging.getLogger(__name__)
@@ -153,7 +157,7 @@ class Wire:
         for line in lines:
             if isinstance(line, TooLong):
                 self._too_long(line)
-            elif not self._understood(line):
+            elif not self._understood(line) and not self._garbled(line):
                 other.append(line)
         return b"".join(other)
 
@@ -202,12 +206,37 @@ class Wire:
     def _too_long(self, line: TooLong) -> None:
         """Fail the question it answered, if that can be told."""
         log.warning(f"{self._name} wrote a line of {line.size} bytes, which is not read")
-        if _MARKER not in line.head and _MARKER not in line.tail:
-            return
+        if (id_ := self._meant(line.head, line.tail)) is not None:
+            self._asked[id_].set_exception(TooLargeError(line.size))
+
+    def _garbled(self, line: bytes) -> bool:
+        """Fail the question that this answers badly; whether there is one."""
+        id_ = self._meant(line[:ENDS_BYTES], line[-ENDS_BYTES:])
+        if id_ is not None:
+            self._asked[id_].set_exception(RefusedError(CANNOT_TRAVEL, UNREADABLE, None))
+        return id_ is not None
+
+    def _meant(self, head: bytes, tail: bytes) -> str | None:
+        """The question that a line answers of which this is the beginning and the end, if that can be told."""
+        if (_MARKER not in head and _MARKER not in tail) or b"method" in _keys(head):
+            return None
         open_ = [id_ for id_, future in self._asked.items() if not future.done()]
-        named = [id_ for id_ in open_ if _encode(id_) in line.head or _encode(id_) in line.tail]
-        if len(named) == 1 or len(open_) == 1:
-            self._asked[(named or open_)[0]].set_exception(TooLargeError(line.size))
+        named = [id_ for id_ in open_ if _encode(id_) in head or _encode(id_) in tail]
+        return named[0] if len(named) == 1 else None
+
+
+def _keys(text: bytes) -> set[bytes]:
+    """The names of the outermost object that begins so."""
+    found, depth, last = set(), 0, b""
+    for token in _TOKEN.findall(text):
+        if token in b"{[":
+            depth += 1
+        elif token in b"}]":
+            depth -= 1
+        elif token == b":" and depth == 1:
+            found.add(last.strip(b'"'))
+        last = token
+    return found
 
 
 def _seen(future: asyncio.Future[bytes]) -> None:

@@ -62,6 +62,9 @@ LOAD_RAISED: Final = -32011
 OTHER_PROTOCOL: Final = -32012
 CANCELLED: Final = -32800
 
+OF_LOADING: Final = frozenset({NOT_ITS_ARGUMENTS, NOT_FOUND, LOAD_RAISED, OTHER_PROTOCOL})
+"""What ``load`` is answered with; anything else there means that loading failed."""
+
 Where = Literal["find", "load", "bind", "call", "result"]
 
 _WHERE: Final[dict[int, Where]] = {

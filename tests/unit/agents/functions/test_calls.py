@@ -123,6 +123,8 @@ async def test_what_the_function_answers_instead(
         ({"result": LOADED | {"protocol": 2}}, "function_load"),
         ({"result": LOADED | {"concurrency": 0}}, "function_load"),
         ({"result": "yes"}, "function_load"),
+        ({"result": float("nan")}, "function_load"),
+        ({"error": {"code": -32001, "message": "no"}}, "function_load"),
     ],
 )
 async def test_what_cannot_be_loaded_leaves_no_container(
@@ -252,6 +254,24 @@ async def test_an_answer_above_the_limit(scene: Scene, fake: FakeRuntime):
     assert failed.error.code == "output"
     assert "more than 2000" in failed.error.message
     assert "file" in failed.error.remedy
+
+
+@pytest.mark.parametrize("result", [b'"\xff"', b"[" * 5000 + b"]" * 5000, b'{"$returned": NaN}', b"{}", b"7"])
+async def test_an_answer_that_makes_no_sense(scene: Scene, fake: FakeRuntime, result: bytes):
+    """It is the call's failure, said in words; the container takes the next call."""
+
+    def answers(serving: Pretender, message: Any) -> None:
+        text = b'{"jsonrpc": "2.0", "id": "%s", "result": %s}\n' % (message["id"].encode(), result)
+        serving.ears.print("stdout", text)
+
+    fake.calling = answers
+    async with scene.agent():
+        await scene.start(call(1, timeouts=msgspec.structs.replace(TIMEOUTS, run=3, grace=0.2)))
+        failed = await scene.until("attempt.failed")
+        assert failed.error.code == "output"
+        fake.calling = FakeRuntime().calling
+        await called(scene, 2)
+    assert len(fake.made) == 1
 
 
 async def test_what_is_no_protocol_is_logged(scene: Scene, fake: FakeRuntime):
