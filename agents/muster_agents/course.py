@@ -32,9 +32,17 @@ class Phases:
         self.seconds: dict[str, float] = {}
 
     async def within(self, phase: Phase, limit: float, work: Callable[[], Awaitable[T]]) -> T:
+        """Do ``work`` in this phase, and count the time. Raises as ``limited``."""
+        began = time.monotonic()
+        try:
+            return await self.limited(phase, limit, work)
+        finally:
+            spent = self.seconds.get(phase, 0.0) + time.monotonic() - began
+            self.seconds[phase] = round(spent, 6)
+
+    async def limited(self, phase: Phase, limit: float, work: Callable[[], Awaitable[T]]) -> T:
         """Do ``work`` in this phase. Raises StepTimeoutError where it takes longer than ``limit`` seconds."""
         self.now = phase
-        began = time.monotonic()
         scope = asyncio.timeout(limit)
         try:
             async with scope:
@@ -45,9 +53,6 @@ class Phases:
             raise StepTimeoutError(
                 f"The {phase} phase took longer than its timeout of {limit:g} s.", limit_s=limit
             ) from None
-        finally:
-            spent = self.seconds.get(phase, 0.0) + time.monotonic() - began
-            self.seconds[phase] = round(spent, 6)
 
 
 @dataclass(frozen=True)

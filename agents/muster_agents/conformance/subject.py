@@ -14,7 +14,7 @@ from muster.model.definition.workflow import ContainerSpec
 from muster.model.errors import MusterError
 from muster.model.log.catalogue import Body
 from muster_agents.conformance.heard import Heard
-from muster_agents.functions.instance import EndedError
+from muster_agents.functions.caller import EndedError
 from muster_agents.functions.wire import (
     ENVELOPE_BYTES,
     RefusedError,

@@ -18,7 +18,8 @@ from muster.model.errors import ExecutionError, MusterError
 from muster.model.log.catalogue import Body
 from muster.model.plan import calls
 from muster.model.plan.results import Result
-from muster_agents.functions.instance import EndedError, Instance
+from muster_agents.functions.caller import EndedError
+from muster_agents.functions.instance import Instance
 from muster_agents.functions.wire import RefusedError, TooLargeError
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Launch, ServesFunctions

@@ -27,6 +27,7 @@ from muster import fault
 from muster.model.errors import (
     AttemptLostError,
     FunctionLoadError,
+    InvalidArgumentError,
     MusterError,
     OutOfMemoryError,
     OutputError,
@@ -42,7 +43,8 @@ from muster.model.plan.artifacts import Artifact
 from muster_agents.contained import exit_fact, finished_with
 from muster_agents.course import ADOPTED_MIN_S, Scene, since
 from muster_agents.functions import kinds
-from muster_agents.functions.instance import EndedError, Instance
+from muster_agents.functions.caller import EndedError
+from muster_agents.functions.instance import Instance
 from muster_agents.functions.pool import Pool
 from muster_agents.functions.telling import Telling
 from muster_agents.functions.wire import RefusedError, TooLargeError
@@ -121,9 +123,11 @@ class Call:
 
     async def _warm(self) -> Instance | None:
         """A place in a container that is there, if any has one."""
-        order = self._scene.order
-        async with asyncio.timeout(order.timeouts.pull):
-            self._instance = await self._pool.take(order, self.id)
+        order, phases = self._scene.order, self._scene.phases
+        # Not counted: where there is one it takes no time, and a call that finds none begins with its pull.
+        self._instance = await phases.limited(
+            "pull", order.timeouts.pull, lambda: self._pool.take(order, self.id)
+        )
         if self._instance is not None:
             self._listen(self._instance)
         return self._instance
@@ -206,6 +210,9 @@ class Call:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(ENDED_S):
                     await asyncio.shield(self._answer)
+            raise
+        except InvalidArgumentError:
+            self._asked = False  # it is too large, and was not sent
             raise
         return await self._heard(instance)
 
@@ -322,8 +329,8 @@ class Call:
         if not self._placed or self._instance is None:
             return
         self._placed = self._asked = False
-        if self._filled:
-            await self._instance.release(self.id)
+        if self._filled and not await self._instance.release(self.id):
+            self._pool.drop(self._instance, "unhealthy", 0.0)
         self._pool.give(self._instance, self.id)
 
     async def remove(self) -> None:

@@ -22,7 +22,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -30,6 +30,7 @@ from muster.model.errors import InvalidArgumentError, MusterError
 from muster.model.log.catalogue import Body
 from muster.model.plan.calls import PROTOCOL
 from muster_agents.functions import kinds
+from muster_agents.functions.caller import Caller, EndedError
 from muster_agents.functions.loaded import Loaded, loaded
 from muster_agents.functions.printed import Printed
 from muster_agents.functions.wire import (
@@ -48,8 +49,8 @@ MARK_S: Final = 0.5
 """How long the last prints of a call are waited for when its answer is there: they come through another pipe, and a
 machine that is busy may take a moment. A function that does not mark its end is not waited for."""
 SHUTDOWN_S: Final = 2.0
-"""How long an idle function may take to end when asked to, whatever its step's grace time: nobody waits for what it
-does, but its memory may be waited for."""
+"""How long an idle function may take to end where its room is waited for, whatever its step's grace time. Also that of
+one found again, as its step is not known any more."""
 
 log = logging.getLogger(__name__)
 
@@ -59,31 +60,6 @@ class _Pong(msgspec.Struct, frozen=True):
 
 
 Report = Callable[[Body], Awaitable[None]]
-
-
-class EndedError(Exception):
-    """The container ended. ``exit`` is how; ``cause`` what is known where nobody can say how."""
-
-    def __init__(self, exit_: Exit | None, cause: MusterError | None = None) -> None:
-        super().__init__("the container of the function ended")
-        self.exit, self.cause = exit_, cause
-
-
-class Caller(Protocol):
-    """Whose call it is."""
-
-    @property
-    def id(self) -> str:
-        """The call's, as the function is told it."""
-        ...
-
-    def print(self, stream: str, chunk: bytes) -> None:
-        """This was printed meanwhile."""
-        ...
-
-    def told(self, method: str, params: Mapping[str, Any]) -> None:
-        """The function told this of the call."""
-        ...
 
 
 class Instance:
@@ -338,10 +314,14 @@ class Instance:
             return answer.done() and not self.gone
         return True
 
-    async def release(self, id_: str) -> None:
-        """The files of this call are taken."""
-        with contextlib.suppress(MusterError):
-            await self._wire.send(notification("release", id=id_))
+    async def release(self, id_: str) -> bool:
+        """The files of this call are taken. Whether the function reads what it is told."""
+        try:
+            async with asyncio.timeout(self._options.function_ping_s):
+                await self._wire.send(notification("release", id=id_))
+        except (TimeoutError, MusterError):
+            return False
+        return True
 
     async def ping(self) -> set[str]:
         """The ids of the calls it says are under way. Raises as ``Wire.ask``."""

@@ -26,9 +26,11 @@ from muster.model.log.catalogue import FunctionUnloaded, LoadedFunction
 from muster.model.log.commands import AttemptOrder, FunctionStatus
 from muster_agents.devices import Devices
 from muster_agents.functions import kinds
-from muster_agents.functions.instance import SHUTDOWN_S, Caller, Instance, Report
+from muster_agents.functions.caller import Caller
+from muster_agents.functions.instance import SHUTDOWN_S, Instance, Report
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.memory import available_share
+from muster_agents.functions.showing import for_one_call, loaded_function, status
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox
 from muster_agents.room import Room
@@ -172,7 +174,7 @@ class Pool:
 
     def settle(self, instance: Instance, id_: str) -> None:
         """The log knows that it is loaded: it belongs to the pool, and has this call as its first."""
-        if not _for_one_call(instance.launch):
+        if not for_one_call(instance.launch):
             self._told.add(instance.launch.instance)
         instance.settle()
         instance.begin(id_)
@@ -186,7 +188,7 @@ class Pool:
     def give(self, instance: Instance, id_: str) -> None:
         """The call is over."""
         instance.end(id_)
-        if _for_one_call(instance.launch):
+        if for_one_call(instance.launch):
             self.drop(instance, "isolation", instance.grace_s)
 
     def drop(self, instance: Instance, reason: Reason, grace_s: float) -> None:
@@ -229,7 +231,7 @@ class Pool:
         idle = self._idle()
         for one in idle:
             if self._now() - one.used >= self._options.function_idle_s:
-                self.drop(one, "idle", SHUTDOWN_S)
+                self.drop(one, "idle", one.grace_s)
         staying = [one for one in idle if one.idle]
         while staying and self._too_many(staying, 0):
             self.drop(staying.pop(0), "evicted", SHUTDOWN_S)
@@ -289,7 +291,7 @@ class Pool:
     async def drain(self) -> None:
         """Let all go, say so, and wait until they are gone."""
         for instance in list(self._instances.values()):
-            self.drop(instance, "stopped", SHUTDOWN_S)
+            self.drop(instance, "stopped", instance.grace_s)
         while self._going:
             await asyncio.wait(set(self._going.values()))
 
@@ -309,7 +311,7 @@ class Pool:
         for found in await self._runtime.find_servings():
             entry = entries.pop(found.instance, None)
             wanted = found.container in began
-            kept = wanted or (found.running and entry is not None and not _for_one_call(entry.launch))
+            kept = wanted or (found.running and entry is not None and not for_one_call(entry.launch))
             if kept and entry is not None and entry.loaded is not None:
                 self._left.append((entry, found))
             else:
@@ -317,9 +319,9 @@ class Pool:
         for name in entries:
             await self._ledger.strike(name)
         return [
-            _loaded(entry, found)
+            loaded_function(entry, found)
             for entry, found in self._left
-            if found.running and not _for_one_call(entry.launch)
+            if found.running and not for_one_call(entry.launch)
         ]
 
     def adopt(self) -> dict[str, Instance]:
@@ -335,7 +337,7 @@ class Pool:
             instance.adopt(serving, entry.loaded, entry.since)
             self._instances[name] = adopted[found.container] = instance
             self._gpus[name] = self._devices.hold(entry.launch.gpus)
-            if found.running and not _for_one_call(entry.launch):
+            if found.running and not for_one_call(entry.launch):
                 self._told.add(name)
             self._spawn(instance.watch())
         for orphan in self._orphans:
@@ -357,38 +359,4 @@ class Pool:
         """All of them, those used last first."""
         found = [one for one in self._instances.values() if not one.gone]
         found.sort(key=lambda one: one.used, reverse=True)
-        return [_status(one) for one in found[:STATUSES_MAX]]
-
-
-def _status(one: Instance) -> FunctionStatus:
-    return FunctionStatus(
-        function=one.function,
-        image=one.launch.container.image,
-        container=one.container,
-        state="loading" if not one.ready else "busy" if one.calls else "idle",
-        concurrency=one.concurrency,
-        running=len(one.calls),
-        calls=one.count,
-        failed=one.failed,
-        load_s=one.load_s,
-        call_s=round(one.busy_s / one.count, 6) if one.count else 0.0,
-        since=one.since,
-        used_at=one.used_at,
-        execution=one.launch.execution,
-        params=kinds.short(one.launch.container),
-    )
-
-
-def _for_one_call(launch: Launch) -> bool:
-    return launch.container.isolation == "call"
-
-
-def _loaded(entry: Entry, found: FoundServing) -> LoadedFunction:
-    spec = entry.launch.container
-    return LoadedFunction(
-        function=spec.function or "",
-        image=spec.image,
-        container=found.container,
-        concurrency=1 if entry.loaded is None else entry.loaded.concurrency,
-        execution=entry.launch.execution,
-    )
+        return [status(one) for one in found[:STATUSES_MAX]]

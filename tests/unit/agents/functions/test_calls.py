@@ -113,61 +113,6 @@ async def test_what_the_function_answers_instead(
     assert len(fake.made) == 1
 
 
-@pytest.mark.parametrize(
-    ("answer", "code"),
-    [
-        ({"error": {"code": -32010, "message": "no module app"}}, "function_not_found"),
-        ({"error": {"code": -32011, "message": "RuntimeError: no weights"}}, "function_load"),
-        ({"error": {"code": -32012, "message": "no", "data": {"supported": [2]}}}, "function_load"),
-        ({"error": {"code": -32601, "message": "load?"}}, "function_load"),
-        ({"result": LOADED | {"protocol": 2}}, "function_load"),
-        ({"result": LOADED | {"concurrency": 0}}, "function_load"),
-        ({"result": "yes"}, "function_load"),
-        ({"result": float("nan")}, "function_load"),
-        ({"error": {"code": -32001, "message": "no"}}, "function_load"),
-    ],
-)
-async def test_what_cannot_be_loaded_leaves_no_container(
-    scene: Scene, fake: FakeRuntime, answer: Any, code: str
-):
-    """The load phase fails, the container is removed, and nothing was unloaded: it never was loaded."""
-    fake.loading = lambda serving, message: serving.say(id="load", **answer)
-    async with scene.agent():
-        await scene.start(call(1))
-        failed = await scene.until("attempt.failed")
-        assert (failed.error.code, failed.phase, failed.error.phase) == (code, "load", "load")
-        assert fake.made[0].diary[-1] == "remove"
-        assert "function.loaded" not in await scene.kinds("e1")
-    assert "function.unloaded" not in [recorded.event.kind for recorded in await scene.events()]
-
-
-async def test_a_load_that_never_ends(scene: Scene, fake: FakeRuntime):
-    """Its timeout is an error of the load phase, and the container is gone."""
-    fake.loading = keeps
-    async with scene.agent():
-        await scene.start(call(1, timeouts=msgspec.structs.replace(TIMEOUTS, load=0.05)))
-        failed = await scene.until("attempt.failed")
-    assert (failed.error.code, failed.phase, failed.reason) == ("step_timeout", "load", "timeout")
-    assert fake.made[0].diary == ["pull", "start", "stop 5", "remove"]
-
-
-async def test_what_ends_while_it_loads(scene: Scene, fake: FakeRuntime):
-    """It is told how its container ended, with what it printed last."""
-
-    def dies(serving: Pretender, message: Any) -> None:
-        serving.ears.print("stderr", b"no python here\n")
-        serving.end(127)
-
-    fake.loading = dies
-    async with scene.agent():
-        await scene.start(call(1))
-        failed = await scene.until("attempt.failed")
-        kinds = await scene.kinds("e1")
-    assert (failed.error.code, failed.phase, failed.exit_code) == ("function_load", "load", 127)
-    assert failed.error.details["tail"] == ["no python here"]
-    assert kinds[-3:] == ["function.loading", "container.exited", "attempt.failed"]
-
-
 async def test_a_crash_in_mid_call(scene: Scene, fake: FakeRuntime):
     """All calls in the container fail as crashed, each with its exit code; the next call gets another container."""
     fake.calling, fake.concurrency = keeps, 2
@@ -197,54 +142,6 @@ async def test_memory_is_an_error_of_its_own(scene: Scene, fake: FakeRuntime):
         assert (await scene.until("attempt.failed")).error.code == "out_of_memory"
 
 
-async def test_a_stop_is_told_to_the_function(scene: Scene, fake: FakeRuntime):
-    """One that gives the call up in time keeps its container, and the next call uses it."""
-    fake.calling = keeps
-    async with scene.agent():
-        await scene.start(call(1))
-        await scene.until("attempt.started")
-        await scene.stop(call(1).ref)
-        await scene.until("attempt.stopped")
-        fake.calling = FakeRuntime().calling
-        await called(scene, 2)
-    [serving] = fake.made
-    assert {"jsonrpc": "2.0", "method": "cancel", "params": {"id": "e1/work/1"}} in serving.heard
-    assert not any(entry.startswith("stop") for entry in serving.diary[:-1])
-
-
-async def test_what_does_not_stop_is_killed(scene: Scene, fake: FakeRuntime):
-    """After the grace time the container goes, and is told as unloaded."""
-    fake.calling, fake.obeys = keeps, False
-    async with scene.agent():
-        await scene.start(call(1, timeouts=msgspec.structs.replace(TIMEOUTS, grace=0.05)))
-        await scene.until("attempt.started")
-        await scene.stop(call(1).ref)
-        await scene.until("attempt.stopped")
-        assert fake.made[0].diary[-2:] == ["stop 0", "remove"]
-        assert (await scene.until("function.unloaded")).reason == "stopped"
-
-
-async def test_a_stop_while_it_loads_removes_the_container(scene: Scene, fake: FakeRuntime):
-    """Nobody else waits for it."""
-    fake.loading = keeps
-    async with scene.agent():
-        await scene.start(call(1))
-        await scene.until("function.loading")
-        await scene.stop(call(1).ref)
-        await scene.until("attempt.stopped")
-        assert fake.made[0].diary == ["pull", "start", "stop 5", "remove"]
-
-
-async def test_the_run_timeout_cancels_the_call(scene: Scene, fake: FakeRuntime):
-    """It fails in the run phase; a function that obeys keeps its container."""
-    fake.calling = keeps
-    async with scene.agent():
-        await scene.start(call(1, timeouts=msgspec.structs.replace(TIMEOUTS, run=0.05)))
-        failed = await scene.until("attempt.failed")
-        assert (failed.error.code, failed.phase) == ("step_timeout", "run")
-        assert fake.made[0].diary == ["pull", "start"]
-
-
 async def test_an_answer_above_the_limit(scene: Scene, fake: FakeRuntime):
     """It is not read into memory, and the error says to write a file; the container goes on."""
     fake.calling = lambda serving, message: serving.gives(message, "x" * 20000)
@@ -272,6 +169,18 @@ async def test_an_answer_that_makes_no_sense(scene: Scene, fake: FakeRuntime, re
         fake.calling = FakeRuntime().calling
         await called(scene, 2)
     assert len(fake.made) == 1
+
+
+async def test_inputs_above_the_limit(scene: Scene, fake: FakeRuntime):
+    """They are not sent: the call fails at once, is not tried again, and says to give a file."""
+    grace = msgspec.structs.replace(TIMEOUTS, grace=60)
+    async with scene.agent(function_message_bytes=2000):
+        await scene.start(call(1, inputs={"n": "x" * 20000}, timeouts=grace))
+        failed = await scene.until("attempt.failed")
+        assert (failed.error.code, failed.retriable) == ("invalid_argument", False)
+        assert "file" in failed.error.remedy
+        await called(scene, 2)
+    assert [message["id"] for message in fake.made[0].calls] == ["e2/work/1"]
 
 
 async def test_what_is_no_protocol_is_logged(scene: Scene, fake: FakeRuntime):
