@@ -17,12 +17,14 @@ from muster_agents.harness import HARNESS, harness
 
 PATIENCE_S = 20.0
 MESSAGE_BYTES = 1 << 20
+PYTHON = os.environ.get("MUSTER_HARNESS_PYTHON", sys.executable)
+"""What runs the harness, where a test does not say: any Python from 3.8 on may."""
 
 
 class Conversation:
     """Talks with the harness that runs ``app``, a module of its own. Use it in ``with``."""
 
-    def __init__(self, folder: Path, app: str, python: str = sys.executable, **environment: str) -> None:
+    def __init__(self, folder: Path, app: str, python: str = PYTHON, **environment: str) -> None:
         work = folder / "work"
         work.mkdir(exist_ok=True)
         (work / "app.py").write_text(app)
