@@ -197,6 +197,7 @@ class _Agent:
                 running=lambda: roster.running,
                 outbox=lambda: len(self._outbox),
                 functions=self._pool.statuses,
+                news=self._pool.news,
                 now=self._clock.now,
             )
             keepers = [

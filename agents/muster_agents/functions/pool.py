@@ -89,6 +89,8 @@ class Pool:
         self._orphans: list[FoundServing] = []
         self._gpus: dict[str, list[str]] = {}
         self._digests: dict[str, tuple[str | None, float]] = {}
+        self.news = asyncio.Event()
+        """Set when something was loaded, or is gone."""
 
     def open(self, group: Spawns) -> None:
         """From here on its background work belongs to ``group``."""
@@ -178,6 +180,7 @@ class Pool:
             self._told.add(instance.launch.instance)
         instance.settle()
         instance.begin(id_)
+        self.news.set()
 
     async def abandon(self, instance: Instance, grace_s: float) -> None:
         """Its maker gives up before it is loaded, or nothing else ends its call: nothing is left of it."""
@@ -261,6 +264,7 @@ class Pool:
         reason, grace_s = self._leaving.pop(name, ("crashed", 0.0))
         await asyncio.gather(self._tell(instance, reason), instance.close(grace_s))
         del self._instances[name]
+        self.news.set()
         self._devices.give(self._gpus.pop(name, []))
         try:
             await self._ledger.strike(name)
