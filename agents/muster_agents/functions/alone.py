@@ -103,6 +103,7 @@ class Alone:
             await self.instance.load({})
         except (RefusedError, TooLargeError, EndedError) as error:
             raise self._meant(error, loaded=False) from None
+        self.instance.settle(hears=True)
 
     @property
     def strings(self) -> frozenset[str]:

@@ -95,6 +95,7 @@ class Instance:
         self._now = now
         self._serving: Serving | None = None
         self._maker: Caller | None = None
+        self._settled = True
         self._report: Report | None = None
         self._marks: dict[str, asyncio.Event] = {}
         self._pings = itertools.count(1)
@@ -130,7 +131,7 @@ class Instance:
     @property
     def ready(self) -> bool:
         """Whether it can be called. Until its maker has settled it, the first call is the maker's."""
-        return self.loaded is not None and self._maker is None and not self.gone
+        return self.loaded is not None and self._settled and not self.gone
 
     @property
     def concurrency(self) -> int:
@@ -197,11 +198,13 @@ class Instance:
 
     def make(self, serving: Serving, maker: Caller, report: Report) -> None:
         """``maker`` takes it through its phases; what happens until ``settle`` is told to ``report``."""
-        self._serving, self._maker, self._report = serving, maker, report
+        self._serving, self._maker, self._report, self._settled = serving, maker, report, False
 
-    def settle(self) -> None:
-        """It is up, and its maker a caller like any other."""
-        self._maker = self._report = None
+    def settle(self, *, hears: bool = False) -> None:
+        """It is up, and its maker a caller like any other, but that it may still hear all that is printed."""
+        self._settled = True
+        if not hears:
+            self._maker = self._report = None
 
     async def load(self, files: Mapping[str, Path]) -> Loaded:
         """Load the function, with these files of its params. Raises FunctionLoadError, and as ``Wire.ask``."""
