@@ -85,7 +85,7 @@ class Engine:
             info = self.api.info()
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise ContainerStartingError(
-                f"No container engine answers: {_cause(error)}.",
+                f"No container engine answers: {cause_of(error)}.",
                 remedy="Start Docker or Podman's socket, let this user in, or set DOCKER_HOST; "
                 "muster agent --runtime process needs none and isolates nothing.",
             ) from error
@@ -214,7 +214,7 @@ class Engine:
             # What urllib3 says of a read timeout in the body of an answer.
             if "timed out" in str(error).lower():
                 return None
-            raise EngineAwayError(_cause(error)) from error
+            raise EngineAwayError(cause_of(error)) from error
 
     def is_running(self, container: str) -> bool:
         """Whether it is. Raises EngineAwayError, NotFound."""
@@ -223,7 +223,7 @@ class Engine:
         except docker.errors.NotFound:  # which is one of the next, too
             raise
         except requests.exceptions.RequestException as error:
-            raise EngineAwayError(_cause(error)) from error
+            raise EngineAwayError(cause_of(error)) from error
 
     def was_oom_killed(self, container: str) -> bool:
         """Whether the kernel killed it for its memory."""
@@ -254,7 +254,7 @@ class Engine:
             return take(self.api, container, path, target, bytes_max, stopped)
         except requests.exceptions.RequestException as error:
             raise OutputError(
-                f"The container engine broke off while {FOLDER}/out/{path} was read: {_cause(error)}.",
+                f"The container engine broke off while {FOLDER}/out/{path} was read: {cause_of(error)}.",
                 remedy="Look after the engine on this machine: docker info.",
             ) from error
 
@@ -299,12 +299,12 @@ def starting() -> Iterator[None]:
         ) from error
     except requests.exceptions.RequestException as error:
         raise ContainerStartingError(
-            f"The container engine does not answer: {_cause(error)}.",
+            f"The container engine does not answer: {cause_of(error)}.",
             remedy="Look after the engine on this machine: docker info.",
         ) from error
 
 
-def _cause(error: BaseException) -> str:
+def cause_of(error: BaseException) -> str:
     """The innermost reason, which is the one that helps."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error

@@ -11,7 +11,7 @@ import msgspec
 import requests.exceptions
 
 from muster.model.errors import ImagePullError
-from muster_agents.runtimes.docker_engine import Engine
+from muster_agents.runtimes.docker_engine import Engine, cause_of
 
 HOPELESS: Final = (
     "manifest unknown",
@@ -71,8 +71,10 @@ def local(engine: Engine, image: str) -> Image | None:
         found: dict[str, Any] = engine.api.inspect_image(image)  # type: ignore[no-untyped-call]
     except docker.errors.ImageNotFound:
         return None
-    except (docker.errors.APIError, requests.exceptions.RequestException) as error:
+    except docker.errors.APIError as error:
         raise _failed(image, str(error)) from error
+    except requests.exceptions.RequestException as error:
+        raise _unanswered(image, error) from error
     return Image(id=found["Id"], digest=_digest(image, found), size=int(found.get("Size") or 0))
 
 
@@ -87,7 +89,9 @@ def pull(engine: Engine, image: str, progress: Progress) -> Image:
             progress.take(line)
     except docker.errors.APIError as error:
         raise _failed(image, str(error.explanation or error), status=error.status_code) from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except requests.exceptions.RequestException as error:
+        raise _unanswered(image, error) from error
+    except docker.errors.DockerException as error:
         raise _failed(image, str(error)) from error
     found = local(engine, image)
     if found is None:
@@ -99,6 +103,14 @@ def _failed(image: str, reason: str, status: int | None = None) -> ImagePullErro
     hopeless = status in {400, 401, 403, 404} or any(words in reason.lower() for words in HOPELESS)
     return ImagePullError(
         f"The image {image} could not be pulled: {reason.strip()}.", image=image, retriable=not hopeless
+    )
+
+
+def _unanswered(image: str, error: Exception) -> ImagePullError:
+    return ImagePullError(
+        f"The image {image} could not be looked for: the container engine does not answer: {cause_of(error)}.",
+        remedy="Look after the engine on this machine: docker info.",
+        image=image,
     )
 
 

@@ -42,10 +42,11 @@ def until(what: str, probe: Callable[[], Any], timeout_s: float = PATIENCE_S) ->
 
 
 class Part(Server):
-    """One process of Muster; it is ready when its log says ``greeting``."""
+    """One process of Muster; it is ready when its log says ``greeting``. ``environment`` is that of its next start."""
 
-    def __init__(self, folder: Path, command: list[str], greeting: str) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], command: list[str], greeting: str) -> None:
         super().__init__(folder)
+        self.environment = environment
         self._command = command
         self.greeting = greeting
 
@@ -53,8 +54,8 @@ class Part(Server):
         """It listens nowhere."""
 
     def command(self) -> list[str]:
-        """The same at every start."""
-        return self._command
+        """The same at every start, but for its environment."""
+        return ["env", *(f"{name}={value}" for name, value in self.environment.items()), *self._command]
 
     def is_ready(self) -> bool:
         """Whether it said so since it was started last."""
@@ -85,6 +86,7 @@ class Stack:
         self.broker = broker
         self.client = SyncClient(broker.url)
         self.agents: dict[str, Part] = {}
+        self.environment: dict[str, str] = {}
         self._scheduler = scheduler
         self._numbers = count(1)
         self._resources = contextlib.ExitStack()
@@ -112,8 +114,13 @@ class Stack:
 
     def _start(self, name: str, greeting: str, command: list[str]) -> Part:
         folder = self.folder / name
-        settings = [f"MUSTER_URL={self.broker.url}", f"MUSTER_DATA_DIR={folder}", f"PYTHONPATH={SOURCES}"]
-        return self._resources.enter_context(Part(folder, ["env", *settings, *command], greeting))
+        settings = {
+            "MUSTER_URL": self.broker.url,
+            "MUSTER_DATA_DIR": str(folder),
+            "PYTHONPATH": SOURCES,
+            **self.environment,
+        }
+        return self._resources.enter_context(Part(folder, settings, command, greeting))
 
     def _launch(self, kind: str, name: str, greeting: str, options: dict[str, Any]) -> Part:
         command = [sys.executable, "-P", str(LAUNCHER), kind, json.dumps(options)]

@@ -245,8 +245,8 @@ def yields(muster, n):
     return endless()
 
 
-def in_c(muster, n):
-    """One call of C that takes years and looks at no signal."""
+def matches(muster, n):
+    """One call of C that takes years, and looks at signals, but lets no other thread hear of a cancel."""
     return re.match(r"(a*)*b", "a" * 64)
 
 
@@ -261,6 +261,33 @@ def deaf(muster, n):
 
 def waits_for_child(muster, n):
     subprocess.run(["python3", "-c", "import time; time.sleep(3600)"], check=True)
+
+
+def sums(muster, n):
+    """One call of C that takes years and looks at no signal."""
+    return sum(range(10**15))
+
+
+def deaf_and_busy(muster, n):
+    takes_signals(muster, n)
+    return busy(muster, n)
+
+
+class Counted:
+    """Says how often it was loaded and called in this container. Each call waits until /tmp/go is there."""
+
+    def load(self):
+        with open("/tmp/loads", "a") as file:  # noqa: PTH123
+            file.write("loaded\n")
+        self.calls = 0
+
+    def execute(self):
+        self.calls += 1
+        print("in call", self.calls, flush=True)
+        while not os.path.exists("/tmp/go"):  # noqa: PTH110
+            time.sleep(0.02)
+        with open("/tmp/loads") as file:  # noqa: PTH123
+            return {"loads": len(file.readlines()), "calls": self.calls}
 
 
 ACTS = {name: found for name, found in list(globals().items()) if callable(found) and found is not act}

@@ -129,6 +129,12 @@ def refused(code: Any, message: Any, data: Any, function: str, *, loaded: bool) 
     ) or f"it answered with the error {values.text(code)} and no message."
     if code == OTHER_PROTOCOL:
         return _other_protocol(function, text, data)
+    if code == CANCELLED and loaded:
+        return FunctionCrashedError(
+            f"{function}: somebody other than Muster had it stopped in mid-call: {text}",
+            remedy="Its container was told to end: was the container engine restarted, or docker stop called?",
+            function=function,
+        )
     where: Where = _WHERE.get(code, "call" if loaded else "load") if type(code) is int else "call"
     said = data if isinstance(data, dict) else {}
     try:

@@ -113,6 +113,7 @@ def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type
         (calls.CANNOT_TRAVEL, True, OutputError, True),
         (calls.TOO_LARGE, True, OutputError, True),
         (calls.UNKNOWN_METHOD, True, FunctionExecutionError, True),
+        (calls.CANCELLED, True, FunctionCrashedError, True),
         (7, True, FunctionExecutionError, True),
         ("seven", True, FunctionExecutionError, True),
         (None, True, FunctionExecutionError, True),
