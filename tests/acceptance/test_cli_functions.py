@@ -123,8 +123,8 @@ def error(muster: Muster, function: str, **inputs: Any) -> dict[str, Any]:
 
 
 def events(muster: Muster, execution: str) -> list[dict[str, Any]]:
-    """What the log holds of it."""
-    return muster.json_lines("events", execution)
+    """What the log holds of it; what else a recording needs (machines, what is loaded on them) is left out."""
+    return [event for event in muster.json_lines("events", execution) if event.get("execution") == execution]
 
 
 def kinds(muster: Muster, execution: str) -> list[str]:

@@ -48,6 +48,8 @@ from muster_agents.secrecy import Company
 MARK_S: Final = 0.5
 """How long the last prints of a call are waited for when its answer is there: they come through another pipe, and a
 machine that is busy may take a moment. A function that does not mark its end is not waited for."""
+UNMARKED_MAX: Final = 3
+"""After so many calls in a row without a mark it is believed that the function lost its stderr: none waits for one."""
 SHUTDOWN_S: Final = 2.0
 """How long an idle function may take to end where its room is waited for, whatever its step's grace time. Also that of
 one found again, as its step is not known any more."""
@@ -98,6 +100,7 @@ class Instance:
         self._settled = True
         self._report: Report | None = None
         self._marks: dict[str, asyncio.Event] = {}
+        self._unmarked = 0
         self._pings = itertools.count(1)
         self._token = secrets.token_hex(4)
         self.company = Company()
@@ -301,9 +304,15 @@ class Instance:
         mark = self._marks.get(caller.id)
         if mark is None or mark.is_set() or self.loaded is None or not self.loaded.marks or self.gone:
             return
-        with contextlib.suppress(TimeoutError):
+        if self._unmarked >= UNMARKED_MAX:
+            return
+        try:
             async with asyncio.timeout(MARK_S):
                 await mark.wait()
+        except TimeoutError:
+            self._unmarked += 1
+        else:
+            self._unmarked = 0
 
     async def cancel(self, caller: Caller, answer: asyncio.Future[bytes], grace_s: float) -> bool:
         """Ask the function to give the call up; whether it did within the grace time. Then it may be called again."""

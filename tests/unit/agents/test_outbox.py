@@ -133,6 +133,23 @@ async def test_a_finished_attempt_is_unsent_until_the_log_has_its_end(tmp_path):
     await second.close()
 
 
+async def test_a_quick_calls_facts_go_together(tmp_path):
+    """That an attempt was accepted and began waits a moment for its end; without one it is sent all the same."""
+    outbox = await opened(tmp_path)
+    await outbox.put(AttemptAccepted(), REF)
+    await outbox.put(AttemptStarted(), REF)
+    assert not outbox.arrived.is_set()
+    await outbox.put(AttemptFinished(), REF)
+    assert outbox.arrived.is_set()
+    assert numbers(outbox) == [1, 2, 3]
+    outbox.sent(3)
+    await outbox.put(AttemptAccepted(), REF)
+    assert not outbox.arrived.is_set()
+    async with asyncio.timeout(10):
+        await outbox.arrived.wait()
+    await outbox.close()
+
+
 async def test_a_full_outbox_makes_writers_wait(tmp_path):
     """Above the bound a writer waits until something was sent; nothing is dropped."""
     outbox = await opened(tmp_path, AgentOptions(name="m1", outbox_bytes=300))
