@@ -8,7 +8,8 @@ the execution, with ``isolation: call`` nothing is ever taken and nothing is kep
 A place is reserved before anything is awaited, so that two calls never get the same one; a container that had not been
 heard of for a while is asked whether it is well, and replaced where it does not answer.
 
-A loaded one goes, and ``function.unloaded`` says why: idle for too long (``idle``), so that another fits (``evicted``:
+A loaded one goes, and ``function.unloaded`` says why: idle for too long (``idle``, or ``isolation`` where one execution
+had it for itself), so that another fits (``evicted``:
 the number of containers, the memory and the GPUs that idle ones still hold), because the host is short of memory
 (``memory``), because it ended (``crashed``), did not answer (``unhealthy``) or had to be killed to end a call, or its
 agent ends (``stopped``). The one not used for longest goes first.
@@ -234,7 +235,7 @@ class Pool:
         idle = self._idle()
         for one in idle:
             if self._now() - one.used >= self._options.function_idle_s:
-                self.drop(one, "idle", one.grace_s)
+                self.drop(one, "isolation" if one.launch.execution else "idle", one.grace_s)
         staying = [one for one in idle if one.idle]
         while staying and self._too_many(staying, 0):
             self.drop(staying.pop(0), "evicted", SHUTDOWN_S)

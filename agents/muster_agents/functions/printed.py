@@ -46,19 +46,20 @@ class Printed:
         """What came on stderr."""
         if self._begun:
             chunk, self._begun = self._begun + chunk, b""
-        while (at := chunk.find(MARK)) >= 0:
-            end = chunk.find(b"\n", at)
-            if end < 0 and len(chunk) - at <= MARK_BYTES_MAX:
-                self._begun, chunk = chunk[at:], chunk[:at]
+        passed = at = 0
+        while (at := chunk.find(MARK, at)) >= 0:
+            end = chunk.find(b"\n", at, at + MARK_BYTES_MAX)
+            if end < 0 and len(chunk) - at < MARK_BYTES_MAX:
+                self._begun = chunk[at:]
                 break
-            if end < 0 or end - at > MARK_BYTES_MAX:
-                self._pass(chunk[: at + 1])
-                chunk = chunk[at + 1 :]
+            if end < 0:
+                at += 1
                 continue
-            self._pass(chunk[:at])
+            at = chunk.rfind(MARK, at, end)
+            self._pass(chunk[passed:at])
             self._mark(chunk[at : end + 1])
-            chunk = chunk[end + 1 :]
-        self._pass(chunk)
+            passed = at = end + 1
+        self._pass(chunk[passed : len(chunk) - len(self._begun)])
 
     def _mark(self, line: bytes) -> None:
         try:

@@ -124,6 +124,17 @@ async def test_idle_ones_go():
         assert side.runtime.made[0].heard[-1]["method"] == "shutdown"
 
 
+async def test_those_of_one_execution_go_when_idle():
+    """The reason says that nobody else could have used it."""
+    side = Poolside(function_idle_s=60)
+    async with side.open():
+        await side.call(isolation="execution")
+        side.now = 60
+        await side.pool.tend()
+        await settled()
+        assert side.reasons() == ["isolation"]
+
+
 async def test_busy_ones_stay():
     """However long a call takes, its container does not count as idle."""
     side = Poolside(function_idle_s=60)

@@ -203,6 +203,15 @@ def test_a_nul_is_not_waited_with_for_ever():
     assert b"".join(given) == b"\0" + b"x" * 5000
 
 
+def test_a_flood_of_nuls_is_no_work():
+    """Binary output is passed on as it is, and as fast."""
+    one, given, _ = printed()
+    for _ in range(100):
+        one.take(b"\0" * (64 << 10))
+    one.take(b"\0e/s/1\n")
+    assert b"".join(given) == b"\0" * (6400 << 10)
+
+
 def test_what_comes_again_is_kept_in_bounds_and_given_once():
     """Lines of earlier calls go, those after the last foreign mark are the call's; then it goes on as ever."""
     one, given, _ = printed(again=True)
