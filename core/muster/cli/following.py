@@ -26,7 +26,7 @@ from muster.model.log.envelope import Event, Recorded
 from muster.model.plan.outline import member
 from muster.model.sharing.claims import turn
 
-LAST_LINES: Final = 10
+LAST_LINES: Final = 20
 
 
 class Display(Protocol):
@@ -232,15 +232,23 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
         terminal.say(f"{result.status}  {view.id}{'  ' + result.reason if result.reason else ''}")
         return
     terminal.say(f"failed  {view.id}")
-    for line in error_lines(error, view.id):
+    said = error_lines(error, view.id)
+    for line in said:
         terminal.say(f"  {terminal.safe(line)}")
     if error.step is None:
         return
     lines = [item async for item in client.logs(view.id, error.step, attempt=error.attempt)][-LAST_LINES:]
-    if lines:
+    news = [printed.text for _, _, printed in lines if not _is_said(printed.text, said)]
+    if any(news):
         terminal.say(f"  The last lines of {error.step}:")
-    for _, _, printed in lines:
-        terminal.say(f"    | {terminal.safe(printed.text)}")
+        for text in news:
+            terminal.say(f"    | {terminal.safe(text)}")
+
+
+def _is_said(text: str, said: list[str]) -> bool:
+    """Whether the line stands above already: a traceback is printed by its function, too."""
+    line = text.strip()
+    return bool(line) and any(one.strip() == line or one.endswith(f": {line}") for one in said)
 
 
 def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False) -> list[str]:

@@ -56,7 +56,7 @@ def _tell_faults():
     try:
         import faulthandler
 
-        faulthandler.enable(2)
+        faulthandler.enable(2, all_threads=False)
     except Exception:  # a Python without it
         pass
 
