@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from types import ModuleType
@@ -165,6 +166,21 @@ def _stays_as_large(calls: list[dict[str, Any]], containers: int) -> None:
         first, last = by_call[1], by_call[len(by_call)]
         assert first > 100 * MB
         assert last - first < 4 * MB
+
+
+def test_the_example_is_what_it_says(stack: Stack, witness: Witness, m1: Part, image: str, model: ModuleType):
+    """The workflow beside the model runs as it stands, and gives what the model gives."""
+    file = EXAMPLE.with_name("model.yaml")
+    ran = stack.muster("run", file, "--input", f"image={image}", "--json", timeout_s=50)
+    assert ran.code == 0, ran
+    outputs = json.loads(ran.out.splitlines()[-1])["outputs"]
+    here = model.Embed()
+    here.load(seconds=0)
+    texts = ["to be or not to be", "that is the question", "whether tis nobler in the mind"]
+    assert outputs["vectors"] == [here.execute(text)["vectors"] for text in texts]
+    assert len(set(outputs["containers"])) <= 2
+    m1.stop()
+    witness.nothing_left()
 
 
 @pytest.mark.timeout(120)

@@ -257,8 +257,8 @@ class Server:
             return
         if line is None:
             line = self._wire.error(wire.CANCELLED, "the call was cancelled.")
+        self._keep(call)  # not between the two that the agent waits for
         self._streams.mark(str(call.id))
-        self._keep(call)
         with self._answering:
             self._wire.answer(call.id, line)
             del self._calls[call.id]
