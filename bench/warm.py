@@ -13,6 +13,7 @@ import statistics
 import sys
 import tarfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from itertools import count
@@ -74,6 +75,10 @@ def _measured(round_: _Round, plan: Plan) -> dict[str, float]:
         "one_shot_ms_p50": one_shot,
         "warm_call_ms_p50/least-tenth": statistics.quantiles(round_.warm, n=10, method="inclusive")[0] * 1000,
         "warm_call_ms_p50/in-the-container": statistics.median(round_.run) * 1000,
+        **{
+            f"warm_call_ms_p50/cpu-of-{name}": seconds * 1000 / len(round_.warm)
+            for name, seconds in round_.cpu.items()
+        },
     }
 
 
@@ -94,6 +99,7 @@ class _Round:
         self.bare: list[float] = []
         self.python: list[float] = []
         self.one_shot: list[float] = []
+        self.cpu: defaultdict[str, float] = defaultdict(float)
 
     def load(self) -> None:
         """The container that is called from here on; first imports and connections are not measured."""
@@ -108,10 +114,13 @@ class _Round:
 
     def go(self, calls: int) -> None:
         """A few warm calls, and one of everything else."""
+        before = {name: procfs.cpu_s(pid) for name, pid in self._stack.pids.items()}
         for _ in range(calls):
             found = self._warm()
             self.warm.append(found["seconds"])
             self.run.append(found["run_s"])
+        for name, seconds in before.items():
+            self.cpu[name] += procfs.cpu_s(self._stack.pids[name]) - seconds
         self.submit.append(self._submit())
         self.bare.append(self._bare(["/tmp/busybox", "true"]))
         n = next(self._numbers)
