@@ -66,7 +66,7 @@ class Attempt:
         if isinstance(found, Instance) or (found is None and held.order.container.function is not None):
             self._course = Call(scene, pool, exits=runtime.reports_containers, found=found)
         else:
-            self._course = Contained(scene, runtime, devices, self, found)
+            self._course = Contained(scene, runtime, devices, self, found, room=pool.fit)
 
     # ---- Ears
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -17,13 +18,24 @@ from muster_agents.runtimes.interface import Ears, Exit, Found, Run, Runtime
 
 
 class Contained:
-    """A ``Course``. ``ears`` listen to its container. ``found`` is one to go on with."""
+    """A ``Course``. ``ears`` listen to its container. ``found`` is one to go on with.
+
+    ``room`` lets go what holds the room that it has been given: idle functions.
+    """
 
     def __init__(
-        self, scene: Scene, runtime: Runtime, devices: Devices, ears: Ears, found: Found | None
+        self,
+        scene: Scene,
+        runtime: Runtime,
+        devices: Devices,
+        ears: Ears,
+        found: Found | None,
+        *,
+        room: Callable[[], Awaitable[None]],
     ) -> None:
         self._scene = scene
         self._devices = devices
+        self._room = room
         self._gpus: list[str] = [] if found is None else devices.hold(found.gpus)
         self._runtime = runtime
         self._found = found
@@ -55,6 +67,7 @@ class Contained:
 
     async def _pull(self) -> None:
         scene = self._scene
+        await self._room()
         await self._run.pull()
         if scene.order.files:
             self._run.bring(await scene.files.bring(scene.order, scene.report))

@@ -147,8 +147,6 @@ class Roster:
         return attempt
 
     async def _live(self, attempt: Attempt) -> None:
-        if attempt.order.container.function is None:
-            await self._pool.fit()
         body, cause = await attempt.live()
         await self._lines.flush(attempt.lines)
         self._room.give(attempt.order.resources)

@@ -5,8 +5,9 @@
     again                         run    after the agent was killed in mid-call
 
 The place in the container is given back before the end of the attempt is written: whoever reads that and sends the
-next call finds the container free. A call that fails because its container ended says how that ended; the others in
-it do the same, each for itself.
+next call finds the container free. A call with files, or with a container to itself, keeps them until it is written:
+an agent that is killed in between must find them again. A call that fails because its container ended says how that
+ended; the others in it do the same, each for itself.
 
 A call that is found again has been sent, or its sender died just before. Its answer may be in what the container
 printed meanwhile; where it is not, and the function says that it knows of no such call, it is sent again. A function
@@ -46,6 +47,7 @@ from muster_agents.functions import kinds
 from muster_agents.functions.caller import EndedError
 from muster_agents.functions.instance import Instance
 from muster_agents.functions.pool import Pool
+from muster_agents.functions.showing import for_one_call
 from muster_agents.functions.telling import Telling
 from muster_agents.functions.wire import RefusedError, TooLargeError
 
@@ -74,7 +76,7 @@ class Call:
         self._function = order.container.function or ""
         self._folder = kinds.folder_name(order)
         if found is not None:  # before a word of it is heard
-            found.begin(self.id)
+            found.begin(self.id, sent=True)
             self._listen(found)
 
     # ---- Caller
@@ -170,12 +172,12 @@ class Call:
         scene = self._scene
         order, folders = scene.order, instance.serving.folders(self._folder)
         given = kinds.given(order)
-        if given or any(output.path is not None for output in order.outputs.values()):
+        if self._has_files():
             files = {name: self._files[name] for name in given}
+            self._filled = True
             folders = await scene.phases.within(
                 "pull", order.timeouts.pull, lambda: instance.serving.put(self._folder, files)
             )
-            self._filled = True
         return {
             "inputs": kinds.placed(order.inputs, given, folders[0]),
             "context": order.context,
@@ -187,6 +189,10 @@ class Call:
             "out": folders[1],
         }
 
+    def _has_files(self) -> bool:
+        order = self._scene.order
+        return bool(kinds.given(order)) or any(output.path is not None for output in order.outputs.values())
+
     # ---- the call itself
 
     async def _called(self, limit: float, ask: Callable[[], Awaitable[bytes]]) -> AttemptFinished:
@@ -196,7 +202,8 @@ class Call:
         document = await scene.phases.within("run", limit, ask)
         await self._telling.close()
         made = await self._keep(instance)
-        await self._over()
+        if not self._filled and not for_one_call(instance.launch):
+            await self._over()
         return self._finished(document, made)
 
     async def _ask(self, instance: Instance, params: Mapping[str, Any]) -> bytes:
@@ -249,6 +256,7 @@ class Call:
         began = scene.told.get(AttemptStarted.kind)
         limit = max(scene.order.timeouts.run - since(began), ADOPTED_MIN_S)
         scene.phases.now = "run"
+        self._filled = self._has_files()
         finished = await self._called(limit, lambda: self._ask_again(instance))
         spent = {"run": round(since(began), 6)}
         return msgspec.structs.replace(finished, seconds=scene.phases.seconds | spent)
@@ -329,9 +337,11 @@ class Call:
         if not self._placed or self._instance is None:
             return
         self._placed = self._asked = False
-        if self._filled and not await self._instance.release(self.id):
-            self._pool.drop(self._instance, "unhealthy", 0.0)
-        self._pool.give(self._instance, self.id)
+        try:
+            if self._filled and not await self._instance.release(self.id):
+                self._pool.drop(self._instance, "unhealthy", 0.0)
+        finally:
+            self._pool.give(self._instance, self.id)
 
     async def remove(self) -> None:
         """See ``Course.remove``."""

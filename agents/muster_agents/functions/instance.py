@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import msgspec
 
-from muster.model.errors import InvalidArgumentError, MusterError
+from muster.model.errors import AttemptLostError, InvalidArgumentError, MusterError
 from muster.model.log.catalogue import Body
 from muster.model.plan.calls import PROTOCOL
 from muster_agents.functions import kinds
@@ -82,6 +82,7 @@ class Instance:
         self.loaded: Loaded | None = None
         self.gone = False
         self.exit: Exit | None = None
+        self.cause: MusterError | None = None
         self.calls: dict[str, Caller | None] = {}
         self.since: datetime | None = None
         self.used_at: datetime | None = None
@@ -236,13 +237,17 @@ class Instance:
 
     async def watch(self) -> None:
         """Until the container has ended. Whoever made it, or adopted it, runs this in a task from its start on."""
-        cause: MusterError | None = None
         try:
             self.exit = await self.serving.wait()
         except MusterError as error:
-            cause = error
+            self.cause = error
+        except Exception as error:  # a defect: the calls must hear of it, and the agent has others
+            log.exception("the container of %s can be watched no longer", self.function)
+            self.cause = AttemptLostError(
+                f"The agent lost the container of {self.function}: {type(error).__name__}: {error}"
+            )
         self.over.set()
-        self._wire.lose(EndedError(self.exit, cause))
+        self._wire.lose(EndedError(self.exit, self.cause))
         self.go()
 
     def go(self) -> None:
@@ -253,9 +258,12 @@ class Instance:
 
     # ---- calls
 
-    def begin(self, id_: str) -> None:
-        """One more call is under way: the place is its own until ``end``."""
-        assert self.free, "it is full"
+    def begin(self, id_: str, *, sent: bool = False) -> None:
+        """One more call is under way: the place is its own until ``end``.
+
+        One that an agent before ``sent`` may have had its answer, and another call its place since.
+        """
+        assert sent or self.free, "it is full"
         assert id_ not in self.calls
         self.calls[id_] = None
 
@@ -291,7 +299,8 @@ class Instance:
         try:
             document = await asyncio.shield(answer)
             well = True
-            self.heard = self._now()
+            if not self._printed.again:  # until a ping was answered, nobody knows what comes again
+                self.heard = self._now()
             return document
         finally:
             if answer.done():

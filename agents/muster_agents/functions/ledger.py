@@ -22,10 +22,14 @@ log = logging.getLogger(__name__)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One container. ``loaded`` is None until its function is; ``key`` is what the pool finds it by."""
+    """One container, by the engine's name once its function is loaded; until then ``loaded`` is None.
+
+    ``key`` is what the pool finds it by.
+    """
 
     launch: Launch
     key: tuple[str, str]
+    container: str = ""
     loaded: Loaded | None = None
     since: datetime | None = None
 

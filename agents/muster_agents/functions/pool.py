@@ -27,15 +27,16 @@ from muster.model.log.catalogue import FunctionUnloaded, LoadedFunction
 from muster.model.log.commands import AttemptOrder, FunctionStatus
 from muster_agents.devices import Devices
 from muster_agents.functions import kinds
-from muster_agents.functions.caller import Caller
+from muster_agents.functions.caller import Caller, EndedError
 from muster_agents.functions.instance import SHUTDOWN_S, Instance, Report
 from muster_agents.functions.ledger import Entry, Ledger
+from muster_agents.functions.legacy import Legacy
 from muster_agents.functions.memory import available_share
-from muster_agents.functions.showing import for_one_call, loaded_function, status
+from muster_agents.functions.showing import for_one_call, status
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox
 from muster_agents.room import Room
-from muster_agents.runtimes.interface import FoundServing, Launch, ServesFunctions
+from muster_agents.runtimes.interface import Launch, ServesFunctions
 
 TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""
@@ -86,8 +87,7 @@ class Pool:
         self._told: set[str] = set()
         self._leaving: dict[str, tuple[Reason, float]] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
-        self._left: list[tuple[Entry, FoundServing]] = []
-        self._orphans: list[FoundServing] = []
+        self._legacy = Legacy(runtime, outbox, ledger, devices)
         self._gpus: dict[str, list[str]] = {}
         self._digests: dict[str, tuple[str | None, float]] = {}
         self.news = asyncio.Event()
@@ -172,13 +172,25 @@ class Pool:
     async def enter(self, instance: Instance) -> None:
         """It is loaded: an agent that comes after this one may go on with it. Raises OSError."""
         await self._ledger.write(
-            Entry(launch=instance.launch, key=instance.key, loaded=instance.loaded, since=instance.since)
+            Entry(
+                launch=instance.launch,
+                key=instance.key,
+                container=instance.container,
+                loaded=instance.loaded,
+                since=instance.since,
+            )
         )
 
     def settle(self, instance: Instance, id_: str) -> None:
-        """The log knows that it is loaded: it belongs to the pool, and has this call as its first."""
+        """The log knows that it is loaded: it belongs to the pool, and has this call as its first.
+
+        Raises EndedError where it has ended since; the log hears of that, too.
+        """
         if not for_one_call(instance.launch):
             self._told.add(instance.launch.instance)
+        if instance.gone:
+            self._spawn(self._tell(instance, "crashed"))
+            raise EndedError(instance.exit, instance.cause)
         instance.settle()
         instance.begin(id_)
         self.news.set()
@@ -197,8 +209,9 @@ class Pool:
 
     def drop(self, instance: Instance, reason: Reason, grace_s: float) -> None:
         """Nobody gets it again; it is ended and removed in the background. Nothing happens where it is gone."""
-        self._leaving.setdefault(instance.launch.instance, (reason, grace_s))
-        instance.go()
+        if not instance.gone:
+            self._leaving[instance.launch.instance] = (reason, grace_s)
+            instance.go()
 
     # ---- who stays
 
@@ -308,31 +321,13 @@ class Pool:
     # ---- what an agent before left
 
     async def find(self, began: Collection[str]) -> list[LoadedFunction]:
-        """What is loaded here already. ``began``: the containers in which calls are that have had no answer.
-
-        One that ended meanwhile is of use only where the answer to such a call may stand in its log.
-        """
-        entries = await self._ledger.read()
-        for found in await self._runtime.find_servings():
-            entry = entries.pop(found.instance, None)
-            wanted = found.container in began
-            kept = wanted or (found.running and entry is not None and not for_one_call(entry.launch))
-            if kept and entry is not None and entry.loaded is not None:
-                self._left.append((entry, found))
-            else:
-                self._orphans.append(found)
-        for name in entries:
-            await self._ledger.strike(name)
-        return [
-            loaded_function(entry, found)
-            for entry, found in self._left
-            if found.running and not for_one_call(entry.launch)
-        ]
+        """What is loaded here already; see ``Legacy.find``."""
+        return await self._legacy.find(began)
 
     def adopt(self) -> dict[str, Instance]:
         """Go on with what was found, remove the rest; the instances by their containers."""
         adopted: dict[str, Instance] = {}
-        for entry, found in self._left:
+        for entry, found in self._legacy.kept:
             name = entry.launch.instance
             instance = Instance(
                 entry.launch, entry.key, self._options, ended=self._ended, now=self._now, again=True
@@ -342,21 +337,12 @@ class Pool:
             instance.adopt(serving, entry.loaded, entry.since)
             self._instances[name] = adopted[found.container] = instance
             self._gpus[name] = self._devices.hold(entry.launch.gpus)
-            if found.running and not for_one_call(entry.launch):
+            if not for_one_call(entry.launch):
                 self._told.add(name)
             self._spawn(instance.watch())
-        for orphan in self._orphans:
-            self._spawn(self._discard(orphan))
-        self._left, self._orphans = [], []
+        for work in self._legacy.rest():
+            self._spawn(work)
         return adopted
-
-    async def _discard(self, orphan: FoundServing) -> None:
-        log.info(f"removing container {orphan.container}: it serves a function for nobody")
-        try:
-            await self._runtime.discard_serving(orphan)
-            await self._ledger.strike(orphan.instance)
-        except Exception as error:  # it stays an orphan for the next start
-            log.error(f"the container {orphan.container} could not be removed: {error}")
 
     # ---- what is told
 
