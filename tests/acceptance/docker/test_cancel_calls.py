@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.docker.called import ANSWERED_S, act, ended, logged, place, raw, vanished
+from tests.acceptance.docker.called import ANSWERED_S, act, call, ended, logged, place, raw, vanished
 from tests.acceptance.docker.leftovers import Witness
 from tests.acceptance.docker.stack import Stack, until
 
@@ -103,6 +103,32 @@ def test_functions_that_speak_the_protocol_themselves(
     else:
         assert GRACE_S * 0.9 < seconds < GRACE_S + REMOVAL_S
         vanished(witness, container)
+
+
+@pytest.mark.parametrize(("what", "exit_code"), [("deaf", 137), ("crashes", 9)])
+def test_another_call_in_a_container_that_goes(
+    stack: Stack, witness: Witness, m1: None, python_image: str, what: str, exit_code: int
+) -> None:
+    """Killed because one call does not heed its cancel, or ended by one: the other fails as crashed, once."""
+    own = {"environment": {"CASE": f"together-{what}"}}
+    one = begun(stack, call(python_image, "hostile:Together", {"what": what}, **own), "attempt.started")
+    two = begun(stack, call(python_image, "hostile:Together", {"what": "waits"}, **own), "attempt.started")
+    container = place(stack, one)
+    assert place(stack, two) == container
+    found = witness.engine.containers.get(container)
+    until("both are under way", lambda: found.logs().count(b"is there") == 2)
+    if what == "deaf":
+        assert stack.client.cancel(one)
+    else:
+        found.exec_run(["python3", "-c", "open('/tmp/go', 'w')"], detach=True)
+    assert stack.client.wait(two, timeout=ANSWERED_S)
+    error = stack.client.step(two, "it").error
+    assert error is not None
+    assert (error.code, error.details["exit_code"]) == ("function_crashed", exit_code)
+    assert len(stack.events(two, "attempt.failed")) == 1
+    assert stack.client.wait(one, timeout=ANSWERED_S)
+    assert stack.client.state(one).status == ("cancelled" if what == "deaf" else "failed")
+    vanished(witness, container)
 
 
 def test_a_call_that_is_being_loaded(stack: Stack, witness: Witness, m1: None, python_image: str) -> None:

@@ -76,6 +76,7 @@ def test_what_a_python_function_does_to_its_process(
     execution, step = ended(stack, act(python_image, what, environment=environment))
     assert came(step) == case.came
     assert case.says in (step.error.message if step.error else "")
+    assert len(stack.events(execution, "attempt.finished", "attempt.failed")) == 1
     if case.logs:
         assert case.logs in logged(stack, execution)
     again, after = ended(stack, act(python_image, "well", environment=environment))
