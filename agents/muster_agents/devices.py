@@ -37,6 +37,11 @@ class Devices:
         """How many nobody has."""
         return len(self._free)
 
+    @property
+    def short(self) -> int:
+        """How many more those who wait are waiting for."""
+        return max(0, sum(wanted for wanted, _ in self._waiting) - len(self._free))
+
     async def take(self, count: int) -> list[str]:
         """So many, as soon as they are free. For ever where there are not so many: for a deadline of the caller's."""
         if not self._waiting and count <= len(self._free):
@@ -44,7 +49,7 @@ class Devices:
         waiting: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
         entry = (count, waiting)
         self._waiting.append(entry)
-        self.relieve(sum(wanted for wanted, _ in self._waiting) - len(self._free))
+        self.relieve(self.short)
         try:
             return await waiting
         except asyncio.CancelledError:

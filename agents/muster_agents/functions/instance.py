@@ -163,7 +163,7 @@ class Instance:
         """It printed this."""
         if stream == "stdout":
             other = self._wire.hear(chunk)
-            if other:
+            if other and not self._printed.again:  # whose it was cannot be told
                 self._give(other, "stdout")
         elif self.loaded is not None and not self.loaded.marks and not self._printed.again:
             self._give(chunk)

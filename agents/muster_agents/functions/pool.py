@@ -40,6 +40,8 @@ from muster_agents.runtimes.interface import Launch, ServesFunctions
 
 TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""
+DIGESTS_MAX: Final = 1000
+"""Images whose digests are remembered: asking again costs little."""
 STATUSES_MAX: Final = 64
 """In one beat: what is used last comes first."""
 
@@ -135,6 +137,8 @@ class Pool:
         if self._now() < until:
             return found
         found = await self._runtime.digest(image)
+        if len(self._digests) >= DIGESTS_MAX:
+            self._digests.clear()
         self._digests[image] = (found, self._now() + self._options.image_check_s)
         return found
 
@@ -206,6 +210,8 @@ class Pool:
         instance.end(id_)
         if for_one_call(instance.launch):
             self.drop(instance, "isolation", instance.grace_s)
+        elif self._devices.short:
+            self._relieve(self._devices.short)
 
     def drop(self, instance: Instance, reason: Reason, grace_s: float) -> None:
         """Nobody gets it again; it is ended and removed in the background. Nothing happens where it is gone."""
@@ -230,7 +236,8 @@ class Pool:
         return staying + more > self._most or (memory > 0 and memory > self._room.memory)
 
     def _relieve(self, count: int) -> None:
-        """Somebody waits for so many GPUs more: idle ones that have some give them back."""
+        """Somebody waits for so many GPUs more: idle ones that have some give them back, beside those that go."""
+        count -= sum(len(self._gpus.get(name, [])) for name, one in self._instances.items() if one.gone)
         for one in self._idle():
             if count <= 0:
                 return

@@ -16,6 +16,7 @@ from typing import Any, Final
 import docker.errors
 import msgspec
 import requests.exceptions
+import urllib3.exceptions
 
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_stream import check, frames
@@ -84,7 +85,7 @@ class History:
                 yield from frames(io.BufferedReader(answer.raw, READ_BYTES))
         except docker.errors.NotFound:  # which is one of the next, too
             raise
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise EngineAwayError(str(error)) from error
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import docker.errors
 
-from muster.model.errors import AttemptLostError, MusterError
+from muster.model.errors import AttemptLostError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster.model.log.commands import AttemptOrder
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
@@ -238,7 +238,7 @@ class DockerRun:
             attached.close()
 
     async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made."""
+        """A start that was cancelled half way: wait for what it made. Whatever it failed with, its caller was told."""
         if self._starting is not None:
-            with contextlib.suppress(MusterError):
+            with contextlib.suppress(Exception):
                 await asyncio.shield(self._starting)

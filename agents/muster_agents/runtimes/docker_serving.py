@@ -12,7 +12,7 @@ from typing import Final
 
 import docker.errors
 
-from muster.model.errors import AttemptLostError, ContainerStartingError, MusterError
+from muster.model.errors import AttemptLostError, ContainerStartingError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster.model.plan.artifacts import IN, OUT
 from muster_agents.harness import harness
@@ -234,9 +234,9 @@ class DockerServing:
             attached.close()
 
     async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made."""
+        """A start that was cancelled half way: wait for what it made. Whatever it failed with, its caller was told."""
         if self._starting is not None:
-            with contextlib.suppress(MusterError):
+            with contextlib.suppress(Exception):
                 await asyncio.shield(self._starting)
 
 

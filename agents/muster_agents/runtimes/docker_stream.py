@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import docker.errors
 import requests.exceptions
+import urllib3.exceptions
 
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError, starting
 
@@ -89,7 +90,7 @@ class Followed:
                     hear(stream, chunk)
         except docker.errors.NotFound:  # which is one of the next, too
             raise
-        except (requests.exceptions.RequestException, OSError) as error:
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise EngineAwayError(str(error)) from error
         finally:
             self._socket = None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from muster.model.definition.workflow import Output
+from muster.model.log.commands import AttemptResources
 from muster_agents.functions.pool import Pool
 from muster_agents.outbox import Outbox
 from tests.unit.agents.fake import FakeRuntime
@@ -217,3 +218,42 @@ async def test_what_crashed_is_forgotten():
                 await side.call(isolation="call")
         await settled()
         assert side.pool._leaving == {}
+
+
+async def test_what_was_printed_on_stdout_before_an_adoption(scene: Scene, fake: FakeRuntime):
+    """It comes again, and is not taken for the lines of the call that goes on."""
+    async with scene.agent() as first:
+        await in_mid_call(scene, fake, first)
+        fake.pongs = False
+        async with scene.agent():
+            serving = fake.made[-1]
+            serving.ears.print("stdout", b"of another execution\n")
+            serving.say(id="e1/work/1", result={"$returned": 1})
+            await scene.until("attempt.finished")
+            assert await scene.lines() == []
+            fake.pongs = True
+
+
+async def test_a_gpu_that_is_free_only_when_files_were_let_go(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """Who waits for it has asked for it before anybody could give it, and gets it all the same."""
+    send, waiting = Pretender.send, asyncio.Event()
+
+    async def slow(serving: Pretender, text: bytes) -> None:
+        if b'"release"' in text:
+            await waiting.wait()
+        await send(serving, text)
+
+    monkeypatch.setattr(Pretender, "send", slow)
+    fake.outs = {"e1.work.1/f": b"made"}
+    fake.calling = lambda serving, message: serving.gives(message, None)
+    gpu = AttemptResources(gpus=1)
+    async with scene.agent(gpus=["g0"], function_ping_s=20.0):
+        await called(scene, 1, outputs=FILE, resources=gpu)
+        await scene.start(call(2, function="app:g", resources=gpu))
+        await scene.until("attempt.accepted", execution="e2")
+        await settled()
+        waiting.set()
+        await scene.until("attempt.finished", execution="e2")
+        assert (await scene.until("function.unloaded")).reason == "evicted"

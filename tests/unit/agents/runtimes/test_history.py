@@ -1,12 +1,15 @@
 """Positions in a log of the engine's."""
 
+import contextlib
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
+import urllib3.exceptions
 
-from muster_agents.runtimes.docker_engine import Engine
+from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_history import History, nanoseconds
+from muster_agents.runtimes.docker_stream import Followed
 
 OUT, ERR = "stdout", "stderr"
 
@@ -74,3 +77,43 @@ def test_a_clock_that_goes_back(log: Log):
     assert list(log.news()) == [(OUT, b"a")]
     log.pieces += [(OUT, 9, b"b"), (OUT, 3, b"c")]
     assert list(log.news()) == [(OUT, b"bc")]
+
+
+class Breaking:
+    """The engine's client, whose answer breaks off when it is read."""
+
+    base_url, api_version, timeout = "http://engine", "1", 1
+
+    def __init__(self) -> None:
+        self.status_code, self.raw, self.api, self.connection = 200, self, self, None
+        self.ok, self.auto_close, self.closed = True, True, False
+
+    def get(self, *_: Any, **__: Any) -> Any:
+        """It answers."""
+        return contextlib.nullcontext(self)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, _: Any) -> int:
+        """For who reads through a buffer."""
+        return len(self.read())
+
+    def read(self, *_: int) -> bytes:
+        """As urllib3 says that the engine was killed."""
+        raise urllib3.exceptions.ProtocolError("Connection broken")
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize("followed", [True, False])
+def test_an_engine_that_is_killed_while_its_log_is_read(followed: bool):
+    """It is away, which is waited for; no other error ends the watch of the container."""
+    engine = cast("Engine", Breaking())
+    with pytest.raises(EngineAwayError, match="broken"):
+        if followed:
+            Followed(engine, "c").read(lambda *_: None)
+        else:
+            list(History(engine, "c").news())
