@@ -51,6 +51,11 @@ class Heard:
         if twice:
             self._twice.add(id_)
 
+    @property
+    def anything(self) -> bool:
+        """Whether a whole line came, of whatever kind."""
+        return bool(self.answers or self.told or self.stray or self.foreign or self.odd or self.long)
+
     def repeated(self) -> list[str]:
         """What was answered more often than asked."""
         return [id_ for id_, times in self.answers.items() if times > 1 + (id_ in self._twice)]

@@ -27,6 +27,7 @@ class Shown:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._console = terminal.console()
+        self._why = ""
 
     # ---- while it runs
 
@@ -92,10 +93,14 @@ class Shown:
         from rich.text import Text
 
         line = Text(f"{SIGNS[verdict.outcome]} {verdict.rule:2}  {verdict.title}", STYLES[verdict.outcome])
-        if verdict.why:
+        if verdict.why and (verdict.outcome, verdict.why) != (
+            "not tried",
+            self._why,
+        ):  # what many share is said once
             line.append(
                 f"\n      {'' if verdict.outcome == 'broken' else 'not tried: '}{harmless(verdict.why)}"
             )
+        self._why = verdict.why
         self._console.print(line)
 
     def concluded(self, verdicts: Sequence[Verdict], spec: ContainerSpec) -> None:

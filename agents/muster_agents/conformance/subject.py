@@ -29,6 +29,7 @@ MARK_S: Final = 0.5
 """How long an agent waits for the mark of a call whose answer is there."""
 PRINTED_MAX: Final = 1 << 20
 """Of what was printed so much is looked at, from its end."""
+SILENT: Final = "nothing came on its stdout. Flush each line, and read stdin by the line, not by the block"
 
 Show = Callable[[str, bytes], None]
 
@@ -153,7 +154,8 @@ class Subject:
         except EndedError:
             raise BrokenError(f"its process ended{self._ending}") from None
         except TimeoutError:
-            raise BrokenError(f"it did not answer {id_} in {limit_s:g} s") from None
+            why = "" if self.heard.anything else f": {SILENT}"
+            raise BrokenError(f"it did not answer {id_} in {limit_s:g} s{why}") from None
         finally:
             self._wire.forget(id_)
 

@@ -55,7 +55,6 @@ ENDED_S: Final = 5.0
 """How long the end of a container is waited for that does not take what is sent to it: its exit code says why."""
 NOTHING_TO_RUN: Final = (126, 127)
 """What a container's init says of a program that is not there, or cannot be run: trying again does not help."""
-AS_FILE: Final = "Let the function write it to a file: an output with a path."
 
 
 class Call:
@@ -241,7 +240,8 @@ class Call:
         scene = self._scene
         if len(document) > scene.options.output_bytes:
             raise OutputError(
-                f"What the function gave is larger than {scene.options.output_bytes} bytes.", remedy=AS_FILE
+                f"What the function gave is larger than {scene.options.output_bytes} bytes.",
+                remedy=calls.AS_FILE,
             )
         answer = calls.answer(document, self._function, scene.order.outputs, made)
         if not isinstance(answer, dict):
@@ -309,7 +309,7 @@ class Call:
         if isinstance(error, TooLargeError):
             most = self._scene.options.function_message_bytes
             text = f"{self._function}: it answered with {error.size} bytes, more than {most}."
-            return OutputError(text, remedy=AS_FILE) if loaded else FunctionLoadError(text)
+            return OutputError(text, remedy=calls.AS_FILE) if loaded else FunctionLoadError(text)
         code = error.code if loaded or error.code in calls.OF_LOADING else calls.LOAD_RAISED
         return calls.refused(code, error.message, error.data, self._function, loaded=loaded)
 

@@ -228,9 +228,9 @@ class Instance:
         self.used = self.heard = self.loaded_at = self._now()
         return self.loaded
 
-    def adopt(self, serving: Serving, known: Loaded, since: datetime | None) -> None:
+    def adopt(self, serving: Serving, known: Loaded, since: datetime | None, load_s: float = 0.0) -> None:
         """It was found again. It counts as not heard of for long, so it is asked before anybody calls it."""
-        self._serving, self.loaded, self.since = serving, known, since
+        self._serving, self.loaded, self.since, self.load_s = serving, known, since, load_s
         now = self.used_at = datetime.now(UTC)
         self.used = self._now()
         self.loaded_at = self.used - (0.0 if since is None else max(0.0, (now - since).total_seconds()))

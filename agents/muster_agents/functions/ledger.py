@@ -32,6 +32,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     container: str = ""
     loaded: Loaded | None = None
     since: datetime | None = None
+    load_s: float = 0.0
 
 
 _encode: Final = msgspec.json.Encoder().encode

@@ -182,6 +182,7 @@ class Pool:
                 container=instance.container,
                 loaded=instance.loaded,
                 since=instance.since,
+                load_s=instance.load_s,
             )
         )
 
@@ -341,7 +342,7 @@ class Pool:
             )
             assert entry.loaded is not None
             serving = self._runtime.adopt_serving(entry.launch, found, instance)
-            instance.adopt(serving, entry.loaded, entry.since)
+            instance.adopt(serving, entry.loaded, entry.since, entry.load_s)
             self._instances[name] = adopted[found.container] = instance
             self._gpus[name] = self._devices.hold(entry.launch.gpus)
             if not for_one_call(entry.launch):

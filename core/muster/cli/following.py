@@ -237,8 +237,8 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
         terminal.say(f"  {terminal.safe(line)}")
     if error.step is None:
         return
-    lines = [item async for item in client.logs(view.id, error.step, attempt=error.attempt)][-LAST_LINES:]
-    news = [printed.text for _, _, printed in lines if not _is_said(printed.text, said)]
+    lines = [printed.text async for _, _, printed in client.logs(view.id, error.step, attempt=error.attempt)]
+    news = [text for text in lines[-LAST_LINES - len(said) :] if not _is_said(text, said)][-LAST_LINES:]
     if any(news):
         terminal.say(f"  The last lines of {error.step}:")
         for text in news:

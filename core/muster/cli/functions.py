@@ -24,12 +24,14 @@ from muster.model.log.commands import FunctionStatus
 from muster.model.log.names import meant
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 ID_LENGTH: Final = 12
 """Characters of a container's id: as many as the engine's own tools show."""
 BEATS_MISSED: Final = 10
 """A machine that is silent for so many intervals is not believed to be as it said: clocks differ, a little."""
+_ANY_WIDTH: Final = 10_000
 _STYLE: Final = {"loading": "cyan", "idle": "dim", "busy": "blue"}
 
 
@@ -122,18 +124,20 @@ def show(
     terminal: Terminal, found: list[Loaded], now: datetime, name: str | None = None, *, wide: bool = False
 ) -> None:
     """Print a table, and a sentence for every machine of which nothing is known."""
-    from rich.table import Table
-
     rows = [
         _cells(one.machine.name, status, now) | (_more_cells(status) if wide else {})
         for one in found
         for status in one.functions or ()
     ]
     if rows:
-        table = Table(*rows[0], box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for row in rows:
-            table.add_row(*row.values())
-        terminal.console().print(table)
+        console = terminal.console()
+        table = _table(rows)
+        needed = console.measure(table, options=console.options.update(width=_ANY_WIDTH)).maximum
+        if wide:  # whoever asked for it rather has long lines than half of each word
+            console.width = max(console.width, needed)
+        elif needed > console.width:
+            table = _table([_stacked(row) for row in rows])
+        console.print(table)
     elif any(one.functions is not None for one in found):
         where = "" if name is None else f" on {name}"
         terminal.say(
@@ -144,6 +148,26 @@ def show(
     for one in found:
         if trouble := one.trouble(now):
             terminal.say(trouble)
+
+
+def _table(rows: list[dict[str, Text]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for name in rows[0]:
+        if name.startswith("function"):
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, no_wrap=True)
+    for row in rows:
+        table.add_row(*row.values())
+    return table
+
+
+def _stacked(row: dict[str, Text]) -> dict[str, Text]:
+    """The row for a narrow terminal: the container below its function."""
+    found = {"machine": row["machine"], "function\ncontainer": row["function"] + "\n" + row["container"]}
+    return found | {name: cell for name, cell in row.items() if name not in ("function", "container")}
 
 
 def _cells(machine: str, status: FunctionStatus, now: datetime) -> dict[str, Text]:

@@ -6,11 +6,15 @@ import io
 import sys
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
+from muster.cli.functions import ID_LENGTH, Loaded, show
 from muster.cli.list import Row, _print, columns, shortened
+from muster.cli.roster import Machine
 from muster.cli.terminal import Terminal
 from muster.cli.words import LINE_MAX, harmless
+from muster.model.log.commands import FunctionStatus
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ROWS = [
@@ -84,3 +88,29 @@ def test_only_a_terminal_needs_it(monkeypatch: pytest.MonkeyPatch):
     assert Terminal().safe("\x1b[31m") == "\x1b[31m"
     monkeypatch.setattr(sys, "stdout", Tty())
     assert Terminal().safe("\x1b[31m") == "\\x1b[31m"
+
+
+@pytest.mark.parametrize(("width", "wide"), [(60, False), (80, False), (200, False), (80, True)])
+def test_a_function_and_its_container_are_shown_whole(
+    width: int, wide: bool, monkeypatch: pytest.MonkeyPatch
+):
+    """On a narrow terminal the container stands below its function; --wide has long lines rather than half words."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "25")
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Tty()
+    monkeypatch.setattr(sys, "stdout", screen)
+    status = FunctionStatus(
+        function="app.text:Shout", image="registry.example/text:1", container="0123456789abcdef", state="idle"
+    )
+    status = msgspec.structs.replace(status, used_at=NOW, since=NOW, load_s=2.4, calls=17)
+    show(Terminal(), [Loaded(machine=Machine(name="vm"), functions=[status])], NOW, wide=wide)
+    lines = screen.getvalue().splitlines()
+    assert "…" not in screen.getvalue()
+    if width >= 80:
+        assert sum("app.text:Shout" in line for line in lines) == 1
+        assert sum(status.container[:ID_LENGTH] in line for line in lines) == 1
+    assert ("registry.example/text:1" in screen.getvalue()) == wide
+    if not wide and width >= 80:
+        assert len(lines) == (2 if width == 200 else 4)
+        assert max(len(line.rstrip()) for line in lines) <= width

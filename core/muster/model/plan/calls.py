@@ -46,6 +46,8 @@ _BY_EXCEPTION: Final[dict[str, type[MusterError]]] = {
 }
 _TRACED: Final = "Read the traceback in the details and the step's logs: muster logs EXECUTION STEP."
 _JSON: Final = "Return text, numbers, booleans, null, and lists and mappings of them."
+AS_FILE: Final = "Let the function write it to a file: an output with a path."
+"""What to do about a value that is too large for a message."""
 
 
 PROTOCOL: Final = 1
@@ -91,25 +93,30 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
     found: str = ""
     takes: list[str] = []
 
-    def error(self, function: str) -> MusterError:
-        """It in the words of the taxonomy."""
+    def error(self, function: str, *, loaded: bool = True, remedy: str = _JSON) -> MusterError:
+        """It in the words of the taxonomy; ``loaded``: it came of a call; ``remedy``: of a value that cannot travel."""
         if self.where == "find":
             return FunctionNotFoundError(f"{function}: {self.message}", function=function, retriable=False)
         if self.where == "bind":
-            return self._unbound(function)
+            return self._unbound(function, loaded=loaded)
         if self.where == "result":
-            return OutputError(f"{function}: {self.message}", remedy=_JSON, function=function)
+            return OutputError(f"{function}: {self.message}", remedy=remedy, function=function)
         kind = FunctionLoadError if self.where == "load" else _kind(self.bases)
         data: dict[str, Any] = {"function": function, "exception": self.class_, "traceback": self.traceback}
         return kind(self.message, remedy=_TRACED, **data)
 
-    def _unbound(self, function: str) -> MusterError:
+    def _unbound(self, function: str, *, loaded: bool) -> MusterError:
         takes = f"It takes {', '.join(self.takes)}." if self.takes else ""
         data: dict[str, Any] = {"function": function, "argument": self.argument, "retriable": False}
         if self.expected:
             data |= {"expected": self.expected, "found": self.found}
             return InvalidTypeError(f"{function}: {self.message}", **data)
-        remedy = f"The inputs of the step are its arguments, by name. {takes}".strip()
+        given = (
+            "inputs of the step are its arguments"
+            if loaded
+            else "params of the step are what its load is given"
+        )
+        remedy = f"The {given}, by name. {takes}".strip()
         return InvalidArgumentError(f"{function}: {self.message}", remedy=remedy, **data)
 
 
@@ -141,7 +148,7 @@ def refused(code: Any, message: Any, data: Any, function: str, *, loaded: bool) 
         raised = msgspec.convert({"where": where, **said, "message": text}, Raised)
     except msgspec.ValidationError:
         raised = Raised(where=where, message=text)
-    return raised.error(function)
+    return raised.error(function, loaded=loaded, remedy=AS_FILE if code == TOO_LARGE else _JSON)
 
 
 def _other_protocol(function: str, message: str, data: Any) -> MusterError:

@@ -19,7 +19,7 @@ from muster_agents.runtimes.process import ProcessRuntime
 PROGRAM = str(Path(__file__).with_name("flawed.py"))
 DOCS = Path(__file__).resolve().parents[4] / "docs/function-protocol.md"
 FLAWS: list[tuple[str, set[int], str]] = [
-    ("is silent", {1}, "did not answer load in"),
+    ("is silent", {1}, "nothing came on its stdout. Flush each line"),
     ("ends", {1}, "ended with exit code 3; it printed: no weights"),
     ("fails", {1}, "answered with an error: -32011"),
     ("takes no calls", {1}, "its concurrency is 0"),

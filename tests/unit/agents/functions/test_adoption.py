@@ -125,6 +125,23 @@ async def test_an_idle_one_is_asked_before_it_is_used(scene: Scene, fake: FakeRu
     fake.left, fake.pongs = [], True
 
 
+async def test_how_long_loading_took_is_not_forgotten(scene: Scene, fake: FakeRuntime):
+    """The beats of the agent that found the container say it as the one that loaded it did; calls count anew."""
+    async with scene.agent() as first:
+        await called(scene, 1)
+        took = (await scene.until("function.loaded")).seconds
+        await first.die()
+        leave(fake)
+        async with scene.agent():
+            beats = scene.broker.heartbeats.listen()
+            async for beat in beats:
+                if beat.functions and beat.functions[0].calls == 0:
+                    break
+            await beats.aclose()
+    assert took > 0
+    assert beat.functions[0].load_s == took
+
+
 async def test_one_that_does_not_answer_is_replaced(scene: Scene, fake: FakeRuntime):
     """It is unloaded as unhealthy, and the call runs in a new container."""
     async with scene.agent() as first:

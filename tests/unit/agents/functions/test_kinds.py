@@ -62,7 +62,7 @@ async def test_the_ledger_gives_back_what_was_written(tmp_path: Path):
     ledger = Ledger(tmp_path / "functions")
     assert await ledger.read() == {}
     launch = Launch(instance="i1", container=order(function="app:f", params={"n": 1}).container)
-    entry = Entry(launch=launch, key=("d", "k"), loaded=Loaded(protocol=1, concurrency=2))
+    entry = Entry(launch=launch, key=("d", "k"), loaded=Loaded(protocol=1, concurrency=2), load_s=4.5)
     await ledger.write(entry)
     (tmp_path / "functions" / "i2.json").write_text("{")
     (tmp_path / "functions" / "i3.new").write_text("{}")

@@ -146,6 +146,25 @@ def test_an_error_answered_without_words(message: Any, words: str):
     assert words in calls.refused(calls.RAISED, message, None, F, loaded=True).message
 
 
+def test_what_is_too_large_is_to_be_a_file():
+    """Another shape of the value would not help; what cannot be JSON is told apart."""
+    large, odd = (
+        calls.refused(code, "no", None, F, loaded=True) for code in (calls.TOO_LARGE, calls.CANNOT_TRAVEL)
+    )
+    assert large.advice == calls.AS_FILE
+    assert "Return text" in odd.advice
+
+
+def test_params_are_not_called_inputs():
+    """Whoever wrote a param that load does not take is sent to the params of the step, and not to its inputs."""
+    data = {"argument": "sz", "takes": ["size"]}
+    params, inputs = (
+        calls.refused(calls.NOT_ITS_ARGUMENTS, "no", data, F, loaded=one).advice for one in (False, True)
+    )
+    assert params == "The params of the step are what its load is given, by name. It takes size."
+    assert inputs == "The inputs of the step are its arguments, by name. It takes size."
+
+
 def test_an_argument_of_the_wrong_type():
     """It names the argument, what was expected and what was found."""
     raised = {"where": "bind", "message": "no", "argument": "n", "expected": "int", "found": "str"}
