@@ -105,14 +105,14 @@ class Instance:
         self._pings = itertools.count(1)
         self._token = secrets.token_hex(4)
         self.company = Company()
+        self._printed = Printed(self._give, self._marked, again=again)
         self._wire = Wire(
             self._send,
             self._told,
             message_bytes=options.function_message_bytes,
             name=f"{launch.container.function} in {launch.container.image}",
-            foreign=self._foreign if again else None,
+            foreign=self._printed.foreign if again else None,
         )
-        self._printed = Printed(self._give, self._marked, again=again)
 
     # ---- what it is
 
@@ -183,9 +183,6 @@ class Instance:
             mark.set()
         return mark is not None
 
-    def _foreign(self) -> None:
-        self._printed.foreign()
-
     def _told(self, method: str, params: Any) -> None:
         if not isinstance(params, dict):
             return
@@ -243,9 +240,7 @@ class Instance:
             self.cause = error
         except Exception as error:  # a defect: the calls must hear of it, and the agent has others
             log.exception("the container of %s can be watched no longer", self.function)
-            self.cause = AttemptLostError(
-                f"The agent lost the container of {self.function}: {type(error).__name__}: {error}"
-            )
+            self.cause = AttemptLostError(f"The agent failed: {type(error).__name__}: {error}")
         self.over.set()
         self._wire.lose(EndedError(self.exit, self.cause))
         self.go()
@@ -259,10 +254,7 @@ class Instance:
     # ---- calls
 
     def begin(self, id_: str, *, sent: bool = False) -> None:
-        """One more call is under way: the place is its own until ``end``.
-
-        One that an agent before ``sent`` may have had its answer, and another call its place since.
-        """
+        """One more call is under way, until ``end``. One that an agent before ``sent`` may share its place by now."""
         assert sent or self.free, "it is full"
         assert id_ not in self.calls
         self.calls[id_] = None
@@ -373,13 +365,13 @@ class Instance:
 
     # ---- the end
 
-    async def close(self, grace_s: float) -> None:
-        """End and remove the container, whatever it does. Never raises but when cancelled. Called once.
+    async def close(self, grace_s: float) -> bool:
+        """End and remove the container, whatever it does; see ``remove``. Called once.
 
         With a grace time a loaded function is asked to shut down, and one that comes up to end, before it is killed.
         """
         if self._serving is None:
-            return
+            return True
         try:
             if self.loaded is not None and grace_s > 0:
                 await self._shut_down(grace_s)
@@ -387,10 +379,16 @@ class Instance:
                 await self._serving.stop(0.0 if self.loaded is not None else grace_s)
         except Exception as error:
             log.error(f"the container of {self.function} could not be stopped: {error}")
+        return await self.remove()
+
+    async def remove(self) -> bool:
+        """Remove the container; whether that could be done. Never raises but when cancelled."""
         try:
-            await self._serving.remove()
-        except Exception as error:  # it stays an orphan for the next start
+            await self.serving.remove()
+        except Exception as error:  # the engine is away; where nobody tries again, the next start does
             log.error(f"the container of {self.function} could not be removed: {error}")
+            return False
+        return True
 
     async def _shut_down(self, grace_s: float) -> None:
         with contextlib.suppress(TimeoutError, MusterError, RefusedError, TooLargeError, EndedError):

@@ -40,6 +40,8 @@ from muster_agents.runtimes.interface import Launch, ServesFunctions
 
 TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""
+REMOVE_AGAIN_S: Final = 10.0
+"""Between two tries to remove a container while its engine is away."""
 DIGESTS_MAX: Final = 1000
 """Images whose digests are remembered: asking again costs little."""
 STATUSES_MAX: Final = 64
@@ -89,6 +91,7 @@ class Pool:
         self._told: set[str] = set()
         self._leaving: dict[str, tuple[Reason, float]] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
+        self._late: dict[str, asyncio.Task[None]] = {}
         self._legacy = Legacy(runtime, outbox, ledger, devices)
         self._gpus: dict[str, list[str]] = {}
         self._digests: dict[str, tuple[str | None, float]] = {}
@@ -284,9 +287,24 @@ class Pool:
     async def _end(self, instance: Instance) -> None:
         name = instance.launch.instance
         reason, grace_s = self._leaving.pop(name, ("crashed", 0.0))
-        await asyncio.gather(self._tell(instance, reason), instance.close(grace_s))
+        _, removed = await asyncio.gather(self._tell(instance, reason), instance.close(grace_s))
         del self._instances[name]
         self.news.set()
+        if removed:
+            await self._removed(name)
+        else:
+            self._late[name] = self._spawn(self._remove_late(instance))
+
+    async def _remove_late(self, instance: Instance) -> None:
+        """Its engine was away: again and again, so that nothing is left when that is back."""
+        removed = False
+        while not removed:
+            await asyncio.sleep(REMOVE_AGAIN_S)
+            removed = await instance.remove()
+        del self._late[instance.launch.instance]
+        await self._removed(instance.launch.instance)
+
+    async def _removed(self, name: str) -> None:
         self._devices.give(self._gpus.pop(name, []))
         try:
             await self._ledger.strike(name)
@@ -320,6 +338,8 @@ class Pool:
             self.drop(instance, "stopped", instance.grace_s)
         while self._going:
             await asyncio.wait(set(self._going.values()))
+        for late in self._late.values():
+            late.cancel()  # the next agent of this name finds them
 
     async def destroy(self) -> None:
         """End all at once, without a word in the log: they are another agent's now."""

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from muster.model.definition.workflow import Output
+from muster.model.errors import ContainerStartingError
 from muster.model.log.commands import AttemptResources
+from muster_agents.functions import pool
 from muster_agents.functions.pool import Pool
 from muster_agents.outbox import Outbox
 from tests.unit.agents.fake import FakeRuntime
@@ -25,8 +27,8 @@ async def test_it_ends_when_it_is_loaded(scene: Scene, fake: FakeRuntime, monkey
     """Before the first call got in: that call has crashed, and the log ends with its being unloaded."""
     enter = Pool.enter
 
-    async def entered(pool: Pool, instance: Any) -> None:
-        await enter(pool, instance)
+    async def entered(taken: Pool, instance: Any) -> None:
+        await enter(taken, instance)
         fake.made[-1].end(3)
         await instance.over.wait()
         await settled()
@@ -257,3 +259,36 @@ async def test_a_gpu_that_is_free_only_when_files_were_let_go(
         waiting.set()
         await scene.until("attempt.finished", execution="e2")
         assert (await scene.until("function.unloaded")).reason == "evicted"
+
+
+async def test_an_engine_that_is_away_when_a_container_is_to_go(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """Its removal is tried until it is done; the next call does not wait for that, and neither does the agent's end."""
+    remove, away = Pretender.remove, asyncio.Event()
+    tries: list[str] = []
+
+    async def removes(serving: Pretender) -> None:
+        tries.append(serving.name)
+        if away.is_set():
+            raise ContainerStartingError("the engine does not answer")
+        await remove(serving)
+
+    monkeypatch.setattr(Pretender, "remove", removes)
+    monkeypatch.setattr(pool, "REMOVE_AGAIN_S", 0.01)
+    async with scene.agent() as agent:
+        away.set()
+        await called(scene, 1)
+        fake.made[0].end(1)
+        await scene.until("function.unloaded")
+        await called(scene, 2)
+        assert fake.made[0].diary[-1] != "remove"
+        away.clear()
+        async with asyncio.timeout(5):
+            while fake.made[0].diary[-1] != "remove":
+                await asyncio.sleep(0.01)
+        away.set()
+    assert agent.task.done()
+    assert tries.count("c1") > 1
+    folder = scene.settings.data_dir / "agents" / scene.name / "functions"
+    assert len(list(folder.iterdir())) == 1
