@@ -64,9 +64,9 @@ class Shown:
         """The error of a function, without what only helps where there is an execution."""
         if "muster logs" not in error.info().remedy:
             return error
-        where = "traceback" if error.data.get("traceback") else "last lines"
+        where = ", with its traceback" if error.data.get("traceback") else ""
         data = {name: value for name, value in error.data.items() if name != "remedy"}
-        return type(error)(error.message, remedy=f"What it printed stands above, with its {where}.", **data)
+        return type(error)(error.message, remedy=f"What it printed stands above{where}.", **data)
 
     def finished(self, calls: Sequence[Called], load_s: float) -> None:
         """All calls of ``muster function run``."""

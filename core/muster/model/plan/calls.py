@@ -49,6 +49,8 @@ _JSON: Final = "Return text, numbers, booleans, null, and lists and mappings of 
 AS_FILE: Final = "Let the function write it to a file: an output with a path."
 """What to do about a value that is too large for a message."""
 
+_NEEDS_PYTHON: Final = " The image needs Python 3.8 or newer as python3."
+_NEEDS_PROTOCOL: Final = " The image itself has to speak the protocol (docs/function-protocol.md): try muster function check IMAGE."
 
 PROTOCOL: Final = 1
 """The version of the protocol that this release speaks."""
@@ -226,9 +228,8 @@ def unanswered(function: str, exit_code: int, tail: list[str], *, loaded: bool) 
     """The process of the function ended before it had answered: it crashed, or ended itself."""
     when = "before it had answered" if loaded else "before it was loaded"
     kind = FunctionCrashedError if loaded else FunctionLoadError
-    remedy = "See its last lines in the logs: muster logs EXECUTION STEP." + (
-        "" if loaded else " The image needs Python 3.8 or newer as python3."
-    )
+    needs = "" if loaded else _NEEDS_PYTHON if ":" in function else _NEEDS_PROTOCOL
+    remedy = f"See its last lines in the logs: muster logs EXECUTION STEP.{needs}"
     text = f"{function}: its process ended with exit code {exit_code} {when}."
     return kind(text, remedy=remedy, function=function, exit_code=exit_code, tail=tail)
 

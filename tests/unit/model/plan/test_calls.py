@@ -194,3 +194,11 @@ def test_a_process_that_ended_without_an_answer():
     assert type(crashed) is FunctionCrashedError
     assert isinstance(crashed, FunctionExecutionError)
     assert (crashed.data["exit_code"], crashed.data["tail"]) == (1, ["last words"])
+
+
+def test_what_an_image_lacks_follows_from_how_its_function_is_named():
+    """With a colon it is a Python for the harness; without one nobody is sent to look for a Python."""
+    ours, its_own = (calls.unanswered(name, 1, [], loaded=False).advice for name in ("app:f", "count"))
+    assert "python3" in ours
+    assert "python3" not in its_own
+    assert "muster function check" in its_own
