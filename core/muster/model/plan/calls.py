@@ -50,7 +50,7 @@ AS_FILE: Final = "Let the function write it to a file: an output with a path."
 """What to do about a value that is too large for a message."""
 
 _NEEDS_PYTHON: Final = " The image needs Python 3.8 or newer as python3."
-_NEEDS_PROTOCOL: Final = " The image itself has to speak the protocol (docs/function-protocol.md): try muster function check IMAGE."
+_NEEDS_PROTOCOL: Final = " The image has to speak the protocol itself: try muster function check IMAGE."
 
 PROTOCOL: Final = 1
 """The version of the protocol that this release speaks."""
