@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import threading
 import time
@@ -16,6 +15,7 @@ import docker.errors
 from muster.model.errors import AttemptLostError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster.model.log.commands import AttemptOrder
+from muster_agents.runtimes.docker_container import DockerContainer
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_gpus import labelled
 from muster_agents.runtimes.docker_image import available, seen
@@ -30,13 +30,11 @@ WAIT_S: Final = 5
 """One wait for the end, when all output has ended: short, so that a closed runtime is noticed."""
 AWAY_S: Final = 0.5
 """Between two tries to reach an engine that went away, as one does that is being upgraded."""
-LAST_LINES_S: Final = 2.0
-"""How long a stopped container's last lines are waited for."""
 
 log = logging.getLogger(__name__)
 
 
-class DockerRun:
+class DockerRun(DockerContainer):
     """A ``Run``."""
 
     def __init__(
@@ -54,10 +52,9 @@ class DockerRun:
         gone: Callable[[DockerRun], None],
         container: str = "",
     ) -> None:
+        super().__init__(engine, calls, container)
         self._order = order
         self._ears = ears
-        self._engine = engine
-        self._calls = calls
         self._watchers = watchers
         self._name = name
         self._labels = labels
@@ -67,16 +64,11 @@ class DockerRun:
         self._files: Mapping[str, Path] = {}
         self._gpus: Sequence[str] = ()
         self._image: Image | None = None
-        self._container = container
-        self._starting: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[Exit] | None = None
-        self._stopped = threading.Event()
         self._closed = threading.Event()
         self._wake: Callable[[], None] = lambda: None
         self._pass = Passing(ears.print, self._closed)
         self._kept = Kept(output_bytes) if wants_stdout(order) else None
         self._heard = {"stdout": 0, "stderr": 0}
-        self._attached: Attached | None = None
         self._followed = Followed(engine, container)
         if container:
             self._watch()
@@ -129,11 +121,6 @@ class DockerRun:
             raise
 
     # ---- run
-
-    async def wait(self) -> Exit:
-        """See ``Run.wait``."""
-        assert self._ended is not None
-        return await asyncio.shield(self._ended)
 
     def _watch(self) -> None:
         self._ended = self._watchers.submit(self._to_the_end)
@@ -198,31 +185,11 @@ class DockerRun:
             stdout=None if self._kept is None else self._kept.value(),
         )
 
-    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
-        """See ``Run.take``."""
-        return await self._calls.call(
-            self._engine.take, self._container, path, target, bytes_max, self._stopped.is_set
-        )
-
     # ---- the end
-
-    async def stop(self, grace_s: float) -> None:
-        """See ``Run.stop``."""
-        self._stopped.set()
-        await self._settle()
-        if not self._container or (self._ended is not None and self._ended.done()):
-            return
-        await self._calls.call(self._engine.stop, self._container, grace_s)
-        if self._ended is not None:
-            await asyncio.wait({self._ended}, timeout=LAST_LINES_S)
 
     async def remove(self) -> None:
         """See ``Run.remove``."""
-        self._stopped.set()
-        await self._settle()
-        self._let_go()
-        if self._container:
-            await self._calls.call(self._engine.remove, self._container)
+        await super().remove()
         self._gone(self)
 
     def close(self) -> None:
@@ -230,15 +197,3 @@ class DockerRun:
         self._closed.set()
         self._wake()
         self._let_go()
-
-    def _let_go(self) -> None:
-        """A start that was cancelled leaves an output nobody reads."""
-        attached, self._attached = self._attached, None
-        if attached is not None:
-            attached.close()
-
-    async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made. Whatever it failed with, its caller was told."""
-        if self._starting is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._starting)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 import docker.errors
 
@@ -16,6 +14,7 @@ from muster.model.errors import AttemptLostError, ContainerStartingError
 from muster.model.log.catalogue import ContainerStarted, ContainerStarting
 from muster.model.plan.artifacts import IN, OUT
 from muster_agents.harness import harness
+from muster_agents.runtimes.docker_container import DockerContainer
 from muster_agents.runtimes.docker_engine import Engine
 from muster_agents.runtimes.docker_files import call_archive, serving_archive
 from muster_agents.runtimes.docker_image import available, seen
@@ -29,11 +28,8 @@ from muster_agents.runtimes.interface import Ears, Exit, Launch
 from muster_agents.runtimes.passing import Passing
 from muster_agents.runtimes.threads import Threads
 
-LAST_LINES_S: Final = 2.0
-"""How long a stopped container's last lines are waited for."""
 
-
-class DockerServing:
+class DockerServing(DockerContainer):
     """A ``Serving``."""
 
     def __init__(
@@ -50,23 +46,17 @@ class DockerServing:
         gone: Callable[[DockerServing], None],
         container: str = "",
     ) -> None:
+        super().__init__(engine, calls, container)
         self._launch = launch
         self._ears = ears
-        self._engine = engine
-        self._calls = calls
         self._listeners = listeners
         self._name = name
         self._labels = labels
         self._pids = pids
         self._gone = gone
         self._image: Image | None = None
-        self._container = container
-        self._starting: asyncio.Future[None] | None = None
-        self._ended: asyncio.Future[Exit] | None = None
-        self._stopped = threading.Event()
         self._closed = threading.Event()
         self._pass = Passing(ears.print, self._closed)
-        self._attached: Attached | None = None
         self._listening: Listening | None = None
         self._stdin: Stdin | None = None
         self._opening = asyncio.Lock()
@@ -142,17 +132,6 @@ class DockerServing:
             raise
         return self.folders(call)
 
-    async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
-        """See ``Serving.take``."""
-        return await self._calls.call(
-            self._engine.take, self._container, path, target, bytes_max, self._stopped.is_set
-        )
-
-    async def wait(self) -> Exit:
-        """See ``Serving.wait``."""
-        assert self._ended is not None
-        return await asyncio.shield(self._ended)
-
     # ---- stdin and stdout
 
     async def _open_stdin(self) -> Stdin:
@@ -201,23 +180,9 @@ class DockerServing:
 
     # ---- the end
 
-    async def stop(self, grace_s: float) -> None:
-        """See ``Serving.stop``."""
-        self._stopped.set()
-        await self._settle()
-        if not self._container or (self._ended is not None and self._ended.done()):
-            return
-        await self._calls.call(self._engine.stop, self._container, grace_s)
-        if self._ended is not None:
-            await asyncio.wait({self._ended}, timeout=LAST_LINES_S)
-
     async def remove(self) -> None:
         """See ``Serving.remove``."""
-        self._stopped.set()
-        await self._settle()
-        self._let_go()
-        if self._container:
-            await self._calls.call(self._engine.remove, self._container)
+        await super().remove()
         self._gone(self)
 
     def close(self) -> None:
@@ -229,15 +194,7 @@ class DockerServing:
 
     def _let_go(self) -> None:
         self._close_stdin()
-        attached, self._attached = self._attached, None
-        if attached is not None:  # a start that was cancelled leaves an output nobody reads
-            attached.close()
-
-    async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made. Whatever it failed with, its caller was told."""
-        if self._starting is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.shield(self._starting)
+        super()._let_go()
 
 
 def _removed() -> AttemptLostError:
