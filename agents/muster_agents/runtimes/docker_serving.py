@@ -136,11 +136,11 @@ class DockerServing(DockerContainer):
 
     async def _open_stdin(self) -> Stdin:
         async with self._opening:
-            while self._stdin is None or self._stdin.closed:
-                if self._is_over():
-                    raise unread()
+            while not self._is_over():
+                if self._stdin is not None and not self._stdin.closed:
+                    return self._stdin
                 self._stdin = await self._new_stdin()
-            return self._stdin
+            raise unread()
 
     async def _new_stdin(self) -> Stdin | None:
         """None where the engine is away, after a while."""
