@@ -82,6 +82,7 @@ class Outbox:
         self._room.set()
         self._bound = options.outbox_bytes
         self._rotating: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.arrived = asyncio.Event()
         self.emptied = asyncio.Event()
         self.emptied.set()
@@ -238,7 +239,8 @@ class Outbox:
         self._waiting.append((event, size))
         self.bytes += size
         if patient:
-            asyncio.get_running_loop().call_later(COMPANY_S, self._in_any_case)
+            if self._timer is None:
+                self._timer = asyncio.get_running_loop().call_later(COMPANY_S, self._in_any_case)
         else:
             self.arrived.set()
         self.emptied.clear()
@@ -246,8 +248,15 @@ class Outbox:
             self._room.clear()
 
     def _in_any_case(self) -> None:
+        self._timer = None
         if self._waiting:
             self.arrived.set()
+
+    def _in_no_case(self) -> None:
+        """Nobody waits any more: who comes next has all of its own time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _dequeue(self) -> Event:
         event, size = self._waiting.popleft()
@@ -257,6 +266,7 @@ class Outbox:
         if not self._waiting:
             self.arrived.clear()
             self.emptied.set()
+            self._in_no_case()
         return event
 
     # ---- the keeper's side
@@ -292,6 +302,7 @@ class Outbox:
         """Sync and close; what waits is sent by the next agent of this name."""
         if self._rotating is not None:
             await asyncio.wait({self._rotating})
+        self._in_no_case()
         await asyncio.to_thread(self._journal.close)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -239,3 +240,26 @@ async def _history(folder, steps):
     send(1000)
     await outbox.close()
     assert received == list(range(1, put + 1))
+
+
+async def test_who_has_gone_hurries_nobody(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """When the facts of a call have arrived, its waiting is over: those of the next wait as long as any."""
+    loop = asyncio.get_running_loop()
+    later, timers = loop.call_later, list[asyncio.TimerHandle]()
+
+    def call_later(*given: Any) -> asyncio.TimerHandle:
+        timers.append(later(*given))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_later", call_later)
+    outbox = await opened(tmp_path)
+    await outbox.put(AttemptAccepted(), REF)
+    await outbox.put(AttemptStarted(), REF)
+    await outbox.put(AttemptFinished(), REF)
+    assert [timer.cancelled() for timer in timers] == [False]
+    outbox.sent(3)
+    assert [timer.cancelled() for timer in timers] == [True]
+    await outbox.put(AttemptAccepted(), REF)
+    assert [timer.cancelled() for timer in timers] == [True, False]
+    await outbox.close()
+    assert all(timer.cancelled() for timer in timers)

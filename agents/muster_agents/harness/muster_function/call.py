@@ -57,11 +57,14 @@ class Call:
         os.environ.update({"MUSTER_" + name: value for name, value in told.items() if value})
 
     def left(self):
-        """What ``settle`` made goes; the folders of which Muster will say when it has taken the files."""
+        """The folders of which Muster will say when it has taken the files."""
         folders = [one for one in (self.folder, self.out) if one and one not in self._made]
+        return [one for one in folders if os.path.isdir(one)]
+
+    def clear(self):
+        """What ``settle`` made goes. Nobody waits for it."""
         if self._made:
             remove(self._made)
-        return [one for one in folders if os.path.isdir(one)]
 
 
 def remove(folders):

@@ -262,6 +262,7 @@ class Server:
         with self._answering:
             self._wire.answer(call.id, line)
             del self._calls[call.id]
+        call.clear()
         if self._runner is not None:
             self._runner.next(self._outcome)
 
