@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +11,7 @@ from msgspec import UNSET
 from muster.importers import imported
 from muster.model.definition.validation import validate
 from muster.model.errors import WorkflowInvalidError
-from muster_agents.harness import HARNESS, harness
+from tests.unit.agents.harness.conversation import Conversation
 
 
 def job(name: str, identity: int, **fields: Any) -> dict[str, Any]:
@@ -165,24 +162,14 @@ def odd(): return 5
 def run(
     folder: Path, job: str, context: Any = None, bound: Any = None, output: str = "", **given: Any
 ) -> Any:
-    """What the harness says of a job, as the agent would start it."""
-    (folder / "jobs.py").write_text(JOBS)
-    (folder / HARNESS).write_bytes(harness())
+    """What the harness says of a job, as the agent would ask for it."""
     known = ({"bound": list(bound)} if bound else {}) | ({"output": output} if output else {})
-    (folder / "in.json").write_text(json.dumps(given | (bound or {}) | {"$hymir": known}))
-    environment = {
-        "MUSTER_INPUT": str(folder / "in.json"),
-        "MUSTER_OUTPUT": str(folder / "out.json"),
-        "MUSTER_EXECUTION": "x1",
-        "MUSTER_STEP": "s",
-        "MUSTER_ATTEMPT": "1",
-    }
-    if context is not None:
-        (folder / "context.json").write_text(json.dumps(context))
-        environment["MUSTER_CONTEXT"] = str(folder / "context.json")
-    command = [sys.executable, str(folder / HARNESS), job]
-    subprocess.run(command, env=environment, cwd=folder, check=False, capture_output=True)
-    return json.loads((folder / "out.json").read_text())
+    inputs = given | (bound or {}) | {"$hymir": known}
+    with Conversation(folder, JOBS) as talk:
+        talk.load(job)
+        answer = talk.call(inputs, id_="x1/s/1", context=context, execution="x1", step="s", attempt=1)
+        assert talk.end() == 0
+    return answer["result"] if "result" in answer else {"$raised": answer["error"]}
 
 
 def raised(said: Any) -> str:
@@ -194,17 +181,17 @@ def test_a_job_is_called_with_what_it_is_bound_to(tmp_path: Path):
     """A list where it takes one, else the single value; hymir looked at no other hint."""
     first: dict[str, Any] = {"0": 1}
     bound = {"numbers": [1, 2], "factor": [10]}
-    said = run(tmp_path, "jobs:total", bound=bound, output="sum", **first)
+    said = run(tmp_path, "total", bound=bound, output="sum", **first)
     assert said == {"$returned": {"sum": 40}}
-    assert run(tmp_path, "jobs:nothing") == {"$returned": {}}
-    said = run(tmp_path, "jobs:total", bound={"numbers": [1], "factor": [1, 2]}, **first)
+    assert run(tmp_path, "nothing") == {"$returned": {}}
+    said = run(tmp_path, "total", bound={"numbers": [1], "factor": [1, 2]}, **first)
     assert "expected a single value for the input factor" in raised(said)
 
 
 def test_every_result_of_a_job_is_said(tmp_path: Path):
     """Failure keeps its value, Retry its bounds, CheckLater its context; anything else is an error."""
-    assert run(tmp_path, "jobs:fails")["value"] == {"code": 4}
-    assert run(tmp_path, "jobs:again") == {"$result": "retry", "wait_max": 5, "max_retries": 2}
+    assert run(tmp_path, "fails")["value"] == {"code": 4}
+    assert run(tmp_path, "again") == {"$result": "retry", "wait_max": 5, "max_retries": 2}
     later = {"$result": "check_later", "wait_for": 3, "context": {"n": 8, "id": "s"}}
-    assert run(tmp_path, "jobs:later", context={"n": 7}) == later
-    assert "which is no result" in raised(run(tmp_path, "jobs:odd"))
+    assert run(tmp_path, "later", context={"n": 7}) == later
+    assert "which is no result" in raised(run(tmp_path, "odd"))

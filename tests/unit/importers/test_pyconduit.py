@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,7 @@ from muster.model.definition.validation import validate
 from muster.model.definition.workflow import Limits, Step
 from muster.model.errors import WorkflowInvalidError
 from muster.model.expressions.template import render
-from muster_agents.harness import HARNESS, harness
+from tests.unit.agents.harness.conversation import Conversation
 
 JOB: dict[str, Any] = {
     "id": "job-1",
@@ -192,13 +189,10 @@ class Conduit:
 )
 def test_a_block_is_run_by_pyconduit_itself(action: str, said: Any, tmp_path: Path):
     """What it returned is the result; a status other than DONE is a failure that names it."""
-    (tmp_path / "pyconduit.py").write_text(FAKE)
-    (tmp_path / "in.json").write_text(json.dumps({"action": action, "parameters": {"a": 1}, "tags": ["t"]}))
-    environment = {
-        "MUSTER_INPUT": str(tmp_path / "in.json"),
-        "MUSTER_OUTPUT": str(tmp_path / "out.json"),
-    }
-    (tmp_path / HARNESS).write_bytes(harness())
-    command = [sys.executable, str(tmp_path / HARNESS), "muster_function.pyconduit:run"]
-    subprocess.run(command, env=environment, cwd=tmp_path, check=True, capture_output=True)
-    assert json.loads((tmp_path / "out.json").read_text()) == said
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "pyconduit.py").write_text(FAKE)
+    with Conversation(tmp_path, "from muster_function.pyconduit import run") as talk:
+        talk.load("run")
+        answer = talk.call({"action": action, "parameters": {"a": 1}, "tags": ["t"]})
+        assert talk.end() == 0
+    assert answer["result"] == said
