@@ -21,7 +21,7 @@ from muster.broker.embedded import find_server
 READY_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
 MUSTER = [sys.executable, "-c", "from muster.cli.main import main; main()"]
-MACHINE = "bench"
+MACHINE = f"bench-{os.getpid()}"  # two at once in one engine count each their own containers
 
 
 class BenchError(Exception):

@@ -76,9 +76,13 @@ async def roll_call(broker: Broker) -> list[Machine]:
 
 
 async def told(broker: Broker, stop: int | None = None) -> Roster:
-    """What the log says of machines, up to ``stop``."""
+    """What the log says of machines, up to ``stop``.
+
+    Not the archive: words of machines never go there, and who asks for them must not need it. A load that was archived
+    with its execution is not counted until the agent connects again and names what it keeps.
+    """
     roster = Roster()
-    async with aclosing(broker.history.read(subjects=SUBJECTS, stop=stop)) as batches:
+    async with aclosing(broker.log.read(subjects=SUBJECTS, stop=stop)) as batches:
         async for batch in batches:
             roster.apply_all(batch)
     return roster
