@@ -155,7 +155,16 @@ class Call:
 
     async def _load(self, instance: Instance) -> None:
         wanted = kinds.loading(self._scene.order)
-        await instance.load({name: self._files[name] for name in wanted})
+        try:
+            await instance.load({name: self._files[name] for name in wanted})
+        except AttemptLostError:
+            # As with a call: what does not take it has ended, and how is known in a moment.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ENDED_S):
+                    await instance.over.wait()
+            if instance.exit is None:
+                raise
+            raise EndedError(instance.exit) from None
         await self._pool.enter(instance)
 
     def _listen(self, instance: Instance) -> None:
