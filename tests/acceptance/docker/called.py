@@ -9,6 +9,7 @@ from tests.acceptance.docker.leftovers import Witness
 from tests.acceptance.docker.stack import Stack, until
 
 ANSWERED_S: Final = 40.0
+WORKED_NS: Final = 100_000_000
 
 SPEAKS: Final = """\
 say() { printf '{"jsonrpc":"2.0","id":"%s",%s}\\n' "$1" "$2"; }
@@ -73,11 +74,32 @@ def came(step: StepView) -> Any:
     return step.outputs.get("value", step.outputs)
 
 
-def logged(stack: Stack, execution: str) -> str:
-    """What ``muster logs`` says."""
-    answer = stack.muster("logs", execution, "it")
-    assert answer.code == 0, answer
-    return answer.out
+def said(witness: Witness, container: str, *texts: str) -> None:
+    """Wait until a function printed all of this: it is where it says that, which attempt.started does not tell."""
+    found = witness.engine.containers.get(container)
+    until(f"{texts} in {container}", lambda: all(text.encode() in found.logs() for text in texts))
+
+
+def works(witness: Witness, container: str) -> None:
+    """Wait until it has computed for a while from here on, which what only comes and goes does not."""
+    began = _cpu_ns(witness, container)
+    until(f"{container} works", lambda: _cpu_ns(witness, container) > began + WORKED_NS)
+
+
+def _cpu_ns(witness: Witness, container: str) -> int:
+    stats = witness.engine.api.stats(container, stream=False, one_shot=True)
+    return int(stats["cpu_stats"]["cpu_usage"]["total_usage"])
+
+
+def logged(stack: Stack, execution: str, *texts: str) -> str:
+    """What ``muster logs`` says once all of this is in it: the last lines may come after the end."""
+
+    def found() -> str:
+        answer = stack.muster("logs", execution, "it")
+        assert answer.code == 0, answer
+        return answer.out if all(text in answer.out for text in texts) else ""
+
+    return str(until(f"{texts} in the logs of {execution}", found))
 
 
 def vanished(witness: Witness, container: str) -> None:

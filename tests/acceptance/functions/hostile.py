@@ -210,20 +210,27 @@ def no_streams(muster, n):
     return "none"
 
 
-# ---- what does not want to end
+# ---- what does not want to end: each says when it is under way
+
+
+def begun():
+    print("under way", flush=True)
 
 
 def busy(muster, n):
+    begun()
     while True:
         n += 1
 
 
 def sleeps(muster, n):
+    begun()
     time.sleep(3600)
 
 
 async def _sleeps():
     try:
+        begun()
         await asyncio.sleep(3600)
     finally:
         print("cleaned up", flush=True)
@@ -236,6 +243,7 @@ def awaits(muster, n):
 def yields(muster, n):
     def endless():
         try:
+            begun()
             while True:
                 yield n
                 time.sleep(0.01)
@@ -247,6 +255,7 @@ def yields(muster, n):
 
 def matches(muster, n):
     """One call of C that takes years, and looks at signals, but lets no other thread hear of a cancel."""
+    begun()
     return re.match(r"(a*)*b", "a" * 64)
 
 
@@ -254,17 +263,21 @@ def deaf(muster, n):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
         try:
+            begun()  # in here: a cancel that comes right after it is not heeded either
             time.sleep(3600)
         except BaseException:
             print("no", flush=True)
 
 
 def waits_for_child(muster, n):
-    subprocess.run(["python3", "-c", "import time; time.sleep(3600)"], check=True)
+    subprocess.run(
+        ["python3", "-c", "import time; print('under way', flush=True); time.sleep(3600)"], check=True
+    )
 
 
 def sums(muster, n):
     """One call of C that takes years and looks at no signal."""
+    begun()
     return sum(range(10**15))
 
 
@@ -296,9 +309,12 @@ class Together:
     concurrency = 2
 
     def execute(self, what: str):
-        print(what, "is there", flush=True)
+        there = False
         while what == "deaf" or not os.path.exists("/tmp/go"):  # noqa: PTH110
             try:
+                if not there:
+                    print(what, "is there", flush=True)
+                    there = True
                 time.sleep(0.05)
             except BaseException:
                 print("no", flush=True)
