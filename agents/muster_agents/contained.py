@@ -95,7 +95,7 @@ class Contained:
         """Store what the step made: an attempt that is finished has all its files in the store."""
         scene = self._scene
         well = exited.exit_code == 0 and not exited.oom_killed
-        if any(output.path is not None for output in scene.order.outputs.values()) and well:
+        if scene.order.makes_files and well:
             self._made = await scene.files.keep(scene.order, self._run, scene.report)
 
     # ---- the end

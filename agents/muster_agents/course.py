@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TypeVar
 
 from muster.model.errors import StepTimeoutError
-from muster.model.log.catalogue import AttemptFinished, Body
+from muster.model.log.catalogue import AttemptFinished
 from muster.model.log.commands import AttemptOrder
 from muster_agents.files import Files
 from muster_agents.logs import LogStream
 from muster_agents.options import AgentOptions
+from muster_agents.runtimes.interface import Report
 
 T = TypeVar("T")
 Phase = Literal["pull", "start", "load", "run"]
-Report = Callable[[Body], Awaitable[None]]
 ADOPTED_MIN_S: Final = 5.0
 """What is left of the run phase of an adopted attempt is at least this: one that ended in time was not late because
 its agent was."""

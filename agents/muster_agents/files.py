@@ -26,14 +26,14 @@ from muster.model.errors import (
     MusterError,
     StepTimeoutError,
 )
-from muster.model.log.catalogue import AttemptProgress, AttemptRef, Body
+from muster.model.log.catalogue import AttemptProgress, AttemptRef
 from muster.model.log.commands import AttemptOrder
 from muster.model.plan.artifacts import Artifact
 from muster_agents.cache import Cache
 from muster_agents.options import AgentOptions
+from muster_agents.runtimes.interface import Report
 
 T = TypeVar("T")
-Report = Callable[[Body], Awaitable[None]]
 PROGRESS_S: Final = 1.0
 """Between two facts about how far a transfer is."""
 

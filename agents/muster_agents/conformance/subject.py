@@ -15,6 +15,7 @@ from muster.model.errors import MusterError
 from muster.model.log.catalogue import Body
 from muster_agents.conformance.heard import Heard
 from muster_agents.functions.caller import EndedError
+from muster_agents.functions.marks import MARK_S
 from muster_agents.functions.wire import (
     ENVELOPE_BYTES,
     RefusedError,
@@ -25,8 +26,6 @@ from muster_agents.functions.wire import (
 )
 from muster_agents.runtimes.interface import Exit, Launch, ServesFunctions, Serving
 
-MARK_S: Final = 0.5
-"""How long an agent waits for the mark of a call whose answer is there."""
 PRINTED_MAX: Final = 1 << 20
 """Of what was printed so much is looked at, from its end."""
 SILENT: Final = "nothing came on its stdout. Flush each line, and read stdin by the line, not by the block"

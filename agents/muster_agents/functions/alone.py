@@ -14,10 +14,12 @@ import msgspec
 
 from muster.identity import uuid7
 from muster.model.definition.workflow import ContainerSpec
-from muster.model.errors import ExecutionError, MusterError
+from muster.model.errors import MusterError
 from muster.model.log.catalogue import Body
 from muster.model.plan import calls
 from muster.model.plan.results import Result
+from muster_agents.contained import finished_with
+from muster_agents.functions import failures
 from muster_agents.functions.caller import EndedError
 from muster_agents.functions.instance import Instance
 from muster_agents.functions.wire import RefusedError, TooLargeError
@@ -57,6 +59,7 @@ class Alone:
         self.instance.make(runtime.serve(launch, self.instance), self, self.report)
         self.id = "load"
         self._function = spec.function or ""
+        self._bytes_max = options.function_message_bytes
         self._prints, self._shows = prints, shows
         self._tail: list[str] = []
         self._number = 0
@@ -101,8 +104,10 @@ class Alone:
         """Load it. Raises what an agent would report."""
         try:
             await self.instance.load({})
-        except (RefusedError, TooLargeError, EndedError) as error:
-            raise self._meant(error, loaded=False) from None
+        except EndedError as error:
+            raise self._crashed(error, loaded=False) from None
+        except (RefusedError, TooLargeError) as error:
+            raise self._refused(error, loaded=False) from None
         self.instance.settle(hears=True)
 
     @property
@@ -131,8 +136,10 @@ class Alone:
             where = {"attempt": self._number, "in": folders[0], "out": folders[1]}
             await self.instance.execute(caller, params | where)
             document = await self.instance.answered(caller, answer)
-        except (RefusedError, TooLargeError, EndedError) as error:
-            raise self._meant(error, loaded=True) from None
+        except EndedError as error:
+            raise self._crashed(error, loaded=True) from None
+        except (RefusedError, TooLargeError) as error:
+            raise self._refused(error, loaded=True) from None
         except asyncio.CancelledError:
             await self.instance.cancel(caller, answer, GRACE_S)
             raise
@@ -144,17 +151,13 @@ class Alone:
             await asyncio.to_thread(shutil.copytree, folders[1], out, dirs_exist_ok=True)
         if isinstance(found, dict):
             return Called(outputs=found, seconds=seconds)
-        if found.kind == "failure":
-            text = found.reason or "The function says that it failed."
-            raise ExecutionError(text, value=found.value, retriable=False)
-        return Called(result=found, seconds=seconds)
+        return Called(result=finished_with(found, {}).result, seconds=seconds)
 
-    def _meant(self, error: Exception, *, loaded: bool) -> MusterError:
-        if isinstance(error, RefusedError):
-            return calls.refused(error.code, error.message, error.data, self._function, loaded=loaded)
-        if isinstance(error, EndedError) and error.exit is not None:
-            return calls.unanswered(self._function, error.exit.exit_code, self._tail, loaded=loaded)
-        return MusterError(f"{self._function}: {error}.")
+    def _crashed(self, error: EndedError, *, loaded: bool) -> MusterError:
+        return failures.crashed(error, self._function, self._tail, loaded=loaded, memory=0)
+
+    def _refused(self, error: RefusedError | TooLargeError, *, loaded: bool) -> MusterError:
+        return failures.refused(error, self._function, loaded=loaded, bytes_max=self._bytes_max)
 
 
 class _Caller:

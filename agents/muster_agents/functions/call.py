@@ -17,20 +17,16 @@ never sees an id twice while that call is under way, and ignores it if it does.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from muster import fault
 from muster.model.errors import (
-    AttemptLostError,
-    FunctionLoadError,
     InvalidArgumentError,
     MusterError,
-    OutOfMemoryError,
     OutputError,
 )
 from muster.model.log.catalogue import (
@@ -39,22 +35,17 @@ from muster.model.log.catalogue import (
     FunctionLoaded,
     FunctionLoading,
 )
-from muster.model.plan import calls
+from muster.model.plan import artifacts, calls
 from muster.model.plan.artifacts import Artifact
 from muster_agents.contained import exit_fact, finished_with
 from muster_agents.course import ADOPTED_MIN_S, Scene, since
-from muster_agents.functions import kinds
+from muster_agents.functions import failures, kinds
 from muster_agents.functions.caller import EndedError
 from muster_agents.functions.instance import Instance
 from muster_agents.functions.pool import Pool
 from muster_agents.functions.showing import for_one_call
 from muster_agents.functions.telling import Telling
 from muster_agents.functions.wire import RefusedError, TooLargeError
-
-ENDED_S: Final = 5.0
-"""How long the end of a container is waited for that does not take what is sent to it: its exit code says why."""
-NOTHING_TO_RUN: Final = (126, 127)
-"""What a container's init says of a program that is not there, or cannot be run: trying again does not help."""
 
 
 class Call:
@@ -155,16 +146,7 @@ class Call:
 
     async def _load(self, instance: Instance) -> None:
         wanted = kinds.loading(self._scene.order)
-        try:
-            await instance.load({name: self._files[name] for name in wanted})
-        except AttemptLostError:
-            # As with a call: what does not take it has ended, and how is known in a moment.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ENDED_S):
-                    await instance.over.wait()
-            if instance.exit is None:
-                raise
-            raise EndedError(instance.exit) from None
+        await instance.load({name: self._files[name] for name in wanted})
         await self._pool.enter(instance)
 
     def _listen(self, instance: Instance) -> None:
@@ -187,7 +169,7 @@ class Call:
                 "pull", order.timeouts.pull, lambda: instance.serving.put(self._folder, files)
             )
         return {
-            "inputs": kinds.placed(order.inputs, given, folders[0]),
+            "inputs": artifacts.moved(order.inputs, given, folders[0]),
             "context": order.context,
             "execution": order.execution,
             "workflow": order.workflow,
@@ -199,7 +181,7 @@ class Call:
 
     def _has_files(self) -> bool:
         order = self._scene.order
-        return bool(kinds.given(order)) or any(output.path is not None for output in order.outputs.values())
+        return bool(kinds.given(order)) or order.makes_files
 
     # ---- the call itself
 
@@ -220,12 +202,6 @@ class Call:
         await fault.point("agent.call.before")
         try:
             await instance.execute(self, params)
-        except AttemptLostError:
-            # What does not take the call has ended, or is about to: how, is known in a moment.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(ENDED_S):
-                    await asyncio.shield(self._answer)
-            raise
         except InvalidArgumentError:
             self._asked = False  # it is too large, and was not sent
             raise
@@ -241,7 +217,7 @@ class Call:
     async def _keep(self, instance: Instance) -> Mapping[str, Artifact]:
         """Store what it made: an attempt that is finished has all its files in the store."""
         scene = self._scene
-        if all(output.path is None for output in scene.order.outputs.values()):
+        if not scene.order.makes_files:
             return {}
         return await scene.files.keep(scene.order, _Out(instance, self._folder), scene.report)
 
@@ -297,30 +273,23 @@ class Call:
     # ---- how it may fail
 
     async def _crashed(self, error: EndedError) -> MusterError:
-        scene, exited = self._scene, error.exit
+        scene = self._scene
         self._asked = False
-        if exited is None:
-            return error.cause or AttemptLostError("The container of the function is gone.")
-        if self._exits:
-            await scene.report(exit_fact(exited, scene.phases.seconds.get(scene.phases.now, 0.0)))
-        if exited.oom_killed:
-            return OutOfMemoryError(exit_code=exited.exit_code, memory=scene.order.resources.memory)
+        if self._exits and error.exit is not None:
+            await scene.report(exit_fact(error.exit, scene.phases.seconds.get(scene.phases.now, 0.0)))
         scene.lines.close()
-        loaded = self._instance is not None and self._instance.loaded is not None
-        failed = calls.unanswered(self._function, exited.exit_code, scene.lines.tail, loaded=loaded)
-        if not loaded and exited.exit_code in NOTHING_TO_RUN:
-            failed.data["retriable"] = False
-        return failed
+        memory = scene.order.resources.memory
+        return failures.crashed(
+            error, self._function, scene.lines.tail, loaded=self._was_loaded(), memory=memory
+        )
 
     def _refused(self, error: RefusedError | TooLargeError) -> MusterError:
         self._asked = False
-        loaded = self._instance is not None and self._instance.loaded is not None
-        if isinstance(error, TooLargeError):
-            most = self._scene.options.function_message_bytes
-            text = f"{self._function}: it answered with {error.size} bytes, more than {most}."
-            return OutputError(text, remedy=calls.AS_FILE) if loaded else FunctionLoadError(text)
-        code = error.code if loaded or error.code in calls.OF_LOADING else calls.LOAD_RAISED
-        return calls.refused(code, error.message, error.data, self._function, loaded=loaded)
+        bytes_max = self._scene.options.function_message_bytes
+        return failures.refused(error, self._function, loaded=self._was_loaded(), bytes_max=bytes_max)
+
+    def _was_loaded(self) -> bool:
+        return self._instance is not None and self._instance.loaded is not None
 
     # ---- the end
 

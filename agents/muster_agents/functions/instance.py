@@ -19,7 +19,7 @@ import contextlib
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -28,10 +28,12 @@ import msgspec
 
 from muster.model.errors import AttemptLostError, InvalidArgumentError, MusterError
 from muster.model.log.catalogue import Body
+from muster.model.plan import artifacts
 from muster.model.plan.calls import PROTOCOL
-from muster_agents.functions import kinds
+from muster_agents.functions.audience import Audience
 from muster_agents.functions.caller import Caller, EndedError
 from muster_agents.functions.loaded import Loaded, loaded
+from muster_agents.functions.marks import Marks
 from muster_agents.functions.printed import Printed
 from muster_agents.functions.wire import (
     ENVELOPE_BYTES,
@@ -42,14 +44,11 @@ from muster_agents.functions.wire import (
     request,
 )
 from muster_agents.options import AgentOptions
-from muster_agents.runtimes.interface import Exit, Launch, Serving
+from muster_agents.runtimes.interface import Exit, Launch, Report, Serving
 from muster_agents.secrecy import Company
 
-MARK_S: Final = 0.5
-"""How long the last prints of a call are waited for when its answer is there: they come through another pipe, and a
-machine that is busy may take a moment. A function that does not mark its end is not waited for."""
-UNMARKED_MAX: Final = 3
-"""After so many calls in a row without a mark it is believed that the function lost its stderr: none waits for one."""
+ENDED_S: Final = 5.0
+"""How long the end of a container is waited for that does not take what is sent to it: its exit code says why."""
 SHUTDOWN_S: Final = 2.0
 """How long an idle function may take to end where its room is waited for, whatever its step's grace time. Also that of
 one found again, as its step is not known any more."""
@@ -59,9 +58,6 @@ log = logging.getLogger(__name__)
 
 class _Pong(msgspec.Struct, frozen=True):
     calls: list[str] = []
-
-
-Report = Callable[[Body], Awaitable[None]]
 
 
 class Instance:
@@ -83,7 +79,6 @@ class Instance:
         self.gone = False
         self.exit: Exit | None = None
         self.cause: MusterError | None = None
-        self.calls: dict[str, Caller | None] = {}
         self.since: datetime | None = None
         self.used_at: datetime | None = None
         self.used = self.loaded_at = now()
@@ -97,18 +92,19 @@ class Instance:
         self._ended = ended
         self._now = now
         self._serving: Serving | None = None
-        self._maker: Caller | None = None
         self._settled = True
         self._report: Report | None = None
-        self._marks: dict[str, asyncio.Event] = {}
-        self._unmarked = 0
+        self._audience = Audience()
+        self._marks = Marks()
         self._pings = itertools.count(1)
         self._token = secrets.token_hex(4)
         self.company = Company()
-        self._printed = Printed(self._give, self._marked, again=again)
+        self._printed = Printed(
+            lambda chunk: self._audience.print("stderr", chunk), self._marks.came, again=again
+        )
         self._wire = Wire(
             self._send,
-            self._told,
+            self._audience.told,
             message_bytes=options.function_message_bytes,
             name=f"{launch.container.function} in {launch.container.image}",
             foreign=self._printed.foreign if again else None,
@@ -131,6 +127,11 @@ class Instance:
     def container(self) -> str:
         """The engine's name of it; empty before it is made."""
         return "" if self._serving is None else self._serving.container
+
+    @property
+    def calls(self) -> Mapping[str, Caller | None]:
+        """The calls that have a place in it, by their ids."""
+        return self._audience.calls
 
     @property
     def ready(self) -> bool:
@@ -164,66 +165,58 @@ class Instance:
         if stream == "stdout":
             other = self._wire.hear(chunk)
             if other and not self._printed.again:  # whose it was cannot be told
-                self._give(other, "stdout")
+                self._audience.print("stdout", other)
         elif self.loaded is not None and not self.loaded.marks and not self._printed.again:
-            self._give(chunk)
+            self._audience.print("stderr", chunk)
         else:
             self._printed.take(chunk)
-
-    def _give(self, chunk: bytes, stream: str = "stderr") -> None:
-        if self._maker is not None:
-            self._maker.print(stream, chunk)
-        for caller in self.calls.values():
-            if caller is not None:
-                caller.print(stream, chunk)
-
-    def _marked(self, id_: str) -> bool:
-        mark = self._marks.get(id_)
-        if mark is not None:
-            mark.set()
-        return mark is not None
-
-    def _told(self, method: str, params: Any) -> None:
-        if not isinstance(params, dict):
-            return
-        id_ = params.get("id")
-        if isinstance(id_, str):
-            if (caller := self.calls.get(id_)) is not None:
-                caller.told(method, params)
-        elif method == "log":
-            for caller in (self._maker, *self.calls.values()):
-                if caller is not None:
-                    caller.told(method, params)
 
     # ---- coming up
 
     def make(self, serving: Serving, maker: Caller, report: Report) -> None:
         """``maker`` takes it through its phases; what happens until ``settle`` is told to ``report``."""
-        self._serving, self._maker, self._report, self._settled = serving, maker, report, False
+        self._serving, self._report, self._settled = serving, report, False
+        self._audience.maker = maker
 
     def settle(self, *, hears: bool = False) -> None:
         """It is up, and its maker a caller like any other, but that it may still hear all that is printed."""
         self._settled = True
         if not hears:
-            self._maker = self._report = None
+            self._audience.maker = self._report = None
 
     async def load(self, files: Mapping[str, Path]) -> Loaded:
-        """Load the function, with these files of its params. Raises FunctionLoadError, and as ``Wire.ask``."""
+        """Load the function, with these files of its params. Raises FunctionLoadError, and as ``Wire.ask``.
+
+        Where it does not take the question: EndedError if it ends, else AttemptLostError.
+        """
         began = self._now()
-        spec = self.launch.container
-        folder = (await self.serving.put("load", files))[0] if files else ""
-        params = {
-            "protocol": PROTOCOL,
-            "function": spec.function,
-            "params": kinds.placed(spec.params, files, folder),
-            "limits": {"message_bytes": self._options.function_message_bytes},
-        }
-        document = await self._wire.ask("load", "load", params)
+        try:
+            document = await self._ask_to_load(files)
+        except AttemptLostError as error:
+            raise await self._why(error) from None
         self.load_s = round(self._now() - began, 6)
         self.loaded = loaded(document, self.function)
         self.since = self.used_at = datetime.now(UTC)
         self.used = self.heard = self.loaded_at = self._now()
         return self.loaded
+
+    async def _ask_to_load(self, files: Mapping[str, Path]) -> bytes:
+        spec = self.launch.container
+        folder = (await self.serving.put("load", files))[0] if files else ""
+        params = {
+            "protocol": PROTOCOL,
+            "function": spec.function,
+            "params": artifacts.moved(spec.params, files, folder),
+            "limits": {"message_bytes": self._options.function_message_bytes},
+        }
+        return await self._wire.ask("load", "load", params)
+
+    async def _why(self, error: AttemptLostError) -> Exception:
+        """What does not take what it is sent has ended, or is about to: how, is known in a moment."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ENDED_S):
+                await self.over.wait()
+        return EndedError(self.exit, self.cause) if self.over.is_set() else error
 
     def adopt(self, serving: Serving, known: Loaded, since: datetime | None, load_s: float = 0.0) -> None:
         """It was found again. It counts as not heard of for long, so it is asked before anybody calls it."""
@@ -257,24 +250,24 @@ class Instance:
         """One more call is under way, until ``end``. One that an agent before ``sent`` may share its place by now."""
         assert sent or self.free, "it is full"
         assert id_ not in self.calls
-        self.calls[id_] = None
+        self._audience.calls[id_] = None
 
     def end(self, id_: str) -> None:
         """The call is over."""
         if id_ in self.calls:
-            del self.calls[id_]
-            self._marks.pop(id_, None)
+            del self._audience.calls[id_]
+            self._marks.forget(id_)
             self._wire.forget(id_)
             self.used, self.used_at = self._now(), datetime.now(UTC)
 
     def expect(self, caller: Caller) -> asyncio.Future[bytes]:
         """The answer of a call that has begun: its prints and what is told of it are the caller's from here on."""
-        self.calls[caller.id] = caller
-        self._marks[caller.id] = asyncio.Event()
+        self._audience.calls[caller.id] = caller
+        self._marks.expect(caller.id)
         return self._wire.expect(caller.id)
 
     async def execute(self, caller: Caller, params: Mapping[str, Any]) -> None:
-        """Ask for what ``expect`` waits for. Raises AttemptLostError, or InvalidArgumentError for too much."""
+        """Ask for what ``expect`` waits for. Raises InvalidArgumentError for too much, else as ``load`` says."""
         line, most = request(caller.id, "execute", params), self._options.function_message_bytes
         if len(line) > most + ENVELOPE_BYTES:
             raise InvalidArgumentError(
@@ -282,7 +275,10 @@ class Instance:
                 remedy="Give what is large as a file.",
                 retriable=False,
             )
-        await self._wire.send(line)
+        try:
+            await self.serving.send(line)
+        except AttemptLostError as error:
+            raise await self._why(error) from None
 
     async def answered(self, caller: Caller, answer: asyncio.Future[bytes]) -> bytes:
         """Wait for the answer, and a moment for the last prints before it. Raises as ``Wire.expect`` says."""
@@ -299,27 +295,14 @@ class Instance:
                 self.count += 1
                 self.failed += not well
                 self.busy_s += self._now() - began
-                await self._last_prints(caller)
-
-    async def _last_prints(self, caller: Caller) -> None:
-        mark = self._marks.get(caller.id)
-        if mark is None or mark.is_set() or self.loaded is None or not self.loaded.marks or self.gone:
-            return
-        if self._unmarked >= UNMARKED_MAX:
-            return
-        try:
-            async with asyncio.timeout(MARK_S):
-                await mark.wait()
-        except TimeoutError:
-            self._unmarked += 1
-        else:
-            self._unmarked = 0
+                if self.loaded is not None and self.loaded.marks and not self.gone:
+                    await self._marks.wait(caller.id)
 
     async def cancel(self, caller: Caller, answer: asyncio.Future[bytes], grace_s: float) -> bool:
         """Ask the function to give the call up; whether it did within the grace time. Then it may be called again."""
         try:
             async with asyncio.timeout(grace_s):
-                await self._wire.send(notification("cancel", id=caller.id))
+                await self.serving.send(notification("cancel", id=caller.id))
                 await self.answered(caller, answer)
         except (RefusedError, TooLargeError):
             return True
@@ -331,7 +314,7 @@ class Instance:
         """The files of this call are taken. Whether the function reads what it is told."""
         try:
             async with asyncio.timeout(self._options.function_ping_s):
-                await self._wire.send(notification("release", id=id_))
+                await self.serving.send(notification("release", id=id_))
         except (TimeoutError, MusterError):
             return False
         return True
@@ -358,7 +341,7 @@ class Instance:
 
     async def wake(self) -> None:
         """End a line that another agent may have left torn."""
-        await self._wire.send(b"\n")
+        await self.serving.send(b"\n")
 
     async def _send(self, line: bytes) -> None:
         await self.serving.send(line)

@@ -44,22 +44,6 @@ def given(order: AttemptOrder) -> Mapping[str, Artifact]:
     return {name: artifact for name, artifact in order.files.items() if f"{IN}/{name}" in spoken}
 
 
-def placed(value: Any, files: Mapping[str, Any], folder: str) -> Any:
-    """``value`` with the paths of ``files`` in ``folder``, where they are put."""
-    known = {f"{IN}/{name}": f"{folder}/{name}" for name in files}
-    return _placed(value, known) if known else value
-
-
-def _placed(value: Any, known: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return known.get(value, value)
-    if isinstance(value, dict):
-        return {key: _placed(part, known) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_placed(part, known) for part in value]
-    return value
-
-
 def _texts(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value]

@@ -28,7 +28,7 @@ from muster.model.log.commands import AttemptOrder, FunctionStatus
 from muster_agents.devices import Devices
 from muster_agents.functions import kinds
 from muster_agents.functions.caller import Caller, EndedError
-from muster_agents.functions.instance import SHUTDOWN_S, Instance, Report
+from muster_agents.functions.instance import SHUTDOWN_S, Instance
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.legacy import Legacy
 from muster_agents.functions.memory import available_share
@@ -36,7 +36,7 @@ from muster_agents.functions.showing import for_one_call, status
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox
 from muster_agents.room import Room
-from muster_agents.runtimes.interface import Launch, ServesFunctions
+from muster_agents.runtimes.interface import Launch, Report, ServesFunctions
 
 TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""

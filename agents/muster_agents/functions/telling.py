@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from muster.model.log.catalogue import AttemptProgress, Body
+from muster.model.log.catalogue import AttemptProgress
+from muster_agents.runtimes.interface import Report
 
 PROGRESS_S: Final = 1.0
 """Between two facts about how far a function has come."""
-
-Report = Callable[[Body], Awaitable[None]]
 
 
 class Telling:

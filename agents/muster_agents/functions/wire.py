@@ -124,10 +124,6 @@ class Wire:
         """Nobody waits for this answer any more."""
         self._asked.pop(id_, None)
 
-    async def send(self, line: bytes) -> None:
-        """Say something."""
-        await self._send(line)
-
     async def ask(self, id_: str, method: str, params: Any = None) -> bytes:
         """Ask, and wait for the answer. Raises as ``expect`` says, and what sending raises."""
         answer = self.expect(id_)

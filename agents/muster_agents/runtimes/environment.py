@@ -73,8 +73,7 @@ def wants_file(order: AttemptOrder) -> bool:
 
 def has_files(order: AttemptOrder) -> bool:
     """Whether anything goes in or comes out as a file."""
-    made = any(output.path is not None for output in order.outputs.values())
-    return wants_file(order) or made or bool(order.files) or bool(documents(order))
+    return wants_file(order) or order.makes_files or bool(order.files) or bool(documents(order))
 
 
 def wants_stdout(order: AttemptOrder) -> bool:

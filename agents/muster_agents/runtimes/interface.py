@@ -19,6 +19,9 @@ from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.catalogue import AttemptRef, Body, MachineFacts
 from muster.model.log.commands import AttemptOrder, AttemptResources
 
+Report = Callable[[Body], Awaitable[None]]
+"""Told that something happened."""
+
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """How the run phase ended. ``document`` is the JSON text found at $MUSTER_OUTPUT, ``stdout`` what was printed.

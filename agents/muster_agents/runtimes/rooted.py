@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from muster.model.definition.workflow import ContainerSpec
 from muster.model.log.commands import AttemptOrder
-from muster.model.plan.artifacts import IN
+from muster.model.plan import artifacts
 
 _PATH: Final = re.compile(r"(?<![\w./-])/muster/(in|out)(?![\w.-])")
 
 
 def rooted(order: AttemptOrder, folder: str) -> AttemptOrder:
     """The order with /muster in ``folder``."""
-    known = {f"{IN}/{name}": f"{folder}/in/{name}" for name in order.files}
     container = rooted_container(order.container, folder)
-    inputs = {name: _files(value, known) for name, value in order.inputs.items()} if known else order.inputs
+    inputs = artifacts.moved(order.inputs, order.files, f"{folder}/in")
     return msgspec.structs.replace(order, container=container, inputs=inputs)
 
 
@@ -45,13 +44,3 @@ def rooted_container(spec: ContainerSpec, folder: str) -> ContainerSpec:
 
 def _each(words: list[str] | None, placed: Callable[[str], str]) -> list[str] | None:
     return None if words is None else [placed(word) for word in words]
-
-
-def _files(value: Any, known: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        return known.get(value, value)
-    if isinstance(value, dict):
-        return {key: _files(part, known) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_files(part, known) for part in value]
-    return value

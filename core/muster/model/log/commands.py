@@ -166,6 +166,11 @@ class AttemptOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """The attempt's name."""
         return AttemptRef(self.execution, self.step, self.attempt)
 
+    @property
+    def makes_files(self) -> bool:
+        """Whether any of its outputs is a file that it makes."""
+        return any(output.path is not None for output in self.outputs.values())
+
 
 class Start(Command, frozen=True, kw_only=True):
     """Start these attempts. ``session`` is the connection they were meant for; an agent with another ignores them."""

@@ -11,7 +11,7 @@ called by the way to it (``clips-0.wav``); one that only a command or a variable
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -75,6 +75,22 @@ def inside(value: Any, way: tuple[str | int, ...] = ()) -> list[tuple[tuple[str 
     elif isinstance(value, list):
         parts = list(enumerate(value))
     return [each for key, part in parts for each in inside(part, (*way, key))]
+
+
+def moved(value: Any, names: Iterable[str], folder: str) -> Any:
+    """``value`` with every path of a file of these names in ``/muster/in`` replaced by its path in ``folder``."""
+    known = {f"{IN}/{name}": f"{folder}/{name}" for name in names}
+    return _moved(value, known) if known else value
+
+
+def _moved(value: Any, known: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return known.get(value, value)
+    if isinstance(value, dict):
+        return {key: _moved(part, known) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_moved(part, known) for part in value]
+    return value
 
 
 class Staging:

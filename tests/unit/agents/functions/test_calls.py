@@ -10,7 +10,7 @@ import pytest
 
 from muster.model.definition.workflow import Output
 from muster.model.log.commands import AttemptOrder
-from muster_agents.functions import instance
+from muster_agents.functions import marks
 from tests.unit.agents.fake import FakeRuntime
 from tests.unit.agents.functions.pretending import LOADED, Pretender, keeps, line
 from tests.unit.agents.scene import TIMEOUTS, Scene, order
@@ -230,12 +230,12 @@ async def test_a_function_that_lost_its_stderr(
     scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ):
     """A few calls wait in vain for the end of what they print; then no call pays for that any more."""
-    monkeypatch.setattr(instance, "MARK_S", 0.001)
+    monkeypatch.setattr(marks, "MARK_S", 0.001)
     fake.loading = lambda serving, _message: serving.say(id="load", result=LOADED | {"marks": True})
     async with scene.agent():
-        for number in range(instance.UNMARKED_MAX):
+        for number in range(marks.UNMARKED_MAX):
             await called(scene, number)
-        monkeypatch.setattr(instance, "MARK_S", 1000.0)
+        monkeypatch.setattr(marks, "MARK_S", 1000.0)
         await called(scene, 9)
 
 

@@ -40,16 +40,6 @@ def test_the_order_of_params_is_none():
     assert kinds.short(one.container) == kinds.short(other.container)
 
 
-def test_paths_are_those_of_the_call():
-    """Wherever a file stands among the values, and nothing else."""
-    value = {"a": ["/muster/in/x.txt", "/muster/in/x.txt.bak"], "b": "see /muster/in/x.txt", "c": 1}
-    assert kinds.placed(value, {"x.txt": None}, "/there/call") == {
-        "a": ["/there/call/x.txt", "/muster/in/x.txt.bak"],
-        "b": "see /muster/in/x.txt",
-        "c": 1,
-    }
-
-
 def test_names_of_a_call():
     """Its id has the path of the step in it, its folder none."""
     wanted = order("each/17/convert", execution="e1", attempt=2)

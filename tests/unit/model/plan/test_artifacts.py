@@ -223,3 +223,13 @@ def test_explained():
     text = "name: w\nsteps:\n- id: a\n  image: b\n  outputs: {f: {type: audio, path: deep/f.wav}}\n"
     lines = explanation.written(explanation.explain(lower(validation.load(text.encode(), name="w.yaml"))))
     assert any("gives f (audio) from /muster/out/deep/f.wav" in line for line in lines)
+
+
+def test_paths_are_those_of_the_call():
+    """Wherever a file stands among the values, and nothing else."""
+    value = {"a": ["/muster/in/x.txt", "/muster/in/x.txt.bak"], "b": "see /muster/in/x.txt", "c": 1}
+    assert artifacts.moved(value, ["x.txt"], "/there/call") == {
+        "a": ["/there/call/x.txt", "/muster/in/x.txt.bak"],
+        "b": "see /muster/in/x.txt",
+        "c": 1,
+    }
