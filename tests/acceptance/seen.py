@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from muster.client import SyncClient
 from muster.client.follower import ExecutionView
 from muster.model import errors
 from muster.model.log.envelope import Recorded
-from tests.acceptance.cli import Muster
+from muster_projections.query import View
+from tests.acceptance.cli import PATIENCE_S, Muster
 
 Shown = dict[str, Any]
 SAYS = """echo '%s' > "$MUSTER_OUTPUT" """
@@ -90,6 +92,17 @@ def moments(muster: Muster, execution: str) -> list[Shown]:
         view.apply(one)
         found.append(_by_path(view))
     return found
+
+
+def reflected(muster: Muster) -> None:
+    """Return when the view has folded what the log holds now: it is a little behind, also behind ``muster run``."""
+    with SyncClient(muster.url) as client:
+        *_, last = client.events()
+    deadline = time.monotonic() + PATIENCE_S
+    with View.open(muster.data_dir / "view.db") as view:
+        while view.sequence < last.sequence:
+            assert time.monotonic() < deadline, f"the view is at {view.sequence} of {last.sequence}"
+            time.sleep(0.02)
 
 
 def accepted(muster: Muster) -> list[str]:

@@ -15,6 +15,7 @@ import nats.js.errors
 import pytest
 
 from tests.acceptance.cli import Muster, muster
+from tests.acceptance.seen import reflected
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -133,7 +134,7 @@ def test_nothing_is_left_of_a_cleared_execution(muster: Muster, archived: bool):
     assert marker["data"]["events"] > 5
     assert bool(marker["data"].get("archived")) == archived
     ran(muster, "later")  # the view keeps the id of the last event it has folded, which was the marker's
-    muster("list")
+    reflected(muster)
     assert rows_naming(muster.data_dir / "view.db", execution) == {"cleared"}
     assert "Nothing is missing" in muster("log", "verify").stdout
     assert muster.json("show", other)["status"] == "succeeded"

@@ -97,6 +97,10 @@ def environment(muster):
     open(os.path.join(muster.out, "made.txt"), "w").close()
     return found
 
+def environments(muster):
+    return environment(muster)
+environments.concurrency = 2
+
 def odd(): pass
 odd.concurrency = 0
 """
@@ -259,6 +263,8 @@ def test_the_environment_is_that_of_the_call(talk: Talk, tmp_path: Path):
     names = {"execution": "e", "workflow": "w", "step": "s/0", "attempt": 2}
     expected = {f"MUSTER_{name.upper()}": str(value) for name, value in (names | folders).items()}
     assert it.value(**folders, **names) == expected
+    after = {"in": f"{roots['MUSTER_IN']}/b", "out": f"{roots['MUSTER_OUT']}/b"}
+    it.value(id_="e/s/2", **after)  # they go behind the answer, and before the next call
     assert list(tmp_path.glob("*/a")) == []
     for folder in folders.values():
         Path(folder).mkdir()
@@ -267,6 +273,17 @@ def test_the_environment_is_that_of_the_call(talk: Talk, tmp_path: Path):
     it.send("release", id="e/s/1")
     assert it.calls() == []
     assert list(tmp_path.glob("*/a")) == []
+
+
+@pytest.mark.parametrize("function", ["environment", "environments"])
+def test_a_call_in_the_folders_of_the_one_before_keeps_them(talk: Talk, tmp_path: Path, function: str):
+    """Those of the call before go before it begins, also where several may run, so it never loses what it makes."""
+    root = tmp_path / "out"
+    root.mkdir()
+    it = talk(MUSTER_OUT=str(root))
+    it.load(function)
+    for number in range(20):  # each is sent as soon as the one before is answered
+        assert it.value(id_=f"e/s/{number}", out=str(root / "a")) is not None
 
 
 def test_the_roots_are_never_removed(talk: Talk, tmp_path: Path):
