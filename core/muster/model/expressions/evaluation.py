@@ -7,11 +7,10 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-import cel
-
 from muster.model import values
 from muster.model.errors import ExpressionError
 from muster.model.expressions import bounds, library, tokens
+from muster.model.expressions.language import cel
 from muster.model.limits import EXPRESSION_COST_MAX
 
 _SYNTAX_NOISE: Final = "ERROR: <input>:"

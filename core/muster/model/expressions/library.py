@@ -12,10 +12,9 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from cel import stdlib
-
 from muster.model.expressions import tokens
 from muster.model.expressions.extents import ARRAY, CHARACTERS, SCALAR, STRING, Extent, within
+from muster.model.expressions.language import stdlib
 
 TEXT: Final = (
     "charAt", "indexOf", "join", "lastIndexOf", "lowerAscii", "replace", "split", "substring", "trim", "upperAscii",
