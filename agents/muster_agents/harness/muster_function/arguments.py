@@ -9,18 +9,27 @@ import typing
 from .raising import Wrong, cut
 
 
-def bind(function, inputs, offered, checked=True):
+class Takes:
+    """What a function takes, worked out once: that is longer than the rest of a call. None where it does not say."""
+
+    def __init__(self, function):
+        try:
+            self.parameters = inspect.signature(function).parameters
+        except (TypeError, ValueError):
+            self.parameters = None  # written in C
+        self.hints = hints_of(function)
+
+
+def bind(takes, inputs, offered, checked=True):
     """The positional and keyword arguments that are the inputs, and what is ``offered`` to parameters of that name.
 
     An input whose name is a number is an argument by position. ``checked``: whether type hints hold.
     """
     named = {name: value for name, value in inputs.items() if not name.isdigit()}
     placed = [inputs[name] for name in sorted((name for name in inputs if name.isdigit()), key=int)]
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
-        return placed, named  # written in C, and it does not say what it takes
-    hints = hints_of(function) if checked else {}
+    parameters, hints = takes.parameters, takes.hints if checked else {}
+    if parameters is None:
+        return placed, named
     args, keywords, missing, takes_all = [], {}, [], False
     for name, one in parameters.items():
         if one.kind is one.VAR_KEYWORD:
@@ -73,24 +82,22 @@ def meant(name, names):
     return " Did you mean %s?" % near[0] if near else ""
 
 
-def settings(function, params):
+def settings(takes, params):
     """Check what ``load`` gives to a function that is called with it later: by name, where the inputs do not say.
 
     Gives those that it takes only as keywords of any name.
     """
-    try:
-        parameters = inspect.signature(function).parameters
-    except (TypeError, ValueError):
+    parameters = takes.parameters
+    if parameters is None:
         return params
     more = {name: value for name, value in params.items() if name not in parameters}
     if more and not any(one.kind is one.VAR_KEYWORD for one in parameters.values()):
         name = next(iter(more))
         text = "there is no argument %s.%s" % (name, meant(name, parameters))
         raise Wrong("bind", text, argument=name, takes=list(parameters))
-    hints = hints_of(function)
     for name, value in params.items():
         if name in parameters:
-            _check(name, value, hints.get(name), parameters[name].default)
+            _check(name, value, takes.hints.get(name), parameters[name].default)
     return more
 
 

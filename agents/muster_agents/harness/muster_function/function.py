@@ -9,7 +9,7 @@ import traceback
 
 from . import hymir, ports
 from .answers import UNSET, Answer, Progress
-from .arguments import bind, hints_of, meant, settings
+from .arguments import Takes, bind, meant, settings
 from .loops import Loop
 from .raising import Stopped, Wrong, raised
 
@@ -29,6 +29,7 @@ class Function:
         self._found = None
         self._made = None
         self._called = None
+        self._takes = None
         self._params = {}
         self._more = {}
 
@@ -58,7 +59,8 @@ class Function:
         try:
             if not inspect.isclass(found):
                 self._called, self._params = hymir.bare(found), params
-                self._more = settings(self._called, params)
+                self._takes = Takes(self._called)
+                self._more = settings(self._takes, params)
                 return
             if not callable(getattr(found, "execute", None)):
                 raise Wrong("find", "the class %s has no execute to call." % self.name)
@@ -67,18 +69,19 @@ class Function:
             if loads:
                 self.settled(self._given(self._made.load, params))
             self._called = self._made.execute
+            self._takes = Takes(self._called)
         except (Stopped, Wrong):
             raise
         except BaseException as error:
             raise raised("load", error) from error
 
     def _given(self, function, params):
-        args, keywords = bind(function, params, {})
+        args, keywords = bind(Takes(function), params, {})
         return function(*args, **keywords)
 
     def ports(self):
         """What its type hints say of inputs and outputs."""
-        hints = hints_of(self._called)
+        hints = self._takes.hints
         given = {"muster", "context", *self._params}
         found = {"inputs": ports.inputs_of(self._called, given, hints), "outputs": ports.outputs_of(hints)}
         return {name: of for name, of in found.items() if of}
@@ -130,12 +133,13 @@ class Function:
 
     def call(self, inputs, offered):
         """What it gives; what it raises is a Wrong, or an Answer."""
-        called, job = self._called, inputs.get(hymir.KEY)
+        called, takes, job = self._called, self._takes, inputs.get(hymir.KEY)
         if job is not None:
             called, inputs, offered = hymir.prepared(called, inputs, offered)
+            takes = Takes(called)
         if self._params:
             inputs, offered = dict(self._more, **inputs), dict(offered, **self._params)
-        args, keywords = bind(called, inputs, offered, checked=job is None)
+        args, keywords = bind(takes, inputs, offered, checked=job is None)
         try:
             found = self.settled(called(*args, **keywords), offered["muster"])
             if job is not None:

@@ -19,11 +19,11 @@ import queue
 import sys
 import threading
 import traceback
-from collections import OrderedDict
 
 from . import records, wire
 from .brake import Brake
-from .call import Call, remove
+from .call import Call
+from .folders import Folders
 from .function import Function
 from .loops import Loop
 from .raising import Stopped, Wrong
@@ -31,7 +31,6 @@ from .running import Alone, Many
 from .streams import Streams
 
 WAITING_MAX = 1000  # calls that wait: Muster sends no more than the function can take
-KEPT_MAX = 1000  # answered calls whose folders are remembered
 READ_BYTES = 64 << 10
 STOPPED = 143  # the exit code of what SIGTERM ended
 
@@ -48,14 +47,13 @@ class Server:
     def __init__(self):
         loop = Loop()
         self._pid = os.getpid()
-        self._roots = {os.environ.get("MUSTER_IN"), os.environ.get("MUSTER_OUT")}
+        self._folders = Folders({os.environ.get("MUSTER_IN"), os.environ.get("MUSTER_OUT")})
         self._streams = Streams()
         self._brake = Brake(loop)
         self._wire = wire.Wire(self._streams.told, self._brake)
         self._queue = queue.SimpleQueue()
         self._calls = {}
         self._answering = threading.Lock()  # whoever sees a call go has its answer already
-        self._kept = OrderedDict()
         self._loading = Loading()
         self._loop = loop
         self._function = None
@@ -65,7 +63,7 @@ class Server:
         self._heard = {
             "ping": self._ping,
             "cancel": lambda id, params: self._cancel(self._calls.get(params.get("id"))),
-            "release": lambda id, params: remove(self._kept.pop(params.get("id"), ())),
+            "release": lambda id, params: self._folders.release(params.get("id")),
             "load": lambda id, params: self._queue.put((self._load, id, params)),
             "execute": self._accept,
             "shutdown": self._shut,
@@ -234,7 +232,7 @@ class Server:
         if self._runner is None:
             self._done(call, self._wire.error(wire.REQUEST, "no function is loaded."))
             return
-        call.settle()
+        self._folders.begin(call)
         self._runner.start(call, self._outcome)
 
     def _outcome(self, call):
@@ -257,21 +255,14 @@ class Server:
             return
         if line is None:
             line = self._wire.error(wire.CANCELLED, "the call was cancelled.")
-        self._keep(call)  # not between the two that the agent waits for
+        self._folders.answered(call)  # not between the two that the agent waits for
         self._streams.mark(str(call.id))
         with self._answering:
             self._wire.answer(call.id, line)
             del self._calls[call.id]
-        call.clear()
+        self._folders.end(call)
         if self._runner is not None:
             self._runner.next(self._outcome)
-
-    def _keep(self, call):
-        folders = [one for one in call.left() if one not in self._roots]
-        if folders:
-            self._kept[call.id] = folders
-            if len(self._kept) > KEPT_MAX:
-                self._kept.popitem(last=False)
 
     # ---- in a child that the function forked
 

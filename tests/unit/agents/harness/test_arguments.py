@@ -7,7 +7,7 @@ from typing import Any, Literal, Optional, Union
 
 import pytest
 
-from muster_agents.harness.muster_function.arguments import bind, misfit
+from muster_agents.harness.muster_function.arguments import Takes, bind, misfit
 from muster_agents.harness.muster_function.raising import Wrong
 
 
@@ -37,7 +37,7 @@ def offered(context: Any, muster: Any, text: str) -> None:
 )
 def test_binding(function: Any, inputs: dict[str, Any], expected: Any):
     """By name, by position where the name is a number, and what is offered only where it was not given."""
-    assert bind(function, inputs, {"context": None, "muster": "call"}) == expected
+    assert bind(Takes(function), inputs, {"context": None, "muster": "call"}) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_binding(function: Any, inputs: dict[str, Any], expected: Any):
 def test_what_does_not_bind(function: Any, inputs: dict[str, Any], words: str):
     """The argument is named."""
     with pytest.raises(Wrong, match=words) as caught:
-        bind(function, inputs, {})
+        bind(Takes(function), inputs, {})
     assert caught.value.report["where"] == "bind"
 
 
@@ -97,4 +97,4 @@ def test_names_that_only_a_type_checker_knows():
 
     def hinted(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
 
-    assert bind(hinted, {"a": 5}, {}) == ([], {"a": 5})
+    assert bind(Takes(hinted), {"a": 5}, {}) == ([], {"a": 5})
