@@ -72,18 +72,18 @@ DEFINITIONS: dict[str, tuple[Workflow, str]] = {
 PARTS = {"whole": 8, "broken": 3, "cancelled": 2, "wide": 3}
 CASES = [(name, part) for name, parts in PARTS.items() for part in range(parts)]
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(module_broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    folder = tmp_path_factory.mktemp("stage")
+@pytest_asyncio.fixture
+async def stage(site: Installation, broker: Broker, tmp_path: Path) -> AsyncIterator[Stage]:
+    """One for each case: who starts reads the whole log, so that on a common one each cut would cost more."""
     async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(Installation(folder, module_broker.url))
-        severing = await stack.enter_async_context(Severing(module_broker.port))
-        stage = Stage(site, severing, stack.enter_context(Nursery(folder)))
-        for program, ready in ((site.agent(slots=8), "8 slots"), (site.projections(), "keep")):
-            await program.launch().says(ready)
+        severing = await stack.enter_async_context(Severing(broker.port))
+        agent, projections = site.agent(slots=8).launch(), site.projections().launch()
+        stage = Stage(site, severing, stack.enter_context(Nursery(tmp_path)))
+        await agent.says("8 slots")
+        await projections.says("keep")
         yield stage
 
 

@@ -20,7 +20,7 @@ from tests.fixtures.severing import Severing
 SCHEDULER = QUICK_SCHEDULER | {
     "name": "first",
     "beat_interval_s": 0.05,
-    "takeover_after_s": 0.2,
+    "takeover_after_s": 0.05,  # nobody else leads: there is nobody to be taken for dead
     "tick_s": 0.05,
 }
 REACHES_S = 30.0
@@ -45,7 +45,7 @@ def told(number: int) -> Cut:
 
 
 class Stage:
-    """A long-lived broker, agent and view, and one scheduler after the other."""
+    """A broker, agent and view that live on, and one scheduler after the other."""
 
     def __init__(self, site: Installation, severing: Severing, nursery: Nursery) -> None:
         self.site, self.severing, self.nursery = site, severing, nursery
