@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,13 +15,12 @@ import msgspec
 
 from muster.identity import uuid7
 from muster.model.definition.workflow import ContainerSpec
-from muster.model.errors import MusterError
 from muster.model.log.catalogue import Body
 from muster.model.plan import calls
 from muster.model.plan.results import Result
 from muster_agents.contained import finished_with
 from muster_agents.functions import failures
-from muster_agents.functions.caller import EndedError
+from muster_agents.functions.caller import Caller, EndedError
 from muster_agents.functions.instance import Instance
 from muster_agents.functions.wire import RefusedError, TooLargeError
 from muster_agents.options import AgentOptions
@@ -102,12 +102,8 @@ class Alone:
 
     async def load(self) -> None:
         """Load it. Raises what an agent would report."""
-        try:
+        with self._meant(loaded=False):
             await self.instance.load({})
-        except EndedError as error:
-            raise self._crashed(error, loaded=False) from None
-        except (RefusedError, TooLargeError) as error:
-            raise self._refused(error, loaded=False) from None
         self.instance.settle(hears=True)
 
     @property
@@ -126,25 +122,10 @@ class Alone:
         """
         self._number += 1
         caller = _Caller(f"run/call/{self._number}", self._shows)
-        folders = await self.instance.serving.put(FOLDER, files)
-        given = dict(inputs) | {name: f"{folders[0]}/{name}" for name in files}
-        params = {"inputs": given, "context": None, "execution": "run", "workflow": "run", "step": "call"}
-        self.instance.begin(caller.id)
-        answer = self.instance.expect(caller)
-        began = time.monotonic()
-        try:
-            where = {"attempt": self._number, "in": folders[0], "out": folders[1]}
-            await self.instance.execute(caller, params | where)
-            document = await self.instance.answered(caller, answer)
-        except EndedError as error:
-            raise self._crashed(error, loaded=True) from None
-        except (RefusedError, TooLargeError) as error:
-            raise self._refused(error, loaded=True) from None
-        except asyncio.CancelledError:
-            await self.instance.cancel(caller, answer, GRACE_S)
-            raise
-        finally:
-            self.instance.end(caller.id)
+        with self._meant(loaded=True):
+            folders = await self.instance.put(FOLDER, files)
+            began = time.monotonic()
+            document = await self._answer(caller, inputs, files, folders)
         seconds = round(time.monotonic() - began, 6)
         found = calls.answer(document, self._function, {})
         if out is not None:
@@ -153,11 +134,32 @@ class Alone:
             return Called(outputs=found, seconds=seconds)
         return Called(result=finished_with(found, {}).result, seconds=seconds)
 
-    def _crashed(self, error: EndedError, *, loaded: bool) -> MusterError:
-        return failures.crashed(error, self._function, self._tail, loaded=loaded, memory=0)
+    async def _answer(
+        self, caller: Caller, inputs: Mapping[str, Any], files: Iterable[str], folders: tuple[str, str]
+    ) -> bytes:
+        given = dict(inputs) | {name: f"{folders[0]}/{name}" for name in files}
+        params = {"inputs": given, "context": None, "execution": "run", "workflow": "run", "step": "call"}
+        where = {"attempt": self._number, "in": folders[0], "out": folders[1]}
+        self.instance.begin(caller.id)
+        answer = self.instance.expect(caller)
+        try:
+            await self.instance.execute(caller, params | where)
+            return await self.instance.answered(caller, answer)
+        except asyncio.CancelledError:
+            await self.instance.cancel(caller, answer, GRACE_S)
+            raise
+        finally:
+            self.instance.end(caller.id)
 
-    def _refused(self, error: RefusedError | TooLargeError, *, loaded: bool) -> MusterError:
-        return failures.refused(error, self._function, loaded=loaded, bytes_max=self._bytes_max)
+    @contextmanager
+    def _meant(self, *, loaded: bool) -> Iterator[None]:
+        """Why there is no answer, in the words of the taxonomy."""
+        try:
+            yield
+        except EndedError as error:
+            raise failures.crashed(error, self._function, self._tail, loaded=loaded, memory=0) from None
+        except (RefusedError, TooLargeError) as error:
+            raise failures.refused(error, self._function, loaded=loaded, bytes_max=self._bytes_max) from None
 
 
 class _Caller:

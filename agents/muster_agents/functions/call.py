@@ -25,6 +25,7 @@ import msgspec
 
 from muster import fault
 from muster.model.errors import (
+    FunctionCrashedError,
     InvalidArgumentError,
     MusterError,
     OutputError,
@@ -166,7 +167,7 @@ class Call:
             files = {name: self._files[name] for name in given}
             self._filled = True
             folders = await scene.phases.within(
-                "pull", order.timeouts.pull, lambda: instance.serving.put(self._folder, files)
+                "pull", order.timeouts.pull, lambda: instance.put(self._folder, files)
             )
         return {
             "inputs": artifacts.moved(order.inputs, given, folders[0]),
@@ -342,8 +343,13 @@ class _Out:
         self._folder = folder
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
-        """See ``Serving.take``."""
-        return await self._instance.serving.take(f"{self._folder}/{path}", target, bytes_max)
+        """See ``Serving.take``. Raises FunctionCrashedError where the container went, and the files with it."""
+        instance = self._instance
+        taken = await instance.serving.take(f"{self._folder}/{path}", target, bytes_max)
+        if taken is None and instance.gone:
+            text = f"{instance.function}: its container ended before its files were taken."
+            raise FunctionCrashedError(text, function=instance.function)
+        return taken
 
 
 def _loaded(instance: Instance) -> FunctionLoaded:

@@ -266,6 +266,13 @@ class Instance:
         self._marks.expect(caller.id)
         return self._wire.expect(caller.id)
 
+    async def put(self, call: str, files: Mapping[str, Path]) -> tuple[str, str]:
+        """Fill the folders of a call, as ``Serving.put``. Where they are not taken it raises as ``load`` says."""
+        try:
+            return await self.serving.put(call, files)
+        except AttemptLostError as error:
+            raise await self._why(error) from None
+
     async def execute(self, caller: Caller, params: Mapping[str, Any]) -> None:
         """Ask for what ``expect`` waits for. Raises InvalidArgumentError for too much, else as ``load`` says."""
         line, most = request(caller.id, "execute", params), self._options.function_message_bytes

@@ -9,10 +9,10 @@ A place is reserved before anything is awaited, so that two calls never get the 
 heard of for a while is asked whether it is well, and replaced where it does not answer.
 
 A loaded one goes, and ``function.unloaded`` says why: idle for too long (``idle``, or ``isolation`` where one execution
-had it for itself), so that another fits (``evicted``:
-the number of containers, the memory and the GPUs that idle ones still hold), because the host is short of memory
-(``memory``), because it ended (``crashed``), did not answer (``unhealthy``) or had to be killed to end a call, or its
-agent ends (``stopped``). The one not used for longest goes first.
+had it for itself), so that another fits (``evicted``: the number of containers, the memory and the GPUs that idle ones
+still hold), because the host is short of memory (``memory``), because it ended (``crashed``), did not answer
+(``unhealthy``) or had to be killed to end a call, or its agent ends (``stopped``). The one not used for longest goes
+first.
 """
 
 from __future__ import annotations

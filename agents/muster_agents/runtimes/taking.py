@@ -54,7 +54,10 @@ def copy(
 def take(folder: Path, path: str, target: Path, bytes_max: int, stopped: Callable[[], bool]) -> Taken | None:
     """The file ``path`` below ``folder``; None where there is none. No link on the way is followed."""
     parts = path.split("/")
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # it went with its process
+        return None
     try:
         for part in parts[:-1]:
             descriptor = _enter(descriptor, part, path)
