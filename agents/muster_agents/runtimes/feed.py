@@ -15,8 +15,8 @@ from typing import Final
 
 from muster.model.errors import AttemptLostError
 
-FULL: Final = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError)
-"""Said by a file or a connection that takes nothing at the moment."""
+FULL: Final = (BlockingIOError, InterruptedError, ssl.SSLWantWriteError, ssl.SSLWantReadError)
+"""Said by a file or a connection that takes, or has, nothing at the moment; TLS may have said something for itself."""
 
 
 class _Line:
