@@ -144,6 +144,8 @@ def test_what_goes_wrong(alone: Muster, function: str, inputs: tuple[str, ...], 
     assert "muster logs" not in found["remedy"]
     if function == "app:crashes":
         assert "about to crash" in done.stderr
+    if function == "app:fails":
+        assert found["remedy"] == 'It gave {"code": 4}.'
 
 
 def test_a_traceback_is_shown(alone: Muster):

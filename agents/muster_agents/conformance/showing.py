@@ -61,12 +61,15 @@ class Shown:
     # ---- what came of it
 
     def here(self, error: MusterError) -> MusterError:
-        """The error of a function, without what only helps where there is an execution."""
+        """The error of a function, without what only helps where there is an execution; of a failure, its value."""
         if "muster logs" not in error.info().remedy:
             return error
         where = ", with its traceback" if error.data.get("traceback") else ""
+        remedy = f"What it printed stands above{where}."
+        if (value := error.data.get("value")) is not None:
+            remedy = f"It gave {json.dumps(value, ensure_ascii=False)}."
         data = {name: value for name, value in error.data.items() if name != "remedy"}
-        return type(error)(error.message, remedy=f"What it printed stands above{where}.", **data)
+        return type(error)(error.message, remedy=remedy, **data)
 
     def finished(self, calls: Sequence[Called], load_s: float) -> None:
         """All calls of ``muster function run``."""

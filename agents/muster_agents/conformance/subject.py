@@ -49,8 +49,13 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def value(self) -> Any:
-        """The result, read."""
-        return None if self.document is None else msgspec.json.decode(self.document)
+        """The result, read. Raises BrokenError."""
+        if self.document is None:
+            return None
+        try:
+            return msgspec.json.decode(self.document)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise BrokenError(f"its answer is no JSON in UTF-8 that can be read: {error}") from None
 
 
 class Subject:

@@ -61,10 +61,13 @@ def execute(id_, params):
         os.write(1, b"counting\n")
     if FLAW != "forgets marks":
         os.write(2, b"\0" + id_.encode() + b"\n")
-    value = "x" * (100 << 20) if FLAW == "says much" else 5
+    value = "x" * (2 << 20) if FLAW == "says much" else 5
     result = {"value": 5} if FLAW == "says something else" else {"$returned": value}
     if FLAW == "asks for tea":
         result = {"$result": "tea"}
+    if FLAW == "speaks Latin-1":
+        os.write(1, b'{"jsonrpc":"2.0","id":"%b","result":{"$returned":"\xe9"}}\n' % id_.encode())
+        return
     say(id="another" if FLAW == "answers another" else id_, result=result)
     if FLAW == "answers twice":
         say(id=id_, result=result)
