@@ -130,13 +130,15 @@ class Attempt:
         except MusterError as error:
             log.error(f"{self.ref.step} could not be stopped: {error}")
 
-    async def remove(self) -> None:
-        """Leave nothing behind. Never raises."""
+    async def remove(self) -> bool:
+        """Leave nothing behind; whether that could be done. Never raises."""
         try:
             await self._files.release(self.ref)
             await self._course.remove()
-        except Exception as error:  # the attempt is over; what stays is an orphan for the next start
+        except Exception as error:  # the engine is away; where nobody tries again, the next start does
             log.error(f"what {self.ref.step} left could not be removed: {error}")
+            return False
+        return True
 
     async def destroy(self) -> None:
         """End and remove it at once, without a word in the log."""

@@ -108,11 +108,9 @@ class Contained:
 
     async def remove(self) -> None:
         """See ``Course.remove``."""
-        try:
-            await self._run.remove()
-        finally:
-            self._devices.give(self._gpus)
-            self._gpus = []
+        await self._run.remove()
+        self._devices.give(self._gpus)
+        self._gpus = []
 
     async def destroy(self) -> None:
         """See ``Course.destroy``."""

@@ -83,7 +83,7 @@ class Course(Protocol):
         ...
 
     async def remove(self) -> None:
-        """It is over and reported: leave nothing of it behind."""
+        """It is over and reported: leave nothing of it behind. Where that raises it may be called again."""
         ...
 
     async def destroy(self) -> None:

@@ -22,7 +22,7 @@ from muster_agents.attempt import Attempt, located
 from muster_agents.devices import Devices
 from muster_agents.files import Files
 from muster_agents.functions.instance import Instance
-from muster_agents.functions.pool import Pool
+from muster_agents.functions.pool import REMOVE_AGAIN_S, Pool
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
@@ -62,6 +62,7 @@ class Roster:
         self._ending = False
         self._idle = asyncio.Event()
         self._idle.set()
+        self._drained = asyncio.Event()
 
     @property
     def running(self) -> list[AttemptRef]:
@@ -103,6 +104,7 @@ class Roster:
         self._ending = True
         self.stop_all(reason)
         await self._idle.wait()
+        self._drained.set()
 
     async def destroy(self) -> None:
         """End what was abandoned, without a word in the log: it is another agent's now."""
@@ -155,7 +157,17 @@ class Roster:
         del self._active[attempt.ref]
         if not self._active:
             self._idle.set()
-        await attempt.remove()
+        await self._remove(attempt)
+
+    async def _remove(self, attempt: Attempt) -> None:
+        """Again and again while its engine is away, unless the agent ends: the next one finds what is left."""
+        while not await attempt.remove():
+            try:
+                async with asyncio.timeout(REMOVE_AGAIN_S):
+                    await self._drained.wait()
+            except TimeoutError:
+                continue
+            return
 
     def _remember(self, ref: AttemptRef) -> None:
         self._known[ref] = None

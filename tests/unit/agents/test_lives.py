@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model.errors import InvalidArgumentError, NameInvalidError
+from muster.model.errors import ContainerStartingError, InvalidArgumentError, NameInvalidError
 from muster.model.log.catalogue import AttemptStopped
+from muster.model.log.commands import AttemptResources
+from muster_agents import roster
 from muster_agents.runtimes.interface import Found
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never, well
 from tests.unit.agents.scene import Agent, Scene, order
@@ -156,3 +158,32 @@ async def test_bad_options_are_refused(scene: Scene, options, error):
     with pytest.raises(error):
         async with scene.agent(**options):
             pass
+
+
+async def test_an_engine_that_is_away_when_an_attempt_is_over(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """Its container is removed when it is back, and keeps its GPU until then; the agent's end does not wait for it."""
+    remove, away, tries = FakeRun.remove, asyncio.Event(), asyncio.Queue[str]()
+
+    async def removes(run: FakeRun) -> None:
+        tries.put_nowait(run.container)
+        if away.is_set():
+            raise ContainerStartingError("the engine does not answer")
+        await remove(run)
+
+    monkeypatch.setattr(FakeRun, "remove", removes)
+    monkeypatch.setattr(roster, "REMOVE_AGAIN_S", 0.01)
+    gpu = AttemptResources(gpus=1)
+    async with scene.agent(gpus=["a"]):
+        away.set()
+        await scene.start(order("one", resources=gpu))
+        await scene.until("attempt.finished")
+        await scene.start(order("two", resources=gpu))
+        for _ in range(3):
+            assert await tries.get() == "c-one"
+        away.clear()
+        await scene.until("attempt.finished", count=2)
+        away.set()
+    [one, two] = fake.runs.values()
+    assert (one.diary[-1], one.gpus, two.gpus) == ("remove", ["a"], ["a"])
