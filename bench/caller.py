@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import AsyncGenerator
 from typing import Any, Self
@@ -61,17 +60,14 @@ class Caller:
             outputs={name: Output() for name in ("square", "container", "loads", "call")},
         )
         found: dict[str, Any] = {}
-        sending = None
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(LIMIT_S), asyncio.TaskGroup() as group:
             began = time.perf_counter()
             start = Start(id=uuid7(), session=self._session, attempts=[order])
-            sending = asyncio.create_task(broker.commands.send(machine, "start", start))
+            group.create_task(broker.commands.send(machine, "start", start))
             async for batch in events:
                 found["seconds"] = time.perf_counter() - began
                 if self._read(batch, order.step, found):
                     break
-            with contextlib.suppress(asyncio.CancelledError):
-                await sending
         return found
 
     @staticmethod

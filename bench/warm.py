@@ -41,7 +41,6 @@ NAMES = (
     "one_shot_ms_p50",
 )
 FUNCTION: Final = "counted:Counted"
-SHORT: Final = 12
 WARM_UPS: Final = 20
 SLEEP: Final = ["python3", "-c", "import time; time.sleep(86400)"]
 

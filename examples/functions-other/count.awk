@@ -55,7 +55,7 @@ function send(members) { print "{\"jsonrpc\":\"2.0\"," members "}"; fflush() }
 
 # ---- JSON: kind[path] of every value, and raw[path], its text; a path is names with dots between
 
-function value(path,    c, name, n, begin) {
+function value(path,    c, end, name, n, begin) {
 	c = rest(); begin = at
 	if (c == "{" || c == "[") {
 		kind[path] = c == "{" ? "object" : "array"
@@ -71,11 +71,11 @@ function value(path,    c, name, n, begin) {
 				at++
 			}
 			if (!value(path == "" ? name : path "." name)) return 0
-			c2 = rest(); at++
-			if (c2 != ",") break
+			end = rest(); at++
+			if (end != ",") break
 		}
 		raw[path] = substr(text, begin, at - begin)
-		return c2 == (c == "{" ? "}" : "]")
+		return end == (c == "{" ? "}" : "]")
 	}
 	if (c == "\"") { if (!token("^\"([^\"\\\\]|\\\\.)*\"")) return 0; kind[path] = "string" }
 	else if (token("^(true|false)")) kind[path] = "boolean"
