@@ -19,6 +19,7 @@ from muster.cli.serving import connect
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock, duration
 from muster.client.reach import position
+from muster.client.timeline import CONTAINER
 from muster.model.errors import NotConnectedError
 from muster.model.log.commands import FunctionStatus
 from muster.model.log.names import meant
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-ID_LENGTH: Final = 12
-"""Characters of a container's id: as many as the engine's own tools show."""
 BEATS_MISSED: Final = 10
 """A machine that is silent for so many intervals is not believed to be as it said: clocks differ, a little."""
 _ANY_WIDTH: Final = 10_000
@@ -43,14 +42,14 @@ class Loaded(msgspec.Struct, kw_only=True):
 
     def trouble(self, now: datetime) -> str:
         """Why nothing is known, in words; empty where it is known."""
-        silent_s = self.machine.silent_s(now)
         if self.functions is not None:
             return ""
         if self.machine.status == "disconnected":
             return f"{self.machine.name} said goodbye: nothing is loaded there."
-        heard = (
-            "it has not been heard of" if silent_s is None else f"its last beat was {duration(silent_s)} ago"
-        )
+        silent_s = self.machine.silent_s(now)
+        heard = "it has not been heard of"
+        if silent_s is not None:
+            heard = f"its last beat was {duration(silent_s)} ago"
         return f"{self.machine.name} does not answer ({heard}): what is loaded there is not known."
 
 
@@ -177,7 +176,7 @@ def _cells(machine: str, status: FunctionStatus, now: datetime) -> dict[str, Tex
     return {
         "machine": Text(machine, style="bold"),
         "function": Text(status.function),
-        "container": Text(status.container[:ID_LENGTH]),
+        "container": Text(status.container[:CONTAINER]),
         "state": Text(status.state, style=_STYLE.get(status.state, "")),
         "now": Text(f"{status.running}/{status.concurrency}"),
         "calls": Text(str(status.calls)),

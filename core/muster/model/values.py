@@ -43,6 +43,11 @@ def shown(value: Any) -> str:
     return text if len(text) <= _SHOWN_MAX else text[: _SHOWN_MAX - 3] + "..."
 
 
+def what_it_is(value: Any) -> str:
+    """The value for a message, behind its type: ``an integer: 5``."""
+    return "null" if value is None else f"{article(type_name(value))}: {shown(value)}"
+
+
 def defect(value: Any) -> str:
     """Why ``value`` cannot travel as JSON, or the empty string."""
     waiting: list[tuple[Any, int]] = [(value, 1)]

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.cli.functions import ID_LENGTH, Loaded, _as_objects, loaded, show
+from muster.cli.functions import Loaded, _as_objects, loaded, show
 from muster.cli.roster import Machine
 from muster.cli.terminal import Terminal
+from muster.client.timeline import CONTAINER
 from muster.model.errors import NotConnectedError
 from muster.model.log import catalogue
 from muster.model.log.catalogue import Evidence
@@ -107,7 +108,7 @@ def test_the_table_says_how_each_does(capsys: pytest.CaptureFixture[str]):
     assert squeezed(head) == "machine function container state now calls failed call load idle for"
     assert squeezed(busy) == "a app:translate 0123456789ab busy 2/4 17 3 0.003s 4.2s"
     assert squeezed(idle) == "a app:detect idle 0/1 0 0 0.000s 1m 15s"
-    assert BUSY.container[: ID_LENGTH + 1] not in busy
+    assert BUSY.container[: CONTAINER + 1] not in busy
     _, wide, _ = printed(capsys, one, wide=True)
     assert [word for word in wide.split() if word in ("translate:3", "c0ffee", "e1")] == [
         "translate:3",

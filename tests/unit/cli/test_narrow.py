@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from muster.cli.functions import ID_LENGTH, Loaded, show
+from muster.cli.functions import Loaded, show
 from muster.cli.list import Row, _print, columns, shortened
 from muster.cli.roster import Machine
 from muster.cli.terminal import Terminal
 from muster.cli.words import LINE_MAX, harmless
+from muster.client.timeline import CONTAINER
 from muster.model.log.commands import FunctionStatus
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -109,7 +110,7 @@ def test_a_function_and_its_container_are_shown_whole(
     assert "…" not in screen.getvalue()
     if width >= 80:
         assert sum("app.text:Shout" in line for line in lines) == 1
-        assert sum(status.container[:ID_LENGTH] in line for line in lines) == 1
+        assert sum(status.container[:CONTAINER] in line for line in lines) == 1
     assert ("registry.example/text:1" in screen.getvalue()) == wide
     if not wide and width >= 80:
         assert len(lines) == (2 if width == 200 else 4)

@@ -35,8 +35,8 @@ IN_FLIGHT: Final = 10164
 """On a replicated stream: another message on the subject is on its way, and what becomes of it is not known yet."""
 TRIES: Final = 20
 PAUSE_S: Final = 0.1
-INFO_TIMEOUT_S: Final = 1.0
 """It is asked so often, with this pause: until a bucket that was just made answers, or what is in flight has landed."""
+INFO_TIMEOUT_S: Final = 1.0
 
 
 class Info(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -168,7 +168,7 @@ def fit(value: Any, port: Port, *, exact: bool) -> Any:
         return value
     if not _of(value, port):
         raise Misfit(
-            f"must be {words(port)}, not {found_words(value)}: {shown(value)}.",
+            f"must be {words(port)}, not {what_it_is(value)}.",
             expected=port.type,
             found="file" if is_file(value) else values.type_name(value),
         )
@@ -186,14 +186,11 @@ def _of(value: Any, port: Port) -> bool:
     return found == port.type or (port.type == "number" and found == "integer")
 
 
-def found_words(value: Any) -> str:
-    """What the value is, in words."""
-    return described(value) if is_file(value) else values.article(values.type_name(value))
-
-
-def shown(value: Any) -> str:
-    """The value for a message; a file by its name."""
-    return values.shown(value.get("name") or value[KEY] if is_file(value) else value)
+def what_it_is(value: Any) -> str:
+    """The value for a message, behind what it is; a file by its name."""
+    if is_file(value):
+        return f"{described(value)}: {values.shown(value.get('name') or value[KEY])}"
+    return values.what_it_is(value)
 
 
 def _members(value: list[Any], port: Port, *, exact: bool) -> list[Any]:

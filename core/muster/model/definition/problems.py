@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NoReturn
 
 import msgspec
@@ -45,7 +46,7 @@ class Report:
         self.file = file
         self.subject = subject
         self._positions = positions or {}
-        self._found: dict[Path, Problem] = {}
+        self._found: dict[Path, list[Problem]] = {}
         self._prefix: Path = ()
 
     def within(self, path: Path) -> Report:
@@ -62,28 +63,39 @@ class Report:
         error: type[MusterError] = WorkflowInvalidError,
     ) -> None:
         """Note a problem, unless one is known of the same place or of what contains it."""
-        if self.full or self.known(path):
-            return
-        line, column = self.position(path)
-        path = (*self._prefix, *path)
-        self._found[path] = Problem(
-            path=written(path),
-            message=message,
-            remedy=error.remedy if remedy is None else remedy,
-            line=line,
-            column=column,
-            file=self.file,
-            error=error.__name__,
-        )
+        if not self.known(path):
+            self._note(path, message, error.remedy if remedy is None else remedy, error)
 
     def add_error(self, path: Path, error: MusterError) -> None:
         """As add, for an error that was raised."""
         self.add(path, error.message, error.advice, type(error))
 
+    def add_errors(self, path: Path, errors: Iterable[MusterError]) -> None:
+        """As add_error, for all that is wrong with one place, each said once."""
+        if not self.known(path):
+            for error in {error.message: error for error in errors}.values():
+                self._note(path, error.message, error.advice, type(error))
+
+    def _note(self, path: Path, message: str, remedy: str, error: type[MusterError]) -> None:
+        if self.full:
+            return
+        line, column = self.position(path)
+        path = (*self._prefix, *path)
+        problem = Problem(
+            path=written(path),
+            message=message,
+            remedy=remedy,
+            line=line,
+            column=column,
+            file=self.file,
+            error=error.__name__,
+        )
+        self._found.setdefault(path, []).append(problem)
+
     @property
     def full(self) -> bool:
         """Whether there are as many problems as anybody wants to read."""
-        return len(self._found) >= PROBLEMS_MAX
+        return sum(map(len, self._found.values())) >= PROBLEMS_MAX
 
     def known(self, path: Path) -> bool:
         """Whether a problem of this place, or of what contains it, is known."""
@@ -101,7 +113,8 @@ class Report:
     @property
     def problems(self) -> list[Problem]:
         """All problems in the order of the file."""
-        return sorted(self._found.values(), key=lambda problem: (problem.line or 0, problem.column or 0))
+        found = chain.from_iterable(self._found.values())
+        return sorted(found, key=lambda problem: (problem.line or 0, problem.column or 0))
 
     def stop(self) -> None:
         """Raise WorkflowInvalidError if anything is wrong."""

@@ -59,9 +59,7 @@ def ordered(ref: AttemptRef, data: StepScheduled, at: datetime) -> Attempt:
 
 def called(image: str, function: str, execution: str = "") -> str:
     """What stands for a function of an image, for one execution where it serves no other; empty where nothing can."""
-    if (
-        not image or not function or " " in image
-    ):  # such an image does not exist, and the words could not be told
+    if not image or not function or " " in image:  # no image has a space, which parts the words here
         return ""
     return f"{image} {function} {execution}".rstrip()
 

@@ -31,11 +31,11 @@ from muster.model.errors import (
     StepTimeoutError,
 )
 from muster.model.expressions import template as expressions
-from muster.model.expressions.conditions import hold
 from muster.model.limits import REDUCE_COST_MAX, VALUES_BYTES_MAX
 from muster.model.log import catalogue as c
 from muster.model.log.body import Body
 from muster.model.log.clipping import clipped
+from muster.model.plan.conditions import hold
 from muster.model.plan.lowering import case_name, chooses_by_if, listed
 from muster.model.plan.order import placed
 from muster.model.reuse.recall import kept_under

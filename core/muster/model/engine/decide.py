@@ -36,11 +36,11 @@ from muster.model.errors import (
     OutputError,
     RetryAskedError,
 )
-from muster.model.expressions import conditions
 from muster.model.limits import VALUES_BYTES_MAX
 from muster.model.log import catalogue as c
 from muster.model.log.body import Body
 from muster.model.log.clipping import clipped
+from muster.model.plan import conditions
 from muster.model.plan import tree as plans
 from muster.model.plan.results import Result
 from muster.model.reuse.outcomes import taken_over

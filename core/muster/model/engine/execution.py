@@ -121,13 +121,17 @@ class Frame(_Node, kw_only=True):
 
 
 class Members(_Node, kw_only=True):
-    """The members of a list that an ``each`` goes through, and how far it has come."""
+    """The members of a list that an ``each`` goes through, and how far it has come.
+
+    ``opening``: frames for them are being opened, one after the other.
+    """
 
     items: list[Any]
     results: dict[int, dict[str, Any]] = {}
     failed: dict[int, ErrorInfo] = {}
     begun: int = 0
     running: int = 0
+    opening: bool = False
     digest: str = ""
 
 

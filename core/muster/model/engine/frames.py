@@ -193,14 +193,10 @@ def next_members(state: State, execution: ExecutionState, step: StepState, event
     """Open frames for as many members as may be under way at once."""
     members = step.members
     assert members is not None
-    loop = each_of(step.plan.step)
-    while (
-        members.begun < len(members.items)
-        and members.running < loop.max_parallel
-        and not (members.failed and loop.on_failure == "drain")
-        and not execution.leaving(step)
-        and execution.over(step, event.time) is None
-    ):
+    if members.opening:  # a member with nothing in it closes as it opens, and there may be thousands of them
+        return
+    members.opening = True
+    while _admits(execution, step, members, event):
         number = members.begun
         members.begun += 1
         members.running += 1
@@ -214,3 +210,15 @@ def next_members(state: State, execution: ExecutionState, step: StepState, event
             item=members.items[number],
         )
         open_(state, execution, frame, event)
+    members.opening = False
+
+
+def _admits(execution: ExecutionState, step: StepState, members: Members, event: Event) -> bool:
+    loop = each_of(step.plan.step)
+    return (
+        members.begun < len(members.items)
+        and members.running < loop.max_parallel
+        and not (members.failed and loop.on_failure == "drain")
+        and not execution.leaving(step)
+        and execution.over(step, event.time) is None
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from muster.model import values
 from muster.model.definition.filetypes import is_file
-from muster.model.definition.ports import found_words, shown
+from muster.model.definition.ports import what_it_is
 from muster.model.definition.workflow import Step
 from muster.model.errors import InvalidArgumentError, InvalidTypeError
 from muster.model.limits import MEMBERS_MAX, VALUES_BYTES_MAX
@@ -26,7 +26,7 @@ def members(place: str, found: Any) -> list[Any]:
         whole = [{"key": key, "value": value} for key, value in found.items()]
     if not isinstance(whole, list):
         raise InvalidTypeError(
-            f"{place}: it must be a list or an object, not {found_words(found)}: {shown(found)}.",
+            f"{place}: it must be a list or an object, not {what_it_is(found)}.",
             expected="array or object",
             found="file" if is_file(found) else values.type_name(found),
         )

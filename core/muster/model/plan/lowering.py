@@ -26,8 +26,8 @@ import msgspec
 from msgspec import UNSET
 
 from muster.model.definition.workflow import Case, Condition, ForEach, Map, Step, Workflow
-from muster.model.expressions.conditions import formula
 from muster.model.plan import tree as plans
+from muster.model.plan.conditions import formula
 from muster.model.plan.tree import Block, Plan, Primitive, StepPlan, referenced, templated
 
 FINISH: Final = "on_finish"

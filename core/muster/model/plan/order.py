@@ -155,12 +155,11 @@ def _optional(step: Step, field: str, value: str | None, scope: Mapping[str, Any
 
 
 def _wrong(step: Step, field: str, found: Any, expected: str) -> InvalidTypeError:
-    kind = values.type_name(found)
     return InvalidTypeError(
-        f"step {step.id}, {field}: it must be {expected}, not {values.article(kind)}: {values.shown(found)}.",
+        f"step {step.id}, {field}: it must be {expected}, not {values.what_it_is(found)}.",
         step=step.id,
         expected=expected,
-        found=kind,
+        found=values.type_name(found),
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from muster.model.errors import ExpressionError
 from muster.model.expressions import tokens
-from muster.model.expressions.conditions import formula
 from muster.model.expressions.template import OPENING, compile_template, templates
+from muster.model.plan.conditions import formula
 from muster.model.plan.order import split
 from muster.model.proof.pseudonyms import Pseudonyms
 

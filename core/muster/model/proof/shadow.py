@@ -27,8 +27,8 @@ from muster.model.engine.decide import decide, next_due
 from muster.model.engine.round import Round
 from muster.model.log import catalogue as c
 from muster.model.log.envelope import Basis, Event, Recorded
-from muster.model.log.record import Record, copied
 from muster.model.proof.grounds import grounds
+from muster.model.proof.record import Record, copied
 from muster.model.proof.replay import Difference, Recomputed, Replay
 
 Key = tuple[str, str, str | None, int | None]

@@ -130,7 +130,7 @@ MISFITS: dict[str, tuple[Any, Port, str]] = {
     "another type": ("5", port(type="integer"), "the input x must be an integer, not a string: '5'."),
     "true is no number": (True, port(type="number"), "the input x must be a number, not a boolean: True."),
     "a fraction": (2.0, port(type="integer"), "the input x must be an integer, not a number: 2.0."),
-    "null": (None, port(type="string"), "the input x must be a string, not null: None."),
+    "null": (None, port(type="string"), "the input x must be a string, not null."),
     "a member": (
         [1, 2, "3"],
         port(type="array", items="integer"),

@@ -236,6 +236,21 @@ def test_a_wrong_reference_or_expression_is_refused_in_one_sentence(case: str):
     assert [str(problem) for problem in caught.value.problems] == [sentence]
 
 
+def test_of_one_text_everything_that_is_wrong_is_said():
+    """Each thing that is asked for in vain, of each expression, once."""
+    asked = "${{ inputs.x + inputs.y }} ${{ inputs.x }} ${{ inputs.n }} ${{ 1 + }}"
+    with pytest.raises(WorkflowInvalidError) as caught:
+        load(f"{THIRD}'{asked}'\n".encode(), name="w.yaml")
+    said = [problem.message for problem in caught.value.problems]
+    assert [text.rpartition("refers to ")[2] for text in said[:2]] == [
+        "the input x, which is not declared.",
+        "the input y, which is not declared.",
+    ]
+    assert "'inputs.x' refers to" in said[2]
+    assert "'1 +' is no CEL" in said[3]
+    assert len(said) == 4
+
+
 VALID = [
     "echo ${{ inputs.n }} ${{ inputs['n'] }} $${{ inputs.zzz }}",
     "echo ${{ steps['my-step'].outputs['my-out'] }} ${{ steps['my-step'].outputs }}",

@@ -126,6 +126,16 @@ def test_for_each_over_nothing_succeeds():
     assert outcome(play) == "succeeded"
 
 
+@pytest.mark.parametrize("at_once", [1, 5_000])
+def test_thousands_of_members_with_nothing_in_them_are_done_at_once(at_once: int):
+    """Each closes as it opens, which takes no more of the stack for many than for one."""
+    loop = {"in": "${{ inputs.all }}", "max_parallel": at_once, "steps": [{"group": []}]}
+    each = {"id": "each", "for_each": loop}
+    play = go(played(each, inputs={"all": {"type": "array"}}, given={"all": [0] * 5_000}))
+    assert outputs(play, "each") == {"items": [{}] * 5_000}
+    assert outcome(play) == "succeeded"
+
+
 def test_an_item_that_fails_ends_the_loop_after_what_runs():
     """No further item is begun, and the step has the error of the first that failed."""
     play = played({"id": "each", "for_each": {"in": [1, 2, 3], "max_parallel": 2, "steps": [step("a")]}})

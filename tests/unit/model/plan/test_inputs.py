@@ -51,7 +51,7 @@ REFUSED: list[tuple[dict[str, Any], type[MusterError], str]] = [
         {"text": None},
         InvalidTypeError,
         (
-            "the input text must be a string, not null: None. "
+            "the input text must be a string, not null. "
             "Give a value of the declared type; the message names it."
         ),
     ),

@@ -197,7 +197,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], type[MusterError], str]
         {"n": None},
         InvalidTypeError,
         (
-            "step a, command[1]: it must be a value, not null: None. "
+            "step a, command[1]: it must be a value, not null. "
             "Give a value of the declared type; the message names it."
         ),
     ),

@@ -15,9 +15,9 @@ from muster.model.log import catalogue as c
 from muster.model.log.envelope import Event, Recorded, decode, encode
 from muster.model.log.erasure import Span, spans
 from muster.model.log.names import SCHEDULER
-from muster.model.log.record import copied
 from muster.model.log.retention import Moved
 from muster.model.policy import Policy
+from muster.model.proof.record import copied
 from muster.model.proof.replay import replay
 from muster.model.proof.shadow import Comparison, Disagreement
 from tests.fixtures.play import START, Play, diamond, workflow

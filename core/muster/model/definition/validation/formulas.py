@@ -22,10 +22,10 @@ from muster.model.errors import (
     ValueMissingError,
 )
 from muster.model.expressions import bounds, library, tokens
-from muster.model.expressions.conditions import formula
 from muster.model.expressions.evaluation import evaluate, program
 from muster.model.expressions.template import ROOTS, Expression, Reference, compile_template, templates
 from muster.model.log.names import meant
+from muster.model.plan.conditions import formula
 from muster.model.plan.lowering import spliced
 from muster.model.plan.tree import templated
 
@@ -130,8 +130,7 @@ def conditions(step: Step) -> Iterator[tuple[Path, str | bool]]:
             yield place, condition
 
 
-def _check_all(value: Any, path: Path, known: _Known, report: Report) -> list[Reference]:
-    asked: list[Reference] = []
+def _check_all(value: Any, path: Path, known: _Known, report: Report) -> None:
     for inner, text in templates(value):
         if report.full:
             break
@@ -141,20 +140,22 @@ def _check_all(value: Any, path: Path, known: _Known, report: Report) -> list[Re
         except ExpressionError as error:
             report.add_error(place, error)
             continue
-        for expression in template.expressions:
-            _check_one(expression, place, known, report)
-            asked += expression.references
-    return asked
+        report.add_errors(place, (wrong for each in template.expressions for wrong in _wrong(each, known)))
 
 
-def _check_one(expression: Expression, place: Path, known: _Known, report: Report) -> None:
+def _wrong(expression: Expression, known: _Known) -> Iterator[MusterError]:
+    """What is wrong with how it is written, or else each thing that it asks for in vain."""
     try:
         if not expression.plain:
             _check_source(expression, known)
-        for reference in expression.references:
-            _check_reference(reference, known)
     except MusterError as error:
-        report.add_error(place, error)
+        yield error
+        return
+    for reference in expression.references:
+        try:
+            _check_reference(reference, known)
+        except MusterError as error:
+            yield error
 
 
 # ---- what is asked for

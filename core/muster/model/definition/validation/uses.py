@@ -18,8 +18,8 @@ from muster.model.definition.validation.reading import read
 from muster.model.definition.validation.tree import Scope, scopes
 from muster.model.definition.workflow import Port, Step, Workflow
 from muster.model.errors import InvalidTypeError
-from muster.model.expressions.conditions import formula
 from muster.model.expressions.template import OPENING, compile_template, templates
+from muster.model.plan.conditions import formula
 from muster.model.plan.tree import templated
 
 _COMPARE: Final = "Compare it: value != null, size(text) > 0, count > 0."

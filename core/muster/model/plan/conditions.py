@@ -27,12 +27,11 @@ def hold(conditions: Iterable[str | bool], scope: Mapping[str, Any], path: str) 
 def _holds(condition: str | bool, scope: Mapping[str, Any], path: str) -> bool:  # noqa: FBT001 - as formula
     found = placed(f"step {path}, if", formula(condition), scope, step=path)
     if not isinstance(found, bool):
-        kind = values.type_name(found)
         raise InvalidTypeError(
-            f"step {path}, if: the condition must be true or false, not {values.article(kind)}: {values.shown(found)}.",
+            f"step {path}, if: the condition must be true or false, not {values.what_it_is(found)}.",
             remedy="Compare it: value != null, size(text) > 0, count > 0.",
             step=path,
             expected="boolean",
-            found=kind,
+            found=values.type_name(found),
         )
     return found
