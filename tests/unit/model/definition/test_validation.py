@@ -229,7 +229,7 @@ def test_all_problems_are_found_at_once_in_the_order_of_the_file():
     """Each has its place, its remedy and the error class it would be at run time; the message counts the rest."""
     with pytest.raises(WorkflowInvalidError) as caught:
         load(MANY.encode(), name="w.yaml")
-    assert caught.value.message == "w.yaml:1:1: the workflow 'my.flow' is not a legal name. (and 6 more)"
+    assert caught.value.message == "w.yaml:1:1: the workflow 'my.flow' is not a legal name. (and 7 more)"
     found = [(p.line, p.column, p.path, p.error) for p in caught.value.problems]
     assert found == [
         (1, 1, "name", "NameInvalidError"),
@@ -238,6 +238,7 @@ def test_all_problems_are_found_at_once_in_the_order_of_the_file():
         (5, 5, "steps[1].id", "DuplicateStepError"),
         (7, 16, "steps[1].timeouts.run", "WorkflowInvalidError"),
         (8, 5, "steps[1].command", "SourceNodeMissingError"),
+        (8, 5, "steps[1].command", "InputMissingError"),
         (9, 13, "steps[1].needs[0]", "SourceNodeMissingError"),
     ]
     kinds = {kind.__name__ for kind in by_code().values()}
