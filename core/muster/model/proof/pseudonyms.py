@@ -7,7 +7,8 @@ Different values have different stand-ins, as long as there are enough of that s
 1. A string gives as many letters and digits, each as wide in UTF-8 as what it stands for. Line ends and other control
    characters stay; so do the empty string and a single sign, which is syntax.
 2. A string that is a number gives one, and a number the same digits as the string that it would be.
-3. A number keeps its sign, its point and how many digits it has; 0 and 1 stay.
+3. A number keeps its sign, its point, its exponent and how many digits it has; 0 and 1 stay. One that a computer's
+   numbers can hold, which is neither infinite nor rounded to 0, gives another such.
 4. ``true``, ``false`` and ``null`` stay: there is nothing else of their type and size.
 5. An artifact stays one: its media type and execution stay, its hash gives another.
 6. Words that are ``clear`` stay, because they are names that expressions look things up by.
@@ -15,6 +16,7 @@ Different values have different stand-ins, as long as there are enough of that s
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from hashlib import shake_256
@@ -84,7 +86,7 @@ class Pseudonyms:
         if len(text) <= 1 and not text.isalnum():
             return text
         if found := _NUMBER.match(text):
-            return found[1] + self._digits(found[2]) + found[3]
+            return self._number(found)
         return self._drawn(text, _lettered)
 
     def number(self, number: Any) -> Any:
@@ -93,7 +95,7 @@ class Pseudonyms:
         found = _NUMBER.match(text)
         if found is None:
             return number
-        drawn = found[1] + self._digits(found[2]) + found[3]
+        drawn = self._number(found)
         return float(drawn) if isinstance(number, float) else int(drawn)
 
     def shaped(self, text: str) -> str:
@@ -137,8 +139,11 @@ class Pseudonyms:
 
     # ---- drawing
 
-    def _digits(self, text: str) -> str:
-        return text if float(text) in (0, 1) else self._drawn(text, _numeric)
+    def _number(self, found: re.Match[str]) -> str:
+        sign, digits, exponent = found.groups()
+        if float(digits) in (0, 1):
+            return found[0]
+        return sign + self._drawn(digits + exponent, _scientific if exponent else _numeric)
 
     def _drawn(self, text: str, make: Maker) -> str:
         if not text or text in self._clear:
@@ -207,3 +212,17 @@ def _numeric(text: str, chance: bytes) -> str:
     found = "".join(signs) + (point + kept if kept else "")
     too_large = not point and len(text) == len(str(INTEGER_MAX)) and int(found) > INTEGER_MAX >= int(text)
     return text if too_large else found  # which is refused, and drawn again
+
+
+def _scientific(text: str, chance: bytes) -> str:
+    """The digits before an exponent; beside the largest and the smallest number their first may have to stay."""
+    found = _NUMBER.match(text)
+    assert found is not None
+    digits = _numeric(found[2], chance)
+    tried = (each + found[3] for each in (digits, found[2][0] + digits[1:]))
+    return next((each for each in tried if _range(each) == _range(text)), text)  # which is refused, as above
+
+
+def _range(text: str) -> tuple[bool, bool]:
+    """Whether a computer's numbers hold it only as 0, or as infinity."""
+    return float(text) == 0, math.isinf(float(text))

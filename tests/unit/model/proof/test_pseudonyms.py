@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muster.artifacts.content import described
@@ -41,12 +42,16 @@ def shape(value: Any) -> Any:
 
 
 @given(VALUES)
+@example(sys.float_info.max)
+@example(-1.6e308)
+@example(5e-324)
 def test_type_and_size_stay(value: Any):
     """A stand-in has the type, the length in characters and in bytes, and the sign of what it stands for."""
     assert shape(Pseudonyms(b"k").value(value)) == shape(value)
 
 
 @given(VALUES)
+@example(sys.float_info.max)
 def test_the_size_as_json_stays_about_the_same(value: Any):
     """The JSON of a stand-in is as long, but for quotes that need no escape and digits of long fractions."""
     before, after = msgspec.json.encode(value), msgspec.json.encode(Pseudonyms(b"k").value(value))
@@ -86,6 +91,18 @@ def test_short_numbers_are_all_told_apart():
     found = [stand_ins.number(number) for number in range(10)]
     assert sorted(found) == list(range(10))
     assert found[:2] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "number", [sys.float_info.max, -1.7e308, 1.2e308, 5e-324, 1.5e-323, sys.float_info.min, 9.9e307]
+)
+def test_a_number_at_the_edge_of_what_there_is_gives_another_such(number: float):
+    """Whatever the key: no stand-in of a finite number is infinite, and none of another than 0 is 0."""
+    found = [Pseudonyms(b"%d" % key).number(number) for key in range(300)]
+    assert all(math.isfinite(each) and each != 0 for each in found)
+    assert all(math.copysign(1, each) == math.copysign(1, number) for each in found)
+    assert len(set(found)) > 1
+    assert [float(Pseudonyms(b"%d" % key).text(repr(number))) for key in range(300)] == found
 
 
 def test_a_number_and_its_text_stay_together():

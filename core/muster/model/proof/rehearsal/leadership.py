@@ -1,9 +1,10 @@
 """Who decides: nobody, while nobody led.
 
 Theory of operation. The record shows when a leader was elected, and not when the one before it died. So the unchanged
-play finds it out: where it would decide something after the last trace of one leader and before the election of the
-next, and the record has no such decision, nobody led from then on. A leader may also die while it writes a round; then
-the record has the beginning of it, and what it ordered was not sent. What was found holds for the changed play too.
+play finds it out: where it would decide something after the last trace of one leader and before the first of the next,
+who has to read the log when it is elected, and the record has no such decision, nobody led from then on. A leader may
+also die while it writes a round; then the record has the beginning of it, and what it ordered was not sent. What was
+found holds for the changed play too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ _INSTANT: Final = timedelta(microseconds=1)
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """From the last round of one leader, of which the record has ``written`` events, to the election of the next."""
+    """From the last round of one leader, of which the record has ``written`` events, to the first of the next.
+
+    It ends with the election where the record has no round of the next.
+    """
 
     begins: datetime
     ends: datetime

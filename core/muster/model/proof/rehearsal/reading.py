@@ -74,6 +74,7 @@ class _Reading:
         self._last_heard: dict[str, datetime] = {}
         self._connected: dict[str, datetime] = {}
         self._round: list[Event] = []
+        self._gapes = False
         moments = [self._hearing.moment(recorded).heard for recorded in records]
         self.script = Script(begins=min(moments), ends=max(moments), machines=self._state.machines)
 
@@ -117,6 +118,7 @@ class _Reading:
     def _decision(self, recorded: Recorded, at: datetime) -> None:
         event = recorded.event
         self._crowded(event)
+        self._led(event)
         match event.data:
             case c.LeaderElected(policy=policy):
                 self.script.policy = self.script.policy or policy
@@ -158,9 +160,17 @@ class _Reading:
         if any(name.partition("/")[0] not in self.script.known for name in by):
             self.script.crowded.add(event.execution)
 
+    def _led(self, event: Event) -> None:
+        """The first round of whoever was elected ends the gap: before it nothing was decided."""
+        if event.basis is not None and self._gapes:
+            gap = self.script.gaps[-1]
+            self.script.gaps[-1] = msgspec.structs.replace(gap, ends=max(gap.ends, event.time))
+            self._gapes = False
+
     def _elected(self, recorded: Recorded, at: datetime) -> None:
         if self._round and self._round[-1].time < at:
             self.script.gaps.append(Gap(self._round[-1].time, at, len(self._round)))
+            self._gapes = True
         self._cue(at, recorded)
         for name, machine in self._state.machines.items():
             if machine.online:
@@ -232,7 +242,7 @@ class _Reading:
     def _returns(self, name: str, at: datetime) -> None:
         """The machine hears again what it did not: starts it has not taken up, and stops it has not obeyed."""
         for draft in self._live.values():
-            if draft.machine == name and not draft.facts:
+            if draft.machine == name and not draft.facts and draft.given_up is None:
                 draft.returns.append(at)
             if draft.machine == name and draft.unwanted and draft.asked_at is None:
                 draft.asked_at = at
@@ -276,7 +286,7 @@ class _Reading:
         told = [*draft.facts, *([draft.end] if draft.end is not None else [])]
         base_at = draft.scheduled_at
         if told:
-            reached = [self._arrives(draft, base_at), *draft.returns]
+            reached = [self._arrives(draft, at) for at in (base_at, *draft.returns)]
             base_at = max([base_at, *(at for at in reached if at <= told[0][0].heard)])
         given_up = draft.given_up
         return Course(

@@ -4,6 +4,7 @@ attempt went. Decisions are not in it, but for what they show of the world.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -113,3 +114,23 @@ def attempt_of(event: Event) -> AttemptRef | None:
     if event.step is None or event.attempt is None:
         return None
     return AttemptRef(event.execution, event.step, event.attempt)
+
+
+def more(cues: Sequence[Cue], likes: Mapping[str, str]) -> Iterator[Cue]:
+    """Machines more, by name: each from when the one that it is like comes first."""
+    for name, like in likes.items():
+        cue = next((cue for cue in cues if _connects(cue, like)), None)
+        if cue is None:
+            continue
+        was = cue.recorded.event.data
+        assert isinstance(was, c.MachineConnected)
+        data = msgspec.structs.replace(was, attempts=[], functions=None if was.functions is None else [])
+        event = msgspec.structs.replace(
+            cue.recorded.event, id=f"{name}/besides", writer=name, machine=name, line=None, data=data
+        )
+        yield Cue(at=cue.at, recorded=Recorded(cue.recorded.sequence, event))
+
+
+def _connects(cue: Cue, machine: str) -> bool:
+    event = cue.recorded.event
+    return isinstance(event.data, c.MachineConnected) and event.writer == machine

@@ -32,7 +32,7 @@ from muster.model.engine.round import Round
 from muster.model.engine.state import State
 from muster.model.log import catalogue as c
 from muster.model.log.body import AttemptRef, Body
-from muster.model.log.envelope import Event, Recorded
+from muster.model.log.envelope import Event
 from muster.model.log.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.proof.foreign import hold
@@ -42,7 +42,7 @@ from muster.model.proof.rehearsal.assumptions import Assumptions
 from muster.model.proof.rehearsal.changes import Changes
 from muster.model.proof.rehearsal.leadership import Leadership
 from muster.model.proof.rehearsal.performance import LATEST, Line, Performance
-from muster.model.proof.rehearsal.script import Cue, Script, attempt_of
+from muster.model.proof.rehearsal.script import Cue, Script, attempt_of, more
 from muster.model.proof.rehearsal.silences import Verdict, heard_at, verdicts
 
 ROUNDS_MAX: Final = 1_000_000  # some minutes of work; a script that needs more does not end by itself
@@ -82,6 +82,7 @@ class Stage:
         self._arrived = False
         self._beyond = False
         self._decided_at: datetime | None = None
+        self._undecided: datetime | None = None
         self._foreign: set[AttemptRef] = set()
         self._unheard: dict[AttemptRef, int] = {}
         self._asked: set[tuple[str, AttemptRef]] = set()
@@ -107,8 +108,8 @@ class Stage:
     def _prepare(self) -> None:
         for cue in self._script.cues:
             self._enter(cue)
-        for name, like in self._changes.more().items():
-            self._besides(name, like)
+        for cue in more(self._script.cues, self._changes.more()):
+            self._enter(cue)
         for silences in self._script.silences.values():
             for verdict in verdicts(silences, self._changes):
                 self._judge(verdict)
@@ -124,9 +125,8 @@ class Stage:
 
     def _next(self) -> datetime | None:
         times = [self._agenda[0][0]] if self._agenda else []
-        due = next_due(self._state)
-        if due is not None:
-            times.append(self._leadership.led_at(due, self._decided_at))
+        dues = (next_due(self._state), self._undecided)
+        times += [self._leadership.led_at(due, self._decided_at) for due in dues if due is not None]
         return min(times, default=None)
 
     def _round(self, now: datetime) -> None:
@@ -137,10 +137,12 @@ class Stage:
         round_ = Round(self._state, now)
         while self._agenda and self._agenda[0][0] <= now:
             heapq.heappop(self._agenda)[3](round_)
+        self._undecided = now
         if self._leadership.led_at(now, self._decided_at) > now:
             return
         self._decided_at = now
         written = self._leadership.cut(round_)
+        self._undecided = now if written is not None else None
         if written is None:
             decide(self._state, now, round_)
         for event in written or ():
@@ -200,19 +202,6 @@ class Stage:
             return
         self._plan(cue.at, lambda round_: self._happen(cue, round_), cue.recorded.sequence)
 
-    def _besides(self, name: str, like: str) -> None:
-        """A machine more, from when the one that it is like comes first."""
-        cue = next((cue for cue in self._script.cues if _connects(cue, like)), None)
-        if cue is None:
-            return
-        was = cue.recorded.event.data
-        assert isinstance(was, c.MachineConnected)
-        data = msgspec.structs.replace(was, attempts=[], functions=None if was.functions is None else [])
-        event = msgspec.structs.replace(
-            cue.recorded.event, id=f"{name}/besides", writer=name, machine=name, line=None, data=data
-        )
-        self._enter(Cue(at=cue.at, recorded=Recorded(cue.recorded.sequence, event)))
-
     def _happen(self, cue: Cue, round_: Round) -> None:
         event, sequence = cue.recorded.event, cue.recorded.sequence
         self._asks -= isinstance(event.data, _ASKS)
@@ -220,8 +209,9 @@ class Stage:
             case c.LeaderElected(policy=policy):
                 data = msgspec.structs.replace(event.data, policy=self._changes.limits(policy or Policy()))
                 evolve(self._state, msgspec.structs.replace(event, data=data), sequence)
-                for name in self._state.machines:
-                    self._return(name, round_.now)
+                for name, machine in self._state.machines.items():
+                    if machine.online:
+                        self._return(name, round_.now)
             case c.ExecutionQueued(workflow=workflow):
                 data_ = msgspec.structs.replace(event.data, workflow=self._changes.workflow(workflow))
                 self._write(round_, event, data_)
@@ -286,12 +276,15 @@ class Stage:
     def _return(self, name: str, now: datetime) -> None:
         """It hears again the starts that it has not taken up, and whom to stop."""
         self._arrived = True
-        machine = self._state.machines[name]
+        machine, arrives = self._state.machines[name], self._heard(name, now)
         for ref, attempt in list(machine.held.items()):
-            if not attempt.accepted and not attempt.superseded and ref not in self._foreign:
-                course = self._script.courses.get(self._then(ref))
-                if course is None or course.machine != name or course.base_at <= now:
-                    self._start(ref, name, now)
+            if attempt.accepted or attempt.superseded or ref in self._foreign or arrives is None:
+                continue
+            course = self._script.courses.get(self._then(ref))
+            if course is None or course.machine != name or course.base_at <= arrives:
+                self._start(ref, name, now)
+        if self._leadership.led_at(now, self._decided_at) <= now:
+            self._stops_on(machine, now)
 
     def _verdict(self, round_: Round, verdict: Verdict) -> None:
         machine = self._state.machines.get(verdict.machine)
@@ -368,14 +361,15 @@ class Stage:
 
     def _stops(self, now: datetime) -> None:
         """Who is to stop, and can hear it, does."""
-        for name, machine in self._state.machines.items():
-            if not machine.online:
-                continue
-            for ref, attempt in machine.held.items():
-                execution = self._state.executions.get(ref.execution)
-                wanted = attempt.superseded or execution is None or execution.ending == "cancelled"
-                if wanted and ref not in self._foreign and (name, ref) not in self._asked:
-                    self._stop(ref, name, now)
+        for machine in self._state.machines.values():
+            self._stops_on(machine, now)
+
+    def _stops_on(self, machine: Machine, now: datetime) -> None:
+        for ref, attempt in machine.held.items() if machine.online else ():
+            execution = self._state.executions.get(ref.execution)
+            wanted = attempt.superseded or execution is None or execution.ending == "cancelled"
+            if wanted and ref not in self._foreign and (machine.name, ref) not in self._asked:
+                self._stop(ref, machine.name, now)
 
     def _stop(self, ref: AttemptRef, name: str, now: datetime) -> None:
         arrives = self._heard(name, now)
@@ -389,8 +383,3 @@ class Stage:
     def _stopped(self, now: datetime, ref: AttemptRef, name: str) -> None:
         if self._state.held(name, ref) is not None:
             self._answer(now, ref, name, c.AttemptStopped(reason="asked"))
-
-
-def _connects(cue: Cue, machine: str) -> bool:
-    event = cue.recorded.event
-    return isinstance(event.data, c.MachineConnected) and event.writer == machine
