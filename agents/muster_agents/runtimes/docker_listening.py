@@ -15,7 +15,6 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from typing import Final
 
 import docker.errors
@@ -24,8 +23,10 @@ import requests.exceptions
 from muster.model.errors import AttemptLostError, ContainerStartingError
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError
 from muster_agents.runtimes.docker_history import History
+from muster_agents.runtimes.docker_live import STREAMS
 from muster_agents.runtimes.docker_splice import Splice
-from muster_agents.runtimes.docker_stream import STREAMS, Attached
+from muster_agents.runtimes.docker_stream import Attached
+from muster_agents.runtimes.passing import Passing
 
 AWAY_S: Final = 0.5
 """Between two tries to reach an engine that went away, as one does that is being upgraded."""
@@ -43,8 +44,6 @@ SKEW_S: Final = 600.0
 
 log = logging.getLogger(__name__)
 
-Hear = Callable[[str, bytes], None]
-
 
 class Listening:
     """``attached`` is the connection of a container that was not started yet; without, it was found."""
@@ -53,7 +52,7 @@ class Listening:
         self,
         engine: Engine,
         container: str,
-        hear: Hear,
+        hear: Passing,
         closed: threading.Event,
         attached: Attached | None = None,
     ) -> None:
@@ -104,7 +103,10 @@ class Listening:
                 if self._closed.is_set():
                     attached.close()
                     return None
-                attached.read(self._live)
+                if self._splices or not attached.watchable:
+                    attached.read(self._live)
+                else:
+                    attached.read_on(self._hear.loop, self._on_loop)
             finally:
                 self._attached = None
         code = self._engine.wait(self._container, WAIT_S)
@@ -170,6 +172,12 @@ class Listening:
                 chunk = self._join(splice)
         if chunk:
             self._tell(stream, chunk)
+
+    def _on_loop(self, stream: str, chunk: bytes) -> None:
+        """Nothing came before it."""
+        self._pause = AWAY_S
+        self._last[stream] = (time.time(), chunk[-TAIL_BYTES:])
+        self._hear.at_once(stream, chunk)
 
     def _join(self, splice: Splice) -> bytes:
         """Read the log until it has the line that was heard; what is new of that which was heard."""

@@ -7,25 +7,22 @@ container has only its log; that is why what was followed is read once more when
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 import docker.errors
 import requests.exceptions
 import urllib3.exceptions
 
 from muster_agents.runtimes.docker_engine import Engine, EngineAwayError, starting
-
-FRAME_HEADER: Final = 8
-STREAMS: Final = {1: "stdout", 2: "stderr"}
+from muster_agents.runtimes.docker_live import FRAME_HEADER, STREAMS, Hear, Live
 
 log = logging.getLogger(__name__)
-
-Hear = Callable[[str, bytes], None]
 
 
 class Attached:
@@ -36,19 +33,38 @@ class Attached:
             self._socket: Any = engine.api.attach_socket(
                 container, params={"stdout": 1, "stderr": 1, "stream": 1}
             )
-        self._beneath = getattr(self._socket, "_sock", None)
+        self._beneath: Any = getattr(self._socket, "_sock", None)
 
     def read(self, hear: Hear) -> None:
         """Until all output has ended, or the connection has: the two look alike."""
-        # What comes right behind the answer's head is in its buffer already: the socket beneath would miss it.
-        buffered = self._socket._response.raw._fp.fp
         try:
-            for stream, chunk in frames(buffered):
+            for stream, chunk in frames(self._buffered):
                 hear(stream, chunk)
         except (OSError, ValueError) as error:
             raise EngineAwayError(str(error)) from error
         finally:
             self.close()
+
+    @property
+    def watchable(self) -> bool:
+        """Whether a loop can be told when something comes: TLS has it read before that is known."""
+        return type(self._beneath) is socket.socket
+
+    def read_on(self, loop: asyncio.AbstractEventLoop, hear: Hear) -> None:
+        """As ``read``, but that ``hear`` is called on the loop. Only where it is ``watchable``."""
+        try:
+            self._beneath.setblocking(False)
+            first = self._buffered.read(len(self._buffered.peek()))
+            Live(loop, self._beneath, first, hear).to_the_end()
+        except (OSError, ValueError) as error:
+            raise EngineAwayError(str(error)) from error
+        finally:
+            self.close()
+
+    @property
+    def _buffered(self) -> Any:
+        # What comes right behind the answer's head is in its buffer already: the socket beneath would miss it.
+        return self._socket._response.raw._fp.fp
 
     def wake(self) -> None:
         """End a ``read`` that waits in another thread."""

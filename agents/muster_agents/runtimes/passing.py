@@ -20,7 +20,7 @@ class Passing:
     def __init__(self, take: Callable[[str, bytes], None], closed: threading.Event) -> None:
         self._take = take
         self._closed = closed
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._room = threading.BoundedSemaphore(CHUNKS_MAX)
 
     def __call__(self, stream: str, chunk: bytes) -> None:
@@ -29,7 +29,11 @@ class Passing:
             if self._closed.is_set():
                 return
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever listened
-            self._loop.call_soon_threadsafe(self._arrive, stream, chunk)
+            self.loop.call_soon_threadsafe(self._arrive, stream, chunk)
+
+    def at_once(self, stream: str, chunk: bytes) -> None:
+        """On the loop itself, behind all that a thread passed before."""
+        self._take(stream, chunk)
 
     def _arrive(self, stream: str, chunk: bytes) -> None:
         self._room.release()
