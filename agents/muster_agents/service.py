@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -31,6 +31,7 @@ from muster_agents.functions.pool import Pool
 from muster_agents.heartbeat import Pulse
 from muster_agents.journal import Journal
 from muster_agents.logs import LogShipper
+from muster_agents.moments import Moments
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox
 from muster_agents.room import Room
@@ -42,6 +43,9 @@ from muster_agents.session import Session
 
 T = TypeVar("T")
 CUT_OFF = "cut off"
+ACKS_S: Final = 0.02
+"""So long the broker is not told that a start was obeyed: then it is told of several in one message of the connection,
+and its queue, which it makes anew each time it gets empty, mostly is not."""
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +141,7 @@ class _Agent:
         self._session = Session(broker.log, outbox, options, instance=uuid7(), now=clock.now)
         self._lines = LogShipper(broker.lines, options)
         self._roster: Roster | None = None
+        self._moments = Moments(ACKS_S)
         self._room = Room.of(facts)
         self._devices = Devices(facts.gpus)
         self._pool = Pool(
@@ -253,6 +258,8 @@ class _Agent:
             elif isinstance(command, Start):
                 await self._misdirected(command, delivery)
         await fault.point("agent.ack.before")
+        if delivery.verb == "start":
+            await self._moments.next()
         await delivery.done()
         await fault.point("agent.ack.after")
 

@@ -1,5 +1,7 @@
 """Commands to an agent: starts, stops, room."""
 
+import asyncio
+
 import pytest
 
 from muster.broker.memory import MemoryBroker
@@ -113,6 +115,23 @@ async def test_a_stop_acts_although_the_outbox_is_full(scene: Scene, fake: FakeR
         memory.release_appends()
         await scene.until("attempt.stopped")
         await scene.until("attempt.started", count=3)
+
+
+async def test_what_was_obeyed_leaves_the_queue(scene: Scene, memory: MemoryBroker, fake: FakeRuntime):
+    """Starts a little later than they were obeyed, many at once; an agent that ends leaves none behind."""
+    fake.script = never
+    async with scene.agent():
+        await scene.start(order("one"))
+        await scene.start(order("two"))
+        await scene.until("attempt.started", count=2)
+        await scene.stop(AttemptRef("e1", "one", 1))
+        await scene.until("attempt.stopped")
+        async with asyncio.timeout(10):
+            while memory.store.queues.items["m1"]:
+                await asyncio.sleep(0.005)
+        await scene.start(order("three"))
+        await scene.until("attempt.started", count=3)
+    assert memory.store.queues.items["m1"] == []
 
 
 async def test_nonsense_is_dropped(scene: Scene, memory: MemoryBroker, caplog):
