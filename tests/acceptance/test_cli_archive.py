@@ -14,7 +14,7 @@ import nats
 import nats.js.errors
 import pytest
 
-from tests.acceptance.cli import Muster, muster
+from tests.acceptance.cli import PATIENCE_S, Muster, muster
 from tests.acceptance.seen import reflected
 
 __all__ = ["muster"]
@@ -125,9 +125,15 @@ def test_nothing_is_left_of_a_cleared_execution(muster: Muster, archived: bool):
     before = asyncio.run(everything_stored(muster.url))
     assert sum(names(each, execution) for messages in before.values() for each in messages) > 2
     muster("clear", execution)
-    after = asyncio.run(everything_stored(muster.url))
-    left = [(name, each) for name, messages in after.items() for each in messages if names(each, execution)]
-    assert [(name, b"execution.cleared" in each) for name, each in left] == [("MUSTER_EVENTS", True)]
+    deadline = time.monotonic() + PATIENCE_S
+    while True:  # the log goes first, and nothing tells when the rest is gone
+        after = asyncio.run(everything_stored(muster.url))
+        left = [
+            (name, each) for name, messages in after.items() for each in messages if names(each, execution)
+        ]
+        if [(name, b"execution.cleared" in each) for name, each in left] == [("MUSTER_EVENTS", True)]:
+            break
+        assert time.monotonic() < deadline, left
     kept = [each for messages in after.values() for each in messages if names(each, other)]
     assert len(kept) > 2
     marker = json.loads(left[0][1][left[0][1].index(b'{"spec') :])

@@ -57,9 +57,12 @@ def test_what_is_not_there_cannot_be_recorded(muster: Muster):
 @pytest.mark.timeout(180)  # some fifteen commands, each a process of its own
 def test_executions_that_share_a_machine_are_recorded_apart(muster: Muster):
     """Of runs that press each other for room, each has a recording that replays, with a redacted one beside it."""
-    muster.write("press.yaml", PRESS)
+    muster.write("press.yaml", PRESS.replace("GATE", str(muster.folder / "gate")))
     ids = [f"press-{number}" for number in range(3)]
     runs = [muster.begin("run", "press.yaml", "-i", f"n={each[-1]}", "--id", each) for each in ids]
+    for run in runs:
+        run.until("execution press-")
+    muster.write("gate", "")  # none of them has ended before all are there
     assert [run.end() for run in runs] == [0, 0, 0]
     recorded = {}
     for each in ids:
@@ -81,7 +84,7 @@ PRESS = """\
 name: press
 inputs: {n: {type: integer}}
 steps:
-  - {id: a, image: i, command: sleep 2}
+  - {id: a, image: i, command: "until test -e GATE; do sleep 0.05; done; sleep 1"}
   - {id: b, image: i, command: sleep 1, resources: {slots: 2}}
   - id: c
     image: i

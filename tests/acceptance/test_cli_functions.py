@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.cli import Muster, muster
+from tests.acceptance.cli import PATIENCE_S, Muster, muster
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -314,9 +314,10 @@ def test_a_cancelled_function_cleans_up(muster: Muster):
         "run", workflow(muster, "outcomes:long", {"folder": str(muster.folder)}), "--id", "long-1"
     )
     running.until("Execution Started")
-    deadline = time.monotonic() + 20
-    while not (muster.folder / "long.began").exists() and time.monotonic() < deadline:
-        pass
+    deadline = time.monotonic() + PATIENCE_S
+    while not (muster.folder / "long.began").exists():
+        assert time.monotonic() < deadline, "it did not begin"
+        time.sleep(0.02)
     muster("cancel", "long-1")
     running.end()
     assert (muster.folder / "long.cleaned").read_text() == "cleaned"

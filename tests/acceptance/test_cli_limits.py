@@ -69,7 +69,7 @@ def test_another_key_is_free_and_one_that_waits_can_be_cancelled(muster: Muster)
     muster("submit", "ship.yaml", "--id", "ship-2")
     muster("submit", "ship.yaml", "--id", "elsewhere-1", "--input", "to=there")
     until(muster, "elsewhere-1", lambda shown: shown["status"] == "awaiting_input")
-    muster("cancel", "ship-2")
+    muster("cancel", "ship-2", "--wait")
     ended = muster.json("show", "ship-2")
     assert (ended["status"], ended["steps"][0]["status"]) == ("cancelled", "cancelled")
 

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.acceptance.cli import Muster, muster
+from tests.acceptance.cli import PATIENCE_S, Muster, muster
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -132,8 +132,13 @@ def test_events_can_be_followed(muster: Muster):
 
 def test_machines_answer(muster: Muster):
     """Machines shows who answers, with slots and the age of the last beat."""
-    (machine,) = muster.json_lines("machines")
-    assert (machine["name"], machine["status"], machine["running"]) == ("m1", "online", [])
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        (machine,) = muster.json_lines("machines")
+        assert (machine["name"], machine["status"]) == ("m1", "online")
+        if machine["running"] == []:  # beats tell it, and the last may be from when something ran
+            break
+        assert time.monotonic() < deadline, machine
     assert machine["slots"] >= 1
     said = muster("machines", "--wide").stdout
     assert "m1" in said
@@ -142,7 +147,7 @@ def test_machines_answer(muster: Muster):
 
 def test_doctor_finds_nothing_broken(muster: Muster):
     """The doctor checks broker, streams, clock, engine, view, scheduler and machine, and exits with 0."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_S
     while True:  # a beat may take a moment after the start
         done = muster("doctor", "--json", code=None)
         checks = [json.loads(line) for line in done.stdout.splitlines()]

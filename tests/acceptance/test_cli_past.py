@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.cli import COMMAND, Muster, muster
+from tests.acceptance.seen import became
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -82,7 +83,7 @@ def test_what_is_no_past_point_is_refused(muster: Muster, execution: str):
 def test_by_time(muster: Muster, execution: str):
     """A time shows what was so by then: what ran is running, what came later is not there."""
     napping = muster("submit", "sleeps.yaml").stdout.strip()
-    muster.begin("events", "-f", "--execution", napping, "--kind", "attempt.started").until("Started")
+    became(muster, napping, "running")
     time.sleep(0.05)  # the broker's clock must be past that event
     then = datetime.now(UTC)
     muster("cancel", napping)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.cli import PATIENCE_S, Muster, muster
+from tests.acceptance.seen import became
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.timeout(180)]  # a dozen commands each
@@ -112,9 +113,11 @@ def test_a_cancelled_run_is_run_again(muster: Muster):
         "name: slow\nsteps:\n  - {id: a, log: done}\n  - {id: ask, wait_for_input: {prompt: go on?}, needs: [a]}\n",
     )
     execution = muster("submit", "slow.yaml").stdout.strip()
+    became(muster, execution, "awaiting_input")
     muster("cancel", execution)
     assert muster.json("watch", execution, code=1)["status"] == "cancelled"
     new = muster("rerun", execution, "--failed", "-d").stdout.strip()
+    became(muster, new, "awaiting_input")
     muster("resume", new, "--input", "ok=true")
     assert muster.json("watch", new)["status"] == "succeeded"
     assert steps(muster, new)["a"]["reason"] == "reused"

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.acceptance.cli import COMMAND, PATIENCE_S, Muster, muster
+from tests.acceptance.seen import became
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -90,7 +91,7 @@ def test_ctrl_c_without_a_terminal_leaves_it_running(muster: Muster):
     said = "\n".join(running.lines)
     assert f"muster watch {execution}" in said
     assert f"muster cancel {execution}" in said
-    assert muster.json("show", execution)["status"] == "running"
+    assert became(muster, execution, "running")["progress"] == {"finished": 0, "total": 1}
     outcome = muster.json("cancel", execution, "--reason", "enough", "--wait")
     assert outcome == {"execution": execution, "outcome": "cancelled", "status": "cancelled"}
     assert muster.json("cancel", execution)["outcome"] == "cancelled"

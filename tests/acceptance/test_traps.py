@@ -14,6 +14,7 @@ from datetime import timedelta
 import nats
 import pytest
 
+from muster.model.log.catalogue import StepWaiting
 from tests.acceptance.cli import PATIENCE_S, Muster, muster
 from tests.acceptance.seen import (
     PRINTS,
@@ -112,7 +113,10 @@ def test_trap_05_check_later_waits_as_long_as_asked(muster: Muster):
     log = [one.event for one in recorded(muster, found["execution"])]
     _, second, _ = [event.time for event in log if event.kind == "attempt.started"]
     ended, *_ = [event.time for event in log if event.kind == "attempt.finished"]
-    assert timedelta(seconds=1.2) <= second - ended < timedelta(seconds=6)
+    due, *_ = [event.data.due_at for event in log if isinstance(event.data, StepWaiting)]
+    assert due is not None
+    assert timedelta(seconds=1.2) <= due - ended < timedelta(seconds=6)
+    assert second >= due
     assert not [event for event in log if event.kind == "step.retrying"]
 
 

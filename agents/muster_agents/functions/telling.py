@@ -20,34 +20,38 @@ class Telling:
 
     def __init__(self, report: Report) -> None:
         self._report = report
+        self._first: AttemptProgress | None = None
         self._newest: AttemptProgress | None = None
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._told = False
 
     def hear(self, params: Mapping[str, Any]) -> None:
         """What the function said; what cannot be understood is passed over."""
         known = {name: params[name] for name in ("current", "total", "unit", "message") if name in params}
         try:
-            self._newest = msgspec.convert({"phase": "run"} | known, AttemptProgress)
+            heard = msgspec.convert({"phase": "run"} | known, AttemptProgress)
         except msgspec.ValidationError:
             return
-        self._news.set()
         if self._task is None:
+            self._first = heard
             self._task = asyncio.create_task(self._tell())
+        else:
+            self._newest = heard
+            self._news.set()
 
     async def _tell(self) -> None:
+        await self._tell_first()
         while True:
-            await self._news.wait()
-            await self._tell_newest()
             await asyncio.sleep(PROGRESS_S)
+            await self._news.wait()
+            self._news.clear()
+            if self._newest is not None:
+                await self._report(self._newest)
 
-    async def _tell_newest(self) -> None:
-        newest, self._newest = self._newest, None
-        self._news.clear()
-        if newest is not None:
-            self._told = True
-            await self._report(newest)
+    async def _tell_first(self) -> None:
+        first, self._first = self._first, None
+        if first is not None:
+            await self._report(first)
 
     async def close(self) -> None:
         """The call is over. A quick one's first word is still told."""
@@ -55,5 +59,4 @@ class Telling:
             return
         self._task.cancel()
         await asyncio.wait({self._task})
-        if not self._told:
-            await self._tell_newest()
+        await self._tell_first()

@@ -240,13 +240,12 @@ async def test_a_function_that_lost_its_stderr(
 
 
 async def test_progress_is_told(scene: Scene, fake: FakeRuntime):
-    """The first word of it at once, though the call ends right after it; what makes no sense is passed over."""
+    """The first word, though the second and the end come with it; what makes no sense is passed over."""
 
     def progresses(serving: Pretender, message: Any) -> None:
-        serving.say(method="progress", params={"id": message["id"], "current": "much"})
-        serving.say(
-            method="progress", params={"id": message["id"], "current": 1, "total": 3, "unit": "pages"}
-        )
+        for current in ("much", 1, 2):
+            said = {"id": message["id"], "current": current, "total": 3, "unit": "pages"}
+            serving.say(method="progress", params=said)
         serving.gives(message, 1)
 
     fake.calling = progresses
