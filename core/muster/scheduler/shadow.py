@@ -210,6 +210,7 @@ class Shadow:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self._options.tick_s)
+            self._awake.look()
             if self._caught_up.is_set() and not self._anew.is_set():
                 await self._tick(self._clock.seconds())
 

@@ -16,19 +16,21 @@ from muster.scheduler.shadow import Shadow
 from tests.unit.scheduler.site import Site, within
 
 QUICK = ShadowOptions(
-    quiet_s=0.05, patience_s=0.4, silent_s=0.3, tick_s=0.02, asleep_s=5.0, rest=0, settle_s=0.02
+    quiet_s=0.05, patience_s=0.4, silent_s=0.3, tick_s=0.02, asleep_s=0.2, rest=0, settle_s=0.02
 )
 
 
 class Beside:
     """A shadow that runs, and what it has told."""
 
-    def __init__(self, site: Site, broker: MemoryBroker | None = None, **options: Any) -> None:
+    def __init__(
+        self, site: Site, broker: MemoryBroker | None = None, *, clock: Clock | None = None, **options: Any
+    ) -> None:
         self.broker = broker or MemoryBroker(site.store)
         self.said: list[Disagreement | Notice] = []
         self.stop = asyncio.Event()
         self._told = asyncio.Event()
-        self.shadow = Shadow(self.broker, QUICK, Clock(), self._tell, **options)
+        self.shadow = Shadow(self.broker, QUICK, clock or Clock(), self._tell, **options)
         self.task = asyncio.create_task(self.shadow.run(self.stop))
 
     def _tell(self, said: Disagreement | Notice) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from muster.broker import codec
 from muster.broker.memory import MemoryBroker, MemoryStore
 from muster.broker.memory.kept import Item
+from muster.clock import Clock
 from muster.identity import uuid7
 from muster.model.log import catalogue as c
 from muster.model.log import envelope, subjects
@@ -34,6 +35,15 @@ QUICK: dict[str, Any] = {
     "policy": Policy(resend_after_s=0.2, beat_slack_s=0.1),
 }
 UNHURRIED_S = 100.0  # a machine that beats as seldom is never found missing
+
+
+class Jumping(Clock):
+    """A clock of which time can be taken away."""
+
+    ahead_s = 0.0
+
+    def seconds(self) -> float:
+        return super().seconds() + self.ahead_s
 
 
 class Puppet:

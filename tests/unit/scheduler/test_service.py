@@ -7,20 +7,10 @@ import asyncio
 import msgspec
 import pytest
 
-from muster.clock import Clock
 from muster.identity import uuid7
 from muster.model.log.commands import Cancel, Clear
 from tests.fixtures.play import diamond, workflow
-from tests.unit.scheduler.site import QUICK, Site, once, within
-
-
-class Jumping(Clock):
-    """A clock of which time can be taken away."""
-
-    ahead_s = 0.0
-
-    def seconds(self) -> float:
-        return super().seconds() + self.ahead_s
+from tests.unit.scheduler.site import QUICK, Jumping, Site, once, within
 
 
 async def test_a_workflow_runs(site: Site) -> None:

@@ -18,7 +18,7 @@ from muster.model.log.names import SCHEDULER
 from muster.scheduler import leader
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.beside import QUICK, Beside, beside
-from tests.unit.scheduler.site import Site, within
+from tests.unit.scheduler.site import Jumping, Site, within
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, change: Callable[..., Any]) -> None:
@@ -222,6 +222,23 @@ async def test_a_leader_that_is_cut_off_is_not_judged(site: Site) -> None:
         standing = await shadow.end()
     assert standing.disagreements == 0
     assert standing.unanswered_s > 0
+
+
+async def test_a_shadow_that_slept_blames_nobody(site: Site) -> None:
+    """Whatever of it wakes up first: that it heard nothing meanwhile is no sign of a leader that does not answer."""
+    clock = Jumping()
+    await site.scheduler("a")
+    await site.agent()
+    async with beside(site, clock=clock) as shadow:
+        for number in range(40):
+            clock.ahead_s += 20.0
+            await asyncio.sleep((1 + number / 20) * QUICK.tick_s)  # so long it is awake
+        execution = await site.submit(diamond())
+        await site.until("execution.succeeded", execution)
+        await shadow.reads(site)
+        standing = await shadow.end()
+    assert shadow.of("silent") == []
+    assert standing.disagreements == 0
 
 
 async def test_a_takeover_in_mid_round_is_no_disagreement(site: Site) -> None:
