@@ -169,12 +169,12 @@ def run(
         talk.load(job)
         answer = talk.call(inputs, id_="x1/s/1", context=context, execution="x1", step="s", attempt=1)
         assert talk.end() == 0
-    return answer["result"] if "result" in answer else {"$raised": answer["error"]}
+    return answer["result"] if "result" in answer else {"error": answer["error"]}
 
 
 def raised(said: Any) -> str:
     """Why it gave nothing."""
-    return str(said["$raised"]["message"])
+    return str(said["error"]["message"])
 
 
 def test_a_job_is_called_with_what_it_is_bound_to(tmp_path: Path):

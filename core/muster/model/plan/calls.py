@@ -49,6 +49,7 @@ _JSON: Final = "Return text, numbers, booleans, null, and lists and mappings of 
 AS_FILE: Final = "Let the function write it to a file: an output with a path."
 """What to do about a value that is too large for a message."""
 
+_CHECK: Final = "See docs/function-protocol.md; muster function check IMAGE says more."
 _NEEDS_PYTHON: Final = " The image needs Python 3.8 or newer as python3."
 _NEEDS_PROTOCOL: Final = " The image has to speak the protocol itself: try muster function check IMAGE."
 
@@ -124,7 +125,6 @@ class Raised(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Document(msgspec.Struct, frozen=True):
     returned: Any | UnsetType = msgspec.field(name="$returned", default=UNSET)
-    raised: Raised | UnsetType = msgspec.field(name="$raised", default=UNSET)
 
 
 def refused(code: Any, message: Any, data: Any, function: str, *, loaded: bool) -> MusterError:
@@ -172,7 +172,7 @@ def answer(
 ) -> Result | dict[str, Any]:
     """What the function asked for, or the outputs of its step; ``files`` are those it made.
 
-    Raises what the function raised in the words of the taxonomy, or what is wrong with its outputs.
+    Raises what is wrong with its outputs: OutputError, ValueMissingError, InvalidTypeError.
     """
     if (result := results.read(document)) is not None:
         return result
@@ -180,10 +180,9 @@ def answer(
         found = msgspec.json.decode(document, type=_Document)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise OutputError(f"{function}: what it gave cannot be read: {error}.", remedy=_JSON) from None
-    if found.raised is not UNSET:
-        raise found.raised.error(function)
     if found.returned is UNSET:
-        raise OutputError(f"{function}: its harness wrote neither a value nor why there is none.")
+        text = f"{function}: it answered with an object that has neither $returned nor $result."
+        raise OutputError(text, remedy=_CHECK, function=function)
     if reason := values.defect(found.returned):
         raise OutputError(
             f"{function}: what it gave cannot travel as JSON: {reason}.", remedy=_JSON, function=function

@@ -1,4 +1,4 @@
-"""What the harness of a function wrote becomes outputs, a result, or an error of the taxonomy."""
+"""What a function answered becomes outputs, a result, or an error of the taxonomy."""
 
 from __future__ import annotations
 
@@ -92,13 +92,13 @@ def test_it_may_ask_for_something_else():
 )
 def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type[MusterError]):
     """By how far it came, and in the call by the kind of exception, also of one derived from it."""
-    raised = {"where": where, "bases": bases, "class": "X", "message": "X: broken", "traceback": "Trace\n"}
-    with pytest.raises(MusterError, match="broken") as caught:
-        answer({"$raised": raised})
-    assert type(caught.value) is error
+    data = {"where": where, "bases": bases, "class": "X", "traceback": "Trace\n"}
+    found = calls.refused(calls.RAISED, "X: broken", data, F, loaded=where not in ("find", "load"))
+    assert type(found) is error
+    assert "broken" in found.message
     if where in ("load", "call"):
-        assert caught.value.data["traceback"] == "Trace\n"
-        assert caught.value.data["exception"] == "X"
+        assert found.data["traceback"] == "Trace\n"
+        assert found.data["exception"] == "X"
 
 
 @pytest.mark.parametrize(
@@ -167,20 +167,18 @@ def test_params_are_not_called_inputs():
 
 def test_an_argument_of_the_wrong_type():
     """It names the argument, what was expected and what was found."""
-    raised = {"where": "bind", "message": "no", "argument": "n", "expected": "int", "found": "str"}
-    with pytest.raises(InvalidTypeError) as caught:
-        answer({"$raised": raised})
+    data = {"argument": "n", "expected": "int", "found": "str"}
+    found = calls.refused(calls.NOT_ITS_ARGUMENTS, "no", data, F, loaded=True)
+    assert type(found) is InvalidTypeError
     assert {
         "argument": "n",
         "expected": "int",
         "found": "str",
         "retriable": False,
-    }.items() <= caught.value.data.items()
+    }.items() <= found.data.items()
 
 
-@pytest.mark.parametrize(
-    "document", [b"", b"{", b"[]", b"{}", b'{"$raised": 1}', b'{"$returned": "\\ud800"}']
-)
+@pytest.mark.parametrize("document", [b"", b"{", b"[]", b"{}", b'{"value": 1}', b'{"$returned": "\\ud800"}'])
 def test_what_cannot_be_read(document: bytes):
     """It is an OutputError whatever stands there."""
     with pytest.raises(OutputError):
