@@ -28,6 +28,7 @@ from muster.model.log.commands import AttemptOrder, FunctionStatus
 from muster_agents.devices import Devices
 from muster_agents.functions import kinds
 from muster_agents.functions.caller import Caller, EndedError
+from muster_agents.functions.digests import Digests
 from muster_agents.functions.instance import SHUTDOWN_S, Instance
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.legacy import Legacy
@@ -42,8 +43,6 @@ TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""
 REMOVE_AGAIN_S: Final = 10.0
 """Between two tries to remove a container while its engine is away."""
-DIGESTS_MAX: Final = 1000
-"""Images whose digests are remembered: asking again costs little."""
 STATUSES_MAX: Final = 64
 """In one beat: what is used last comes first."""
 
@@ -94,7 +93,7 @@ class Pool:
         self._late: dict[str, asyncio.Task[None]] = {}
         self._legacy = Legacy(runtime, outbox, ledger, devices)
         self._gpus: dict[str, list[str]] = {}
-        self._digests: dict[str, tuple[str | None, float]] = {}
+        self._digests = Digests(runtime.digest, options.image_check_s, now)
         self.news = asyncio.Event()
         """Set when something was loaded, or is gone."""
 
@@ -108,7 +107,7 @@ class Pool:
         """A loaded container with a place for this call, reserved until ``give``; None where one must be made."""
         if order.container.isolation == "call" or not self._instances:
             return None
-        digest = await self._digest(order.container.image)
+        digest = await self._digests.of(order.container.image)
         if digest is None:
             return None
         key = (digest, kinds.kind(order))
@@ -135,16 +134,6 @@ class Pool:
     def _unheard(self, instance: Instance) -> bool:
         return self._now() - instance.heard > self._options.function_ping_after_s
 
-    async def _digest(self, image: str) -> str | None:
-        found, until = self._digests.get(image, (None, float("-inf")))
-        if self._now() < until:
-            return found
-        found = await self._runtime.digest(image)
-        if len(self._digests) >= DIGESTS_MAX:
-            self._digests.clear()
-        self._digests[image] = (found, self._now() + self._options.image_check_s)
-        return found
-
     async def make(self, order: AttemptOrder, maker: Caller, report: Report) -> Instance:
         """A new container for this call; nothing has happened yet. Others go where it would not fit."""
         await self.fit(1)
@@ -166,9 +155,8 @@ class Pool:
     async def pull(self, instance: Instance) -> None:
         """Its image is there. Raises ImagePullError."""
         await instance.serving.pull()
-        digest = instance.serving.digest
-        instance.key = (digest, instance.key[1])
-        self._digests.pop(instance.launch.container.image, None)
+        instance.key = (instance.serving.digest, instance.key[1])
+        self._digests.forget(instance.launch.container.image)
 
     async def start(self, instance: Instance) -> None:
         """It runs. Raises ContainerStartingError."""
