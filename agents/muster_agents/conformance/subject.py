@@ -93,11 +93,13 @@ class Subject:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Remove it."""
-        await self.serving.stop(0.0)
-        await self.serving.remove()
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        try:
+            await self.serving.stop(0.0)
+        finally:
+            await self.serving.remove()
+            if self._watching is not None:
+                self._watching.cancel()
+                await asyncio.wait({self._watching})
 
     async def _watch(self) -> None:
         cause: MusterError | None = None
