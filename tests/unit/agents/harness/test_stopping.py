@@ -12,16 +12,16 @@ APP = """\
 import asyncio, signal, sys, threading, time
 
 def sleeps(long: float = 60):
-    print("began", flush=True)
     try:
+        print("began", flush=True)
         time.sleep(long)
     finally:
         print("cleaned up")
     return "slept"
 
 async def asleeps(long: float = 60):
-    print("began", flush=True)
     try:
+        print("began", flush=True)
         await asyncio.sleep(long)
     finally:
         await asyncio.sleep(0.01)
@@ -33,9 +33,9 @@ async def asleeps_beside(long: float = 60):
 asleeps_beside.concurrency = 2
 
 def spins(long: float = 60):
-    print("began", flush=True)
     end = time.monotonic() + long
     try:
+        print("began", flush=True)
         while time.monotonic() < end:
             time.sleep(0.001)  # Python 3.13 leaves the jump of an empty loop out of its try
     finally:
@@ -44,8 +44,8 @@ def spins(long: float = 60):
 spins.concurrency = 2
 
 def raises_then(long: float = 60):
-    print("began", flush=True)
     try:
+        print("began", flush=True)
         time.sleep(long)
     except BaseException:
         print("cleaned up")
@@ -66,9 +66,9 @@ def waits(long: float = 60):
 
 class Deaf:
     def execute(self):
-        print("began", flush=True)
         while True:
             try:
+                print("began", flush=True)
                 time.sleep(60)
             except BaseException:
                 print("no")
