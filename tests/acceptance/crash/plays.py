@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from muster.broker.interface import Appended
+from muster.broker.nats import NatsBroker
+from muster.model.log.envelope import Recorded
 from tests.fixtures.logbook import Logbook
 from tests.fixtures.views import ask, rows
 
+ROUND = 100  # all of them are answered in time on a busy machine, or nearly always
+ATTEMPTS = 5
 _QUICK_RETRY = {"max_attempts": 3, "backoff": {"initial": "50ms", "jitter": False}}
 _PRINTS = {"said": {"type": "string", "source": "stdout"}}
 
@@ -94,6 +100,18 @@ def _without(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _without(each) for name, each in value.items() if name not in _PLACES}
     return [_without(each) for each in value] if isinstance(value, list) else value
+
+
+async def appended(broker: NatsBroker, events: Sequence[Recorded]) -> int:
+    """Write the events, and give where the log ends then."""
+    for start in range(0, len(events), ROUND):
+        for _ in range(ATTEMPTS):  # the broker drops what comes twice
+            outcomes = await broker.log.append([each.event for each in events[start : start + ROUND]])
+            if all(isinstance(outcome, Appended) for outcome in outcomes):
+                break
+        else:
+            raise AssertionError(outcomes[-1])
+    return (await broker.log.position()).last
 
 
 def _sequence(view: Path) -> int:

@@ -7,7 +7,6 @@ every construct is ``whole.yaml``; the others end in other ways, or have one lon
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from muster.model.definition.validation import from_object, load
 from muster.model.definition.workflow import Step, Workflow
 from tests.acceptance.crash.whole_stage import Stage, before, behind, told
 from tests.fixtures.broker import Broker
-from tests.fixtures.nursery import Nursery
 from tests.fixtures.processes import Installation
 from tests.fixtures.severing import Severing
 
@@ -76,12 +74,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest_asyncio.fixture
-async def stage(site: Installation, broker: Broker, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(site: Installation, broker: Broker) -> AsyncIterator[Stage]:
     """One for each case: who starts reads the whole log, so that on a common one each cut would cost more."""
-    async with AsyncExitStack() as stack:
-        severing = await stack.enter_async_context(Severing(broker.port))
+    async with Severing(broker.port) as severing:
         agent, projections = site.agent(slots=8).launch(), site.projections().launch()
-        stage = Stage(site, severing, stack.enter_context(Nursery(tmp_path)))
+        stage = Stage(site, severing)
         await agent.says("8 slots")
         await projections.says("keep")
         yield stage

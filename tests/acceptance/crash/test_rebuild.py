@@ -9,28 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from muster.broker.interface import Appended
 from muster.broker.nats import NatsBroker
-from muster.model.log.envelope import Recorded
 from muster_projections import canonical
 from muster_projections.registry import chosen
 from muster_projections.store import Store
-from tests.acceptance.crash.plays import reflected
+from tests.acceptance.crash.plays import appended, reflected
 from tests.fixtures.histories import history
 from tests.fixtures.processes import Installation
 
 EXECUTIONS = 1000
-ROUND = 500
 
 pytestmark = [pytest.mark.slow]
-
-
-async def _append(broker: NatsBroker, events: list[Recorded]) -> int:
-    """Write them, and give where the log ends then: the broker drops what comes twice."""
-    for start in range(0, len(events), ROUND):
-        outcomes = await broker.log.append([recorded.event for recorded in events[start : start + ROUND]])
-        assert all(isinstance(outcome, Appended) for outcome in outcomes), outcomes
-    return (await broker.log.position()).last
 
 
 async def _folded(broker: NatsBroker, path: Path, stop: int) -> str:
@@ -60,7 +49,7 @@ async def test_a_view_is_made_again_while_events_come(site: Installation) -> Non
     view = site.muster("view", "projections", "run")
     for program in (kept, view):
         await program.launch().says("keep")
-    first = await _append(site.broker, log.events[:half])
+    first = await appended(site.broker, log.events[:half])
     await site.log.holds(lambda: site.log.last == first, "first half")
     assert await reflected(site.view, site.log) == first
     await view.end()
@@ -68,7 +57,7 @@ async def test_a_view_is_made_again_while_events_come(site: Installation) -> Non
     for path in site.view.parent.glob(f"{site.view.name}*"):
         path.unlink()
 
-    arriving = asyncio.create_task(_append(site.broker, log.events[half:]))
+    arriving = asyncio.create_task(appended(site.broker, log.events[half:]))
     rebuild = site.muster("rebuild", "projections", "rebuild", "--json").launch()
     assert await rebuild.exits(timeout_s=120) == 0
     done = json.loads(rebuild.log.strip().splitlines()[-1])

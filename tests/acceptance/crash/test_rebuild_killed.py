@@ -10,32 +10,21 @@ from contextlib import closing
 
 import pytest
 
-from muster.broker.interface import Appended
 from muster.fault import POINTS
 from muster_projections import canonical
 from muster_projections.query import View
-from tests.acceptance.crash.plays import reflected
+from tests.acceptance.crash.plays import appended, reflected
 from tests.fixtures.histories import history
 from tests.fixtures.processes import Installation, Program
 
 LOG = history(31, executions=150)
-ROUND = 500
-ATTEMPTS = 5  # on a busy machine an answer may not come in time
 BEFORE = {"projections.exchange.before", "projections.rename.before"}
 
 pytestmark = [pytest.mark.slow]
 
 
 async def _append(site: Installation, start: int = 0, stop: int | None = None) -> int:
-    events = [recorded.event for recorded in LOG.events[start:stop]]
-    for place in range(0, len(events), ROUND):
-        for _ in range(ATTEMPTS):  # the broker drops what comes twice
-            outcomes = await site.broker.log.append(events[place : place + ROUND])
-            if all(isinstance(outcome, Appended) for outcome in outcomes):
-                break
-        else:
-            raise AssertionError(outcomes)
-    last = (await site.broker.log.position()).last
+    last = await appended(site.broker, LOG.events[start:stop])
     await site.log.holds(lambda: site.log.last == last, "what was appended")
     return last
 

@@ -15,7 +15,7 @@ import pytest
 
 from muster.identity import uuid7
 from tests.acceptance.crash.plays import BROKEN, DIAMOND, lone
-from tests.fixtures.processes import LAUNCHER, QUICK_SCHEDULER, ROOT, Installation, Program
+from tests.fixtures.processes import LAUNCHER, QUICK_SCHEDULER, ROOT, Command, Installation, Program
 
 pytestmark = [pytest.mark.slow]
 
@@ -116,7 +116,7 @@ class Planted:
         }
         options = json.dumps({"name": "old"} | QUICK_SCHEDULER)
         command = [sys.executable, "-P", str(LAUNCHER), "scheduler", options]
-        self.program = Program(site.folder / "planted", command, environment)
+        self.program = Command(site.folder / "planted", command, environment)
         site.programs.append(self.program)
         site.log.replays = lambda: None  # type: ignore[method-assign]
 

@@ -13,12 +13,10 @@ from muster.model.definition.workflow import Workflow
 from muster.model.log.envelope import Event
 from tests.acceptance.crash.plays import outcome, reflected
 from tests.fixtures.logbook import OUTCOMES
-from tests.fixtures.nursery import Nursery
-from tests.fixtures.processes import QUICK_SCHEDULER, Installation
+from tests.fixtures.processes import Installation
 from tests.fixtures.severing import Severing
 
-SCHEDULER = QUICK_SCHEDULER | {
-    "name": "first",
+SCHEDULER: dict[str, Any] = {
     "beat_interval_s": 0.05,
     "takeover_after_s": 0.05,  # nobody else leads: there is nobody to be taken for dead
     "tick_s": 0.05,
@@ -47,16 +45,12 @@ def told(number: int) -> Cut:
 class Stage:
     """A broker, agent and view that live on, and one scheduler after the other."""
 
-    def __init__(self, site: Installation, severing: Severing, nursery: Nursery) -> None:
-        self.site, self.severing, self.nursery = site, severing, nursery
-        self.pid = 0
+    def __init__(self, site: Installation, severing: Severing) -> None:
+        self.site, self.severing = site, severing
+        self.scheduler = site.scheduler(**SCHEDULER)
+        self.scheduler._environment["MUSTER_URL"] = severing.url
         self.was_cut = False
-        self.launch()
-
-    def launch(self) -> None:
-        """A scheduler that has to find out everything from the log."""
-        environment = {"MUSTER_URL": self.severing.url, "MUSTER_DATA_DIR": str(self.site.settings.data_dir)}
-        self.pid = self.nursery.bear("scheduler", SCHEDULER, environment)
+        self.scheduler.launch()
 
     async def run(self, workflow: Workflow, cut: Cut | None = None) -> tuple[str, list[str]]:
         """Run it to its end; where it is cut the scheduler is killed and another started. Its id, and what is seen."""
@@ -82,9 +76,9 @@ class Stage:
         async with asyncio.timeout(REACHES_S):
             await reached
         self.was_cut = True
-        self.nursery.kill(self.pid)
+        self.scheduler.kill()
         self.severing.sever()
-        self.launch()
+        self.scheduler.launch()
 
     async def severed(self, id_: str, number: int, *, after: bool) -> None:
         """The scheduler has come to its event of this number."""
