@@ -33,6 +33,7 @@ class Part:
 
     def __init__(self, name: str, command: list[str], folder: Path, environment: dict[str, str]) -> None:
         self.name = name
+        self._asked = False
         self.log = folder / f"{name}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -52,9 +53,15 @@ class Part:
                 raise BenchError(f"{self.name} is not ready; it wrote:\n{text[-3000:]}")
             time.sleep(0.02)
 
+    def end(self) -> None:
+        """Ask it to end, as an operator would."""
+        if not self._asked:
+            self._asked = True
+            self.process.terminate()
+
     def stop(self) -> None:
-        """End it as an operator would."""
-        self.process.terminate()
+        """See that it ends."""
+        self.end()
         try:
             self.process.wait(STOP_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -122,11 +129,17 @@ class Stack:
 
     def _start(self) -> None:
         self._part("broker", [str(find_server()), "-c", str(self._config())]).until_says("Server is ready")
-        self._part("scheduler", [*MUSTER, "scheduler"]).until_says("leads")
-        self._part("projections", [*MUSTER, "projections", "run"]).until_says("keep")
-        self._part("agent", [*MUSTER, "agent", *self._agent]).until_says(f"agent {MACHINE}")
+        scheduler = self._part("scheduler", [*MUSTER, "scheduler"])
+        scheduler.until_says("leads")  # it makes the log
+        coming = [
+            (self._part("projections", [*MUSTER, "projections", "run"]), "keep"),
+            (self._part("agent", [*MUSTER, "agent", *self._agent]), f"agent {MACHINE}"),
+        ]
+        self._stack.callback(lambda: [part.end() for part in (scheduler, *(one for one, _ in coming))])
         self.client = ClientProcess(self.environment)
         self._stack.callback(self.client.stop)
+        for part, words in coming:
+            part.until_says(words)
 
     def _part(self, name: str, command: list[str]) -> Part:
         part = Part(name, command, self.folder, self.environment)
