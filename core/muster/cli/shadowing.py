@@ -10,7 +10,8 @@ from muster.cli import failures
 from muster.cli.replay import as_object, side_by_side
 from muster.cli.serving import Shutdown, connect
 from muster.clock import Clock
-from muster.model.proof.shadow import Disagreement, key
+from muster.model.proof.replay import key
+from muster.model.proof.shadow import Disagreement
 from muster.scheduler.report import Notice, Standing
 from muster.scheduler.shadow import Shadow
 

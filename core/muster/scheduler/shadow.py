@@ -25,8 +25,8 @@ from muster.model.errors import BrokerError
 from muster.model.log.envelope import Basis, Recorded
 from muster.model.log.erasure import Span
 from muster.model.log.names import SCHEDULER
-from muster.model.proof.replay import Difference
-from muster.model.proof.shadow import Comparison, Disagreement, Key, key
+from muster.model.proof.replay import Difference, Key, key
+from muster.model.proof.shadow import Comparison, Disagreement
 from muster.release import RELEASE
 from muster.scheduler.demand import Demand
 from muster.scheduler.erasures import Erasures

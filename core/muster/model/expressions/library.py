@@ -15,6 +15,7 @@ from typing import Any, Final
 from muster.model.expressions import tokens
 from muster.model.expressions.extents import ARRAY, CHARACTERS, SCALAR, STRING, Extent, within
 from muster.model.expressions.language import stdlib
+from muster.model.limits import INTEGER_MAX
 
 TEXT: Final = (
     "charAt", "indexOf", "join", "lastIndexOf", "lowerAscii", "replace", "split", "substring", "trim", "upperAscii",
@@ -29,13 +30,20 @@ _LISTED: Final = frozenset(("distinct", "join", "slice", "sort"))
 
 
 def _typed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """To Python text is a list of letters; to CEL it is not, nor is a list of letters text."""
+    """To Python text is a list of letters; to CEL it is not, nor is a list of letters text.
+
+    Python's whole numbers have no end; those of CEL have 64 bits, and what it is handed beyond them it makes another
+    number of.
+    """
     wanted = list if name in _LISTED else str if name in TEXT else object
 
     def call(first: Any, *more: Any) -> Any:
         if not isinstance(first, wanted):
             raise TypeError
-        return function(first, *more)
+        found = function(first, *more)
+        if isinstance(found, int) and not -INTEGER_MAX - 1 <= found <= INTEGER_MAX:
+            raise OverflowError("The result is a whole number of more than 64 bits")
+        return found
 
     return call
 

@@ -40,6 +40,14 @@ from muster.model.proof.foreign import SharedQueue, hold
 from muster.model.proof.foreign_turns import SharedStepTurns, SharedTurns
 from muster.model.proof.grounds import grounds
 
+Key = tuple[str, str, str | None, int | None]
+"""What a decision is about, whatever it says: its kind, execution, step and attempt."""
+
+
+def key(event: Event) -> Key:
+    """What the decision is about."""
+    return event.kind, event.execution, event.step, event.attempt
+
 
 class Recomputed(msgspec.Struct, frozen=True, kw_only=True):
     """One round, as it was recorded and as it comes out now; what was given is in neither.

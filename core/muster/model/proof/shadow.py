@@ -9,8 +9,8 @@ read again. Memory is that of two states, whatever the length of the log.
 What was erased from the log, or moved into the archive, took room on machines while it lived, and nobody can see that
 any more. So a round is *in doubt* if such an execution lived at its basis: it is folded, and not decided again. Whoever
 reads while something is erased may have read the beginning of an execution whose end is gone; such a record is *torn*
-and has to be read anew. The images that it had pulled count too, for as long as a leader lives that saw it: where a
-step went to a machine that only its image made better than another, the leader is taken to have known of that image.
+and has to be read anew. What outlasts such an execution (its images, what it loaded, and room that its machine has not
+given back) is told by what the leader made of it: see ``muster.model.proof.unseen``.
 
 The newest round may lack its end: more of it may be on its way. ``look`` compares what there is of it without closing
 it, and ``owed`` tells what this version would have decided by now and the log does not hold. Both work on copies.
@@ -23,21 +23,13 @@ from typing import Any, Literal
 
 import msgspec
 
-from muster.model.engine.decide import decide, next_due
-from muster.model.engine.round import Round
+from muster.model.engine.decide import next_due
 from muster.model.log import catalogue as c
-from muster.model.log.envelope import Basis, Event, Recorded
+from muster.model.log.envelope import Basis, Recorded
 from muster.model.proof.grounds import grounds
 from muster.model.proof.record import Record, copied
-from muster.model.proof.replay import Difference, Recomputed, Replay
-
-Key = tuple[str, str, str | None, int | None]
-"""What a decision is about, whatever it says: its kind, execution, step and attempt."""
-
-
-def key(event: Event) -> Key:
-    """What the decision is about."""
-    return event.kind, event.execution, event.step, event.attempt
+from muster.model.proof.replay import Difference, Key, Recomputed, Replay, key
+from muster.model.proof.unseen import Unseen
 
 
 class Disagreement(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +65,7 @@ class Comparison:
         self._start = start
         self._trial: Replay | None = None
         self.erased = self.record.gone
+        self._unseen = Unseen(self.record, self.erased)
         self._looked: tuple[str, int] = ("", 0)
         self._told = ""
 
@@ -106,6 +99,7 @@ class Comparison:
         if isinstance(recorded.event.data, c.LeaderElected):
             self.elected = (recorded.sequence, recorded.event.data)
         before = self.record.rounds
+        self._unseen.take(recorded)
         self.record.take(recorded)
         if self.record.rounds > before and found is None and not error:
             self.doubtful += pending is not None and pending.sequence >= self._start
@@ -150,7 +144,7 @@ class Comparison:
 
     def _differs(self, found: Recomputed) -> Disagreement | None:
         place = found.differs_at
-        if place is None or self._known_by_others(found):
+        if place is None or self._unseen.explains(found):
             return None
         then = found.recorded[place] if place < len(found.recorded) else None
         now = found.decided[place] if place < len(found.decided) else None
@@ -167,61 +161,6 @@ class Comparison:
         there = {key(recorded.event) for recorded in found.recorded}
         lacking = frozenset(key(event) for event in found.decided) - there
         return self._disagreement("decided", difference, lacking=lacking)
-
-    def _known_by_others(self, found: Recomputed) -> bool:
-        """Whether it comes out the same for one who knows of pulls and loads that may be gone from the log.
-
-        Then the record knows of the images from now on. What is loaded may be unloaded again, and nobody could say of
-        what is not known here that it was: that is forgotten again.
-        """
-        images: list[tuple[dict[str, None], str]] = []
-        warm: dict[str, tuple[dict[str, int], dict[str, int]]] = {}
-        explained: set[int] = set()
-        while (place := found.differs_at) is not None and (given := self._given(found, place)) is not None:
-            chosen = self.record.state.machines[given.machine]
-            called = given.function
-            image = called.partition(" ")[0] or self._image(found.recorded[place].event)
-            if called and place not in explained:
-                explained.add(place)
-                warm.setdefault(chosen.name, (chosen.warm, {**chosen.warm}))
-                chosen.warm[called] = max(chosen.warm.get(called, 0), chosen.calling.get(called, 0)) + 1
-            elif image and image not in chosen.images and self._pulls():
-                chosen.images[image] = None
-                images.append((chosen.images, image))
-            else:
-                break
-            again = self.record.trial().close(cut=found.cut)
-            assert again is not None
-            found = again
-        for counts, before in warm.values():
-            counts.clear()
-            counts.update(before)
-        if found.differs_at is None:
-            return True
-        for known, image in images:
-            del known[image]
-        return False
-
-    def _given(self, found: Recomputed, place: int) -> c.StepScheduled | None:
-        """The decision there, where it gives a step to another machine than it would be given to now."""
-        if not self.erased or place >= min(len(found.recorded), len(found.decided)):
-            return None
-        then, now = found.recorded[place].event, found.decided[place]
-        if key(then) != key(now) or not isinstance(then.data, c.StepScheduled):
-            return None
-        self.record.fold_facts(found.basis.sequence)
-        return then.data if then.data.machine in self.record.state.machines else None
-
-    def _pulls(self) -> bool:
-        """Whether anybody here pulls images."""
-        return any(machine.images for machine in self.record.state.machines.values())
-
-    def _image(self, event: Event) -> str:
-        """The image of the step, as placement looks for it."""
-        ahead = copied(self.record)
-        ahead.close()
-        execution = ahead.state.executions.get(event.execution)
-        return (execution.steps[event.step or ""].plan.step.image or "") if execution is not None else ""
 
     def _failed(self, basis: Basis, error: str) -> Disagreement:
         difference = Difference(sequence=self.sequence, basis=basis, then=None, now=None, grounds={})
@@ -245,10 +184,9 @@ class Comparison:
         pending = self.record.pending
         if pending is not None and not self._compares(pending, self.sequence):
             return [], None
-        state = self._ahead(upto).state
         basis = Basis(self.sequence, as_of, self.record.state.round + 1)
         try:
-            events = decide(state, as_of, Round(state, as_of)).events
+            events, state = self._unseen.due(lambda: self._ahead(upto).state, as_of)
         except Exception as raised:  # as in take
             return [self._failed(basis, f"{type(raised).__name__}: {raised}")], None
         if not events:

@@ -70,6 +70,7 @@ SCOPE: dict[str, Any] = {
             [1.0, 2.0, 3.0, -1.0],
         ),
         ("${{ int(math.sqrt(16.0)) + math.bitNot(0) }}", 3),
+        ("${{ [9223372036854775806, 1].sum() }}", 9223372036854775807),
         # mixed text is text
         ("n=${{ inputs.n }}, x=${{ inputs.x }}", "n=2, x=1.5"),
         ("${{ inputs.yes }}${{ inputs.none }}", "truenull"),
@@ -158,6 +159,18 @@ FAILING = {
     ),
     "${{ inputs.big + 1 }}": (
         "the expression 'inputs.big + 1' refers to 9223372036854775808, and CEL integers have 64 bits."
+    ),
+    "${{ [9223372036854775807, 1].sum() }}": (
+        "the expression '[9223372036854775807, 1].sum()' failed: "
+        "sum: the result is a whole number of more than 64 bits."
+    ),
+    "${{ [-9223372036854775807, -2].sum() }}": (
+        "the expression '[-9223372036854775807, -2].sum()' failed: "
+        "sum: the result is a whole number of more than 64 bits."
+    ),
+    "${{ math.abs(-9223372036854775807 - 1) }}": (
+        "the expression 'math.abs(-9223372036854775807 - 1)' failed: "
+        "math.abs: the result is a whole number of more than 64 bits."
     ),
 }
 

@@ -1,0 +1,125 @@
+"""What outlasts an execution that was erased: room that its attempts hold until their machine has answered."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from muster.model.engine.implied import implied
+from muster.model.log import catalogue as c
+from muster.model.log.envelope import Recorded
+from muster.model.policy import Policy
+from muster.model.proof.shadow import Comparison
+from tests.fixtures.play import Play, workflow
+from tests.unit.model.engine.test_properties import _act, _settle, workflows
+from tests.unit.model.proof.test_replay import changed, elected
+from tests.unit.model.proof.test_shadow import compare, gone, span_of
+
+ENDS = ("execution.succeeded", "execution.failed", "execution.cancelled")
+
+
+def held(*, others: int) -> Play:
+    """x1 was cancelled while m1, which ran its step, was silent; m1 beats again, and has not stopped it yet."""
+    play = Play()
+    elected(play, "s1")
+    play.connect("m1", slots=2)
+    for number in range(others):
+        play.connect(f"m{number + 2}", slots=2)
+    play.submit(workflow({"id": "a", "machine": "m1", "resources": {"slots": 2}}))
+    play.verdict("m1")
+    play.cancel()
+    assert play.kinds()[-1] == "execution.cancelled"
+    play.verdict("m1", online=True)
+    play.orders.clear()
+    return play
+
+
+def beside(play: Play, *executions: str) -> tuple[Comparison, list[Recorded]]:
+    """A comparison that knows what is erased, and what is left of the log."""
+    comparison, rest = Comparison(), play.log
+    comparison.erased.add([span_of(play.log, execution) for execution in executions])
+    for execution in executions:
+        rest = gone(rest, execution)
+    return comparison, rest
+
+
+def test_room_that_an_erased_execution_holds_is_no_disagreement() -> None:
+    """A step that went to another machine, since the first has not given its room back yet, went there rightly."""
+    play = held(others=1)
+    play.submit(workflow({"id": "a"}), "x2")
+    assert play.events("step.scheduled")[-1].machine == "m2"
+    comparison, rest = beside(play, "x1")
+    assert compare(rest, comparison) == []
+    assert comparison.doubtful == 1  # the cancel, between the first and the last event of x1
+
+
+def test_nothing_is_owed_that_may_have_no_room() -> None:
+    """A step that waits for room that only seems free is not owed; once the machine connects anew, it is."""
+    play = held(others=0)
+    play.submit(workflow({"id": "a"}), "x2")
+    comparison, rest = beside(play, "x1")
+    assert compare(rest, comparison) == []
+    assert comparison.owed(comparison.sequence, play.now + timedelta(seconds=9))[0] == []
+    play.connect("m1", slots=2)
+    assert comparison.take(play.log[-1]) is None
+    found, _ = comparison.owed(comparison.sequence, play.now + timedelta(seconds=9))
+    assert [each.difference.now.kind for each in found if each.difference.now] == ["step.scheduled"]
+
+
+def test_a_machine_that_has_answered_holds_no_room_for_what_is_erased() -> None:
+    """A step that went to another machine though this one connected anew, or was never silent, is a disagreement."""
+    play = held(others=2)
+    play.connect("m1", slots=2)
+    play.fact("m1", c.AttemptStopped(reason="asked"), c.AttemptRef("x1", "a", 1))
+    play.submit(workflow({"id": "a"}), "x2")
+    play.submit(workflow({"id": "a"}), "x3")
+    assert [event.machine for event in play.events("step.scheduled")[1:]] == ["m1", "m2"]
+    for place, machine in ((-2, "m3"), (-1, "m3")):
+        log = [*play.log]
+        at = [r.sequence for r in log if r.event.kind == "step.scheduled"][place] - 1
+        log[at:] = [*changed(log[at : at + 1], "step.scheduled", machine=machine), *log[at + 1 :]]
+        comparison, _ = beside(play, "x1")
+        assert compare(gone(log, "x1"), comparison) != []
+
+
+def answer(play: Play, chance: random.Random, answered: dict[str, int]) -> None:
+    """A machine that connects stops at once what it is asked to stop, and says so; one that is there, at some time."""
+    for machine in list(play.state.machines.values()):
+        if answered.get(machine.name) == machine.session and chance.random() < 0.7:
+            continue
+        answered[machine.name] = machine.session
+        for ref in implied(play.state, machine).stops:
+            play.orders.pop(ref, None)
+            play.fact(machine.name, c.AttemptStopped(reason="asked"), ref)
+
+
+def perform(definitions: list[dict[str, Any]], chance: random.Random) -> Play:
+    """Whatever chance brings, with agents that obey."""
+    play, answered = Play(Policy(offline_timeout_s=60.0)), dict[str, int]()
+    elected(play, "s1")
+    for term in range(3):
+        for number, definition in enumerate(definitions):
+            play.submit(definition, f"x{term}-{number}")
+        for _ in range(25):
+            _act(play, chance)
+            answer(play, chance, answered)
+    for _ in range(100):
+        if play.state.executions:
+            _settle(play)
+            answer(play, chance, answered)
+    return play
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
+def test_whatever_is_erased_nothing_disagrees(definitions: list[dict[str, Any]], seed: int) -> None:
+    """Beside executions that ended and were erased, whatever they left on machines, a leader is found to be right."""
+    chance = random.Random(seed)
+    play = perform(definitions, chance)
+    ended = sorted({recorded.event.execution for recorded in play.log if recorded.event.kind in ENDS})
+    comparison, rest = beside(play, *chance.sample(ended, min(len(ended), chance.randrange(1, 3))))
+    assert compare(rest, comparison) == []
