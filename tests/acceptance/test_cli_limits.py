@@ -154,7 +154,7 @@ def test_the_same_key_finds_the_first_execution(muster: Muster):
         "said": "hello"
     }
     other = muster("submit", file, "--tag", "gpu", "--idempotency-key", "today", "--label", "x=y", code=2)
-    assert "is taken by a run with other content" in other.stderr
+    assert "The idempotency key 'today' is taken by" in other.stderr
     tomorrow = muster.json("submit", file, "--tag", "gpu", "--idempotency-key", "tomorrow")
     assert tomorrow["already"] is False
     assert tomorrow["execution"] != first["execution"]

@@ -47,6 +47,7 @@ from muster_agents.functions.pool import Pool
 from muster_agents.functions.showing import for_one_call
 from muster_agents.functions.telling import Telling
 from muster_agents.functions.wire import RefusedError, TooLargeError
+from muster_agents.runtimes.environment import folder_name
 
 
 class Call:
@@ -65,7 +66,7 @@ class Call:
         self._files: Mapping[str, Path] = {}
         self._telling = Telling(scene.report)
         self._function = order.container.function or ""
-        self._folder = kinds.folder_name(order)
+        self._folder = folder_name(order)
         if found is not None:  # before a word of it is heard
             found.begin(self.id, sent=True)
             self._listen(found)

@@ -51,11 +51,6 @@ def _texts(value: Any) -> list[str]:
     return [text for part in parts for text in _texts(part)]
 
 
-def folder_name(order: AttemptOrder) -> str:
-    """The attempt's name, fit for a folder."""
-    return f"{order.execution}.{order.step.replace('/', '.')}.{order.attempt}"
-
-
 def call_id(order: AttemptOrder) -> str:
     """The attempt's name, as its function is told it."""
     return f"{order.execution}/{order.step}/{order.attempt}"

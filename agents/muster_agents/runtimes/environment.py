@@ -1,7 +1,8 @@
-"""What every attempt, and every container of a function, finds in its environment, whatever runs it."""
+"""What every attempt, and every container of a function, finds in its environment, whatever runs it, and where."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,17 @@ from muster_agents.harness import HARNESS
 INPUTS: Final = "inputs.json"
 CONTEXT: Final = "context.json"
 OUTPUTS: Final = "outputs.json"
+_DIGEST: Final = 16
+FOLDER_NAME_MAX: Final = 200
+"""Characters of the name of a folder; filesystems take 255 bytes."""
+
+
+def folder_name(order: AttemptOrder) -> str:
+    """The attempt's name, fit for a folder."""
+    name = f"{order.execution}.{order.step.replace('/', '.')}.{order.attempt}"
+    if len(name) <= FOLDER_NAME_MAX:
+        return name
+    return f"{name[: FOLDER_NAME_MAX - _DIGEST - 1]}.{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
 
 
 def variables(order: AttemptOrder, folder: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from muster.model.log.commands import AttemptOrder
 from muster_agents.options import AgentOptions
+from muster_agents.runtimes.environment import folder_name
 from muster_agents.runtimes.interface import Ears, Found, FoundServing, Launch
 from muster_agents.runtimes.process_run import ProcessRun
 from muster_agents.runtimes.process_serving import ProcessServing
@@ -59,10 +60,8 @@ class ProcessRuntime:
 
     def run(self, order: AttemptOrder, ears: Ears) -> ProcessRun:
         """See ``Runtime.run``."""
-        name = f"{order.execution}.{order.step.replace('/', '.')}.{order.attempt}"
-        run = ProcessRun(
-            order, ears, self._threads, self._folder / name, self._options.output_bytes, self._gone
-        )
+        folder = self._folder / folder_name(order)
+        run = ProcessRun(order, ears, self._threads, folder, self._options.output_bytes, self._gone)
         self._runs[run] = None
         return run
 

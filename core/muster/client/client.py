@@ -18,11 +18,11 @@ from muster.client.follower import ExecutionView, TransitionView
 from muster.client.lines import read_lines
 from muster.client.patience import ACCEPT_LIMIT_S, NO_SCHEDULER, erased, within
 from muster.client.reach import check_start, folded, position
-from muster.client.repetition import Repetition, check_ended, given
+from muster.client.repetition import Repetition, check_ended
 from muster.client.result import Result, result_of
 from muster.client.schedules import Scheduling
 from muster.client.steps import StepView
-from muster.client.submission import Submission, id_of
+from muster.client.submission import Submission, id_of, values
 from muster.client.watch import Listener, Watch
 from muster.client.wishes import Wishes
 from muster.identity import uuid7
@@ -231,7 +231,7 @@ class Client(Scheduling, Downloads):
             of=execution,
             from_step=from_step,
             only_failed=only_failed,
-            inputs=given(uploads.inputs),
+            inputs=values("inputs", uploads.inputs),
             no_cache=no_cache,
         )
         return await self._accepted(repetition, listener, fresh=rerun_as is None)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from muster.broker.interface import Broker
-from muster.client.definition import plain
 from muster.client.follower import ExecutionView
 from muster.client.watch import Watch
 from muster.identity import uuid7
-from muster.model.errors import BrokerError, ExecutionConflictError, ExecutionNotEndedError, InvalidTypeError
+from muster.model.errors import BrokerError, ExecutionConflictError, ExecutionNotEndedError
 from muster.model.log.commands import Rerun
 from muster.model.log.names import SCHEDULER
 
@@ -49,14 +47,6 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
         await watch.until_accepted(command.id)
         if watch.view.rerun_of != self.of:
             raise ExecutionConflictError(execution=self.execution)
-
-
-def given(inputs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The inputs as plain values. Raises InvalidTypeError."""
-    try:
-        return dict(plain(inputs or {}))
-    except (TypeError, ValueError) as error:
-        raise InvalidTypeError(f"inputs: {error}") from None
 
 
 def check_ended(view: ExecutionView) -> None:

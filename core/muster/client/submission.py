@@ -21,24 +21,28 @@ from muster.model.sharing.granted import Granted, granted, keyed
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked workflow with checked inputs (``inputs`` as given, ``filled`` with the defaults) under its id."""
+    """A checked workflow with checked inputs (``inputs`` as given, ``filled`` with the defaults) under its id.
+
+    ``key`` is the idempotency key that the id stands for.
+    """
 
     workflow: Workflow
     filled: dict[str, Any]
     command: Submit
     granted: Granted
+    key: str | None = None
 
     @classmethod
     def of(cls, checked: Workflow, inputs: Mapping[str, Any] | None, execution: str, wishes: Wishes) -> Self:
         """Check everything that can be checked here. Raises the error the scheduler would refuse it with."""
-        given = _values("inputs", inputs)
+        given = values("inputs", inputs)
         command = Submit(
             id=uuid7(),
             execution=check_execution(execution),
             workflow=serialize(checked),
             inputs=given,
             labels=dict(wishes.get("labels") or {}),
-            metadata=_values("metadata", wishes.get("metadata")),
+            metadata=values("metadata", wishes.get("metadata")),
             tags=list(wishes.get("tags", ())),
             priority=wishes.get("priority"),
             timeout=wishes.get("execution_timeout"),
@@ -49,6 +53,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
             filled=workflow_inputs.accept(checked, given),
             command=command,
             granted=granted(checked, command),
+            key=wishes.get("idempotency_key"),
         )
 
     @property
@@ -72,7 +77,16 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
         # Of two different submits under one id the log keeps one; the other must not take it for its own.
         same = view.workflow == self.workflow and plain(view.inputs) == plain(self.filled)
         if not same or plain(view.granted) != plain(self.granted):
-            raise ExecutionConflictError(execution=self.execution)
+            raise self._conflict()
+
+    def _conflict(self) -> ExecutionConflictError:
+        if self.key is None:
+            return ExecutionConflictError(execution=self.execution)
+        return ExecutionConflictError(
+            f"The idempotency key {self.key!r} is taken by {self.execution}, a run with other content.",
+            remedy="Submit with a new key, or with exactly the same workflow and inputs.",
+            execution=self.execution,
+        )
 
 
 def id_of(workflow: Workflow, wishes: Wishes) -> tuple[str, bool]:
@@ -87,7 +101,8 @@ def id_of(workflow: Workflow, wishes: Wishes) -> tuple[str, bool]:
     return keyed(workflow.name, key), True
 
 
-def _values(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+def values(what: str, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was given, as plain values. Raises InvalidTypeError."""
     try:
         return dict(plain(given or {}))
     except (TypeError, ValueError) as error:

@@ -376,4 +376,6 @@ async def test_an_idempotency_key_is_an_id_of_its_own(broker: MemoryBroker, conn
         assert await connected.submit(HELLO, {"name": "you"}, idempotency_key="tomorrow") != first
         with pytest.raises(InvalidArgumentError, match="not both"):
             await connected.submit(HELLO, {"name": "you"}, idempotency_key="today", execution="x1")
-    assert len(scheduler.received) == 3
+        with pytest.raises(ExecutionConflictError, match=f"The idempotency key 'today' is taken by {first}"):
+            await connected.submit(HELLO, {"name": "me"}, idempotency_key="today")
+    assert len(scheduler.received) == 4

@@ -17,7 +17,6 @@ _CANDIDATES_MAX: Final = 500  # comparing takes some 10 microseconds for each
 SCHEDULE_LENGTH_MAX: Final = 40  # the id of an execution is its name, the time, and what children add to it
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-_PATH_PART = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _EXECUTION = re.compile(r"[0-9a-zA-Z][0-9a-zA-Z_-]{0,63}\Z")
 
 
@@ -47,13 +46,6 @@ def check_schedule(name: str) -> str:
             name=name,
         )
     return check_name("schedule", name)
-
-
-def check_path(path: str) -> str:
-    """Return ``path`` if it is a legal step address such as ``words`` or ``each/17/convert``."""
-    if len(path) > PATH_LENGTH_MAX or not all(_PATH_PART.match(part) for part in path.split("/")):
-        raise NameInvalidError(what="step path", name=path)
-    return path
 
 
 def check_execution(execution: str) -> str:

@@ -99,6 +99,8 @@ class Staging:
     def __init__(self) -> None:
         self.files: dict[str, Artifact] = {}
         self._names: dict[Artifact, str] = {}
+        self._taken = set(RESERVED)
+        self._numbers: dict[str, int] = {}
 
     def inputs(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """The inputs with every artifact replaced by the path of its file."""
@@ -139,11 +141,12 @@ class Staging:
     def _free(self, wanted: str, extension: str) -> str:
         stem = _UNSAFE.sub("_", wanted.removesuffix(extension)).strip(".") or "file"
         stem = stem[:NAME_LENGTH_MAX]
-        taken = {name.lower() for name in self.files} | RESERVED
-        number, name = 1, f"{stem}{extension}"
-        while name.lower() in taken:
+        name, number = f"{stem}{extension}", self._numbers.get(f"{stem}{extension}", 1)
+        while name.lower() in self._taken:
             number += 1
             name = f"{stem}-{number}{extension}"
+        self._numbers[f"{stem}{extension}"] = number
+        self._taken.add(name.lower())
         return name
 
 

@@ -13,6 +13,7 @@ from muster_agents.functions import kinds
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.loaded import Loaded
 from muster_agents.functions.memory import available_share
+from muster_agents.runtimes.environment import folder_name
 from muster_agents.runtimes.interface import Launch
 from tests.unit.agents.scene import order
 
@@ -44,7 +45,14 @@ def test_names_of_a_call():
     """Its id has the path of the step in it, its folder none."""
     wanted = order("each/17/convert", execution="e1", attempt=2)
     assert kinds.call_id(wanted) == "e1/each/17/convert/2"
-    assert kinds.folder_name(wanted) == "e1.each.17.convert.2"
+    assert folder_name(wanted) == "e1.each.17.convert.2"
+
+
+def test_the_folder_of_a_step_with_a_long_address_has_a_name_that_fits():
+    """Two of them that only differ at their ends differ as folders too."""
+    names = {folder_name(order("a" * 198 + f"/{end}", execution="e" * 64, attempt=10)) for end in "bc"}
+    assert len(names) == 2
+    assert all(len(name) <= 200 for name in names)
 
 
 async def test_the_ledger_gives_back_what_was_written(tmp_path: Path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from muster.model.definition.validation import load
+from muster.model.definition.validation import load, validate
 from muster.model.errors import WorkflowInvalidError
+from muster.model.limits import MEMBERS_MAX
 
 STEP = "steps:\n  - id: x\n    image: b\n"
 
@@ -234,6 +236,22 @@ def test_a_wrong_reference_or_expression_is_refused_in_one_sentence(case: str):
         load(text.encode(), name="w.yaml")
     assert str(caught.value) == sentence
     assert [str(problem) for problem in caught.value.problems] == [sentence]
+
+
+AROUND = f"{'a' * 63}/{MEMBERS_MAX - 1}/{'b' * 63}/then/d/on_failure/"
+
+
+@pytest.mark.parametrize("length", [200, 201])
+def test_an_address_has_at_most_200_characters(length: int):
+    """Ids, branches, handlers and the largest number of a member count."""
+    told: dict[str, Any] = {"id": "c" * (length - len(AROUND)), "log": "x"}
+    failing = {"id": "d", "error": "x", "on_failure": [told]}
+    branch = {"id": "b" * 63, "if": "true", "then": [failing]}
+    found = validate({"name": "w", "steps": [{"id": "a" * 63, "for_each": {"in": [1], "steps": [branch]}}]})
+    long = f"the address of the step {told['id']} has up to 201 characters, more than 200."
+    assert [(problem.error, problem.message) for problem in found] == [("NameInvalidError", long)] * (
+        length - 200
+    )
 
 
 def test_of_one_text_everything_that_is_wrong_is_said():

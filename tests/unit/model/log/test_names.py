@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muster.model.errors import NameInvalidError
-from muster.model.log.names import check_execution, check_machine, check_name, check_path
+from muster.model.log.names import check_execution, check_machine, check_name
 
 LEGAL = ["a", "words", "gpu-1", "a_b", "7x", "x" * 63]
 ILLEGAL = ["", "a.b", "A", "-a", "_a", "a b", "a/b", "é", "a\n", "x" * 64, "*", ">", "a:b"]
@@ -18,7 +18,6 @@ def test_legal_names_are_returned(name: str):
     """Machines, workflows and steps share one rule."""
     assert check_name("step id", name) == name
     assert check_machine(name) == name
-    assert check_path(name) == name
 
 
 @pytest.mark.parametrize("name", ILLEGAL)
@@ -39,19 +38,6 @@ def test_scheduler_is_no_machine():
         check_machine("scheduler")
 
 
-@pytest.mark.parametrize("path", ["words", "each/17/convert", "a" * 200])
-def test_paths_are_names_joined_by_slashes(path: str):
-    """A step's address may be as long as a subject token carries."""
-    assert check_path(path) == path
-
-
-@pytest.mark.parametrize("path", ["", "/", "a/", "/a", "a//b", "a" * 201, "a/B", "a.b"])
-def test_other_paths_are_refused(path: str):
-    """No part may be empty or hold what a subject cannot."""
-    with pytest.raises(NameInvalidError):
-        check_path(path)
-
-
 @pytest.mark.parametrize("execution", ["01JD3X", "x1", "a" * 64, "0192-ab_C"])
 def test_execution_ids_are_the_clients_choice(execution: str):
     """Letters, digits, dash and underscore, up to 64."""
@@ -61,7 +47,7 @@ def test_execution_ids_are_the_clients_choice(execution: str):
 @given(st.text())
 def test_no_accepted_name_can_break_a_subject(text: str):
     """What is accepted never contains a separator or wildcard of NATS, nor a space."""
-    for check in (lambda name: check_name("x", name), check_machine, check_path, check_execution):
+    for check in (lambda name: check_name("x", name), check_machine, check_execution):
         try:
             assert not set(check(text)) & set(".*> \t\r\n\0")
         except NameInvalidError:

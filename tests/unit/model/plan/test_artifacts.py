@@ -1,5 +1,7 @@
 """Artifacts as values: what stands for a file, and what the file is called in a container."""
 
+import time
+
 import pytest
 
 from muster.artifacts.content import described
@@ -126,6 +128,15 @@ def test_an_input_becomes_a_file():
     assert order.container.environment == {"F": "/muster/in/audio.wav"}
     assert order.container.command == ["play", "-i=/muster/in/audio.wav", "7"]
     assert order.files == {"audio.wav": artifact("f.wav")}
+
+
+def test_thousands_of_files_of_one_name_are_told_apart_in_no_time():
+    """Each has a number of its own, and none is looked for from the first on: the leader waits for it."""
+    staging, start = Staging(), time.process_time()
+    contents = [artifact("out.txt", f"{at:064x}") for at in range(5_000)]
+    assert len(staging.placed([each.value() for each in contents])) == 5_000
+    assert list(staging.files)[::4_999] == ["out.txt", "out-5000.txt"]
+    assert time.process_time() - start < 2
 
 
 def test_a_file_that_only_the_command_names_comes_along():

@@ -1,4 +1,4 @@
-"""Whether the steps hang together: ids that differ, needs that exist, no cycle."""
+"""Whether the steps hang together: ids that differ, addresses that are short, needs that exist, no cycle."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final
 from muster.model.definition.problems import Path, Report
 from muster.model.definition.validation.tree import Scope, members, scopes
 from muster.model.definition.workflow import Step, Workflow
-from muster.model.errors import DuplicateStepError, ExpressionError, SourceNodeMissingError
+from muster.model.errors import DuplicateStepError, ExpressionError, NameInvalidError, SourceNodeMissingError
 from muster.model.expressions.template import compile_template, references, templates
-from muster.model.log.names import meant
+from muster.model.log.names import PATH_LENGTH_MAX, meant
 from muster.model.plan.lowering import branches, conditions, entries, spliced
 from muster.model.plan.tree import templated
 
@@ -19,9 +19,12 @@ _SHOWN_MAX: Final = 8  # steps of a cycle that are named
 
 
 def check(workflow: Workflow, report: Report) -> None:
-    """Report ids used twice, needs that do not exist, cycles, and workflows that are not there."""
+    """Report ids used twice, addresses that are too long, needs that do not exist, cycles, and workflows that are not
+    there.
+    """
     for scope in scopes(workflow):
         _check_ids(scope, report)
+        _check_addresses(scope, report)
         _check_needs(scope, report)
         _check_cycles(scope, report)
     for path, step in members(workflow):
@@ -45,6 +48,16 @@ def _check_ids(scope: Scope, report: Report) -> None:
             report.add((*path, "id"), message, error=DuplicateStepError)
         elif step.id:
             first[step.id] = number, path
+
+
+def _check_addresses(scope: Scope, report: Report) -> None:
+    for path, step in scope.members:
+        if (length := len(scope.prefix) + len(step.id)) > PATH_LENGTH_MAX:
+            message = f"the address of the step {step.id} has up to {length} characters, more than {PATH_LENGTH_MAX}."
+            remedy = (
+                "Shorten the ids of the steps around it, or put what is inside into a workflow of its own."
+            )
+            report.add((*path, "id"), message, remedy, NameInvalidError)
 
 
 def _check_needs(scope: Scope, report: Report) -> None:

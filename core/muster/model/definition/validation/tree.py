@@ -10,7 +10,8 @@ from msgspec import UNSET
 
 from muster.model.definition.problems import Path
 from muster.model.definition.workflow import Step, Workflow
-from muster.model.plan.lowering import STRUCTURAL, branches, spliced
+from muster.model.limits import MEMBERS_MAX
+from muster.model.plan.lowering import FINISH, RESCUE, STRUCTURAL, branches, spliced
 
 Placed = tuple[Path, Step]
 
@@ -19,7 +20,8 @@ class Scope(msgspec.Struct, frozen=True):
     """What is seen from the steps of a block: its own ``members`` in the order of the file, and what is around it.
 
     ``item`` and ``error``: whether expressions may speak of them. ``owner`` is the step whose block it is,
-    ``repeated`` whether it is run for each member of a list.
+    ``repeated`` whether it is run for each member of a list. ``prefix`` is what stands before the ids of its members in
+    their addresses, where loops have as many members as they may.
     """
 
     members: list[Placed]
@@ -29,6 +31,7 @@ class Scope(msgspec.Struct, frozen=True):
     item: bool = False
     error: bool = False
     repeated: bool = False
+    prefix: str = ""
 
     @property
     def seen(self) -> Mapping[str, Step]:
@@ -75,7 +78,8 @@ def scopes(workflow: Workflow) -> Iterator[Scope]:
     root = scope(block(workflow.steps, ("steps",)))
     yield from _with_inner(root)
     if workflow.on_finish:
-        yield from _with_inner(scope(block(workflow.on_finish, ("on_finish",)), root, error=True))
+        finish = scope(block(workflow.on_finish, ("on_finish",)), root, error=True, prefix=f"{FINISH}/")
+        yield from _with_inner(finish)
 
 
 def outermost(workflow: Workflow) -> dict[str, Step]:
@@ -107,7 +111,7 @@ def block(steps: list[Step], path: Path) -> Iterator[Placed]:
 def _with_inner(outer: Scope) -> Iterator[Scope]:
     yield outer
     for path, step in outer.members:
-        for inner, steps in _inner(step):
+        for inner, name, steps in _inner(step):
             repeated = inner[0] in {"for_each", "map"}
             yield from _with_inner(
                 scope(
@@ -116,21 +120,24 @@ def _with_inner(outer: Scope) -> Iterator[Scope]:
                     owner=step,
                     repeated=repeated,
                     item=outer.item or repeated,
-                    error=outer.error or inner == ("on_failure",),
+                    error=outer.error or inner == (RESCUE,),
+                    prefix=f"{outer.prefix}{step.id}/{name}/",
                 )
             )
 
 
-def _inner(step: Step) -> Iterator[tuple[Path, list[Step]]]:
+def _inner(step: Step) -> Iterator[tuple[Path, str, list[Step]]]:
+    """The blocks of a step: where each is written, what it is called in addresses, and its steps."""
     for number, (name, steps) in enumerate(branches(step)):
         if step.switch is not None:
-            yield ("switch", number, "then"), steps
+            yield ("switch", number, "then"), name, steps
         elif step.for_each is not None or step.map is not None:
-            yield ("for_each" if step.for_each is not None else "map", "steps"), steps
+            kind = "for_each" if step.for_each is not None else "map"
+            yield (kind, "steps"), str(MEMBERS_MAX - 1), steps
         elif step.then is None and step.else_ is None:
             kind = next(kind for kind in STRUCTURAL if getattr(step, kind) is not None)
-            yield (kind,), getattr(step, kind)
+            yield (kind,), name, getattr(step, kind)
         else:
-            yield (name,), steps
+            yield (name,), name, steps
     if step.on_failure:
-        yield ("on_failure",), step.on_failure
+        yield (RESCUE,), RESCUE, step.on_failure
