@@ -345,8 +345,12 @@ class _Out:
 
     async def take(self, path: str, target: Path, bytes_max: int) -> tuple[str, int] | None:
         """See ``Serving.take``. Raises FunctionCrashedError where the container went, and the files with it."""
-        instance = self._instance
-        taken = await instance.serving.take(f"{self._folder}/{path}", target, bytes_max)
+        instance, taken = self._instance, None
+        try:
+            taken = await instance.serving.take(f"{self._folder}/{path}", target, bytes_max)
+        except OutputError:
+            if not instance.gone:
+                raise
         if taken is None and instance.gone:
             text = f"{instance.function}: its container ended before its files were taken."
             raise FunctionCrashedError(text, function=instance.function)

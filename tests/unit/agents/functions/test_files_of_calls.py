@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from muster.model.definition.workflow import Output
-from muster.model.errors import AttemptLostError
+from muster.model.errors import AttemptLostError, OutputError
 from tests.unit.agents.fake import FakeRuntime
 from tests.unit.agents.functions.pretending import Pretender
 from tests.unit.agents.functions.test_calls import call
@@ -35,10 +35,11 @@ async def test_it_ends_before_its_files_are_in_it(
     assert (failed.error.code, failed.exit_code) == ("function_crashed", 3)
 
 
+@pytest.mark.parametrize("broken_off", [False, True], ids=["before", "in the middle"])
 async def test_it_ends_before_its_files_are_taken(
-    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch, broken_off: bool
 ):
-    """It had answered, and has crashed nevertheless: nobody says that it made no file."""
+    """It had answered, and has crashed nevertheless: nobody says that it made no file, or was stopped."""
     remove, removed = Pretender.remove, asyncio.Event()
 
     async def removes(serving: Pretender) -> None:
@@ -47,6 +48,8 @@ async def test_it_ends_before_its_files_are_taken(
 
     async def take(*_: Any) -> None:
         await removed.wait()
+        if broken_off:
+            raise OutputError("The attempt was stopped while its files were taken.")
 
     def dies(serving: Pretender, message: Any) -> None:
         serving.gives(message, None)
