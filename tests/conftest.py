@@ -35,6 +35,9 @@ __all__ = [
     "session_broker",
 ]
 
+CROWDED = {"docker_engine", "stack"}
+CROWDED_TIMEOUT_S = 240
+"""Of tests for which a whole Muster is started, or that share an engine: how long that takes is not what is tested."""
 NEEDS = {
     "docker": {"docker_engine"},
     "broker": {"broker", "broker_cluster", "make_broker", "module_broker", "session_broker"},
@@ -46,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with the services its fixtures need; the report carries them as `needs` properties."""
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
+        if names & CROWDED and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(CROWDED_TIMEOUT_S))
         for service, fixtures in NEEDS.items():
             if names & fixtures:
                 item.add_marker(service)

@@ -175,7 +175,7 @@ class Stage(Installation):
     async def container(self, execution: str, attempt: int = 1) -> Any:
         """The container of the execution's only step, once it runs."""
         labels = [f"io.muster.execution={execution}", f"io.muster.attempt={attempt}"]
-        while not (found := self.docker.containers.list(filters={"label": labels})):
+        while not (found := self.docker.containers.list(filters={"label": labels}, ignore_removed=True)):
             await asyncio.sleep(0.05)
         return found[0]
 

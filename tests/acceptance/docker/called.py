@@ -8,7 +8,7 @@ from muster.client.steps import StepView
 from tests.acceptance.docker.leftovers import Witness
 from tests.acceptance.docker.stack import Stack, until
 
-ANSWERED_S: Final = 40.0
+ANSWERED_S: Final = 90.0
 WORKED_NS: Final = 100_000_000
 
 SPEAKS: Final = """\
@@ -93,13 +93,17 @@ def _cpu_ns(witness: Witness, container: str) -> int:
 
 def logged(stack: Stack, execution: str, *texts: str) -> str:
     """What ``muster logs`` says once all of this is in it: the last lines may come after the end."""
+    printed = ""
 
-    def found() -> str:
+    def found() -> bool:
+        nonlocal printed
         answer = stack.muster("logs", execution, "it")
         assert answer.code == 0, answer
-        return answer.out if all(text in answer.out for text in texts) else ""
+        printed = answer.out
+        return all(text in printed for text in texts)
 
-    return str(until(f"{texts} in the logs of {execution}", found))
+    until(f"{texts} in the logs of {execution}", found)
+    return printed
 
 
 def vanished(witness: Witness, container: str) -> None:

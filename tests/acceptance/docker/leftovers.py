@@ -9,8 +9,8 @@ import docker
 
 from tests.acceptance.docker.stack import until
 
-VANISH_S: Final = 15.0  # removals go on behind the attempts, on a machine that does other things too
 PREFIX: Final = "io.muster."
+GO: Final = "/tmp/go"
 
 
 class Witness:
@@ -74,14 +74,17 @@ class Witness:
         found: list[str] = until(f"a container of {labels}", runs)
         return found[0]
 
-    def open_gate(self, container: str) -> None:
-        """Let a script go on that waits at ``GATE``."""
+    def open_gate(self, container: str, place: str = GO) -> None:
+        """Let a script go on that waits at this gate."""
         # Its exit code is nobody's: the script may end, and all else in the container with it, before touch has.
-        self.engine.containers.get(container).exec_run(["touch", "/tmp/go"], detach=True)
+        self.engine.containers.get(container).exec_run(["touch", place], detach=True)
 
     def nothing_left(self) -> None:
-        """No container and no volume of this log is there once removals had their time."""
-        until("nothing is left behind", lambda: not self.left(), VANISH_S)
+        """No container and no volume of this log is there once removals had their time.
+
+        They go on behind the attempts, on a machine that does other things too.
+        """
+        until("nothing is left behind", lambda: not self.left())
 
     def left(self) -> list[str]:
         """What is there now."""
@@ -90,5 +93,9 @@ class Witness:
         return containers + [f"volume {name}" for name in sorted(self.volumes & volumes)]
 
 
-GATE: Final = "until [ -e /tmp/go ]; do sleep 0.05; done"
-"""A line of a script that waits until the test opens it."""
+def gate(place: str = GO) -> str:
+    """A line of a script that waits until the test opens it."""
+    return f"until [ -e {place} ]; do sleep 0.05; done"
+
+
+GATE: Final = gate()

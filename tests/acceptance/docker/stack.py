@@ -29,7 +29,7 @@ from tests.fixtures.process import Server
 from tests.fixtures.processes import LAUNCHER, SOURCES
 
 MUSTER = [sys.executable, "-m", "muster.cli.main"]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def until(what: str, probe: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
@@ -137,6 +137,11 @@ class Stack:
         self.agents[name] = self._launch("agent", name, f"agent {name}:", {"name": name} | options)
         return self.agents[name]
 
+    def steady_agent(self, name: str, **options: Any) -> Part:
+        """Start a machine that keeps what is warm, and answers for it, however busy or full this one is."""
+        steady = {"function_ping_s": PATIENCE_S, "function_memory_share": 0.0, "log_flush_s": PATIENCE_S}
+        return self.quick_agent(name, **{"runtime": "docker"} | steady | options)
+
     @property
     def created(self) -> str:
         """When the event log was made: containers carry it as a label."""
@@ -185,7 +190,7 @@ class Stack:
     def run(self, *steps: dict[str, Any], **more: Any) -> tuple[str, Answer]:
         """Run a workflow to its end; its execution's id, and what was printed."""
         id_ = uuid7()
-        return id_, self.muster("run", self.file(*steps, **more), "--id", id_, timeout_s=50)
+        return id_, self.muster("run", self.file(*steps, **more), "--id", id_, timeout_s=2 * PATIENCE_S)
 
     def show(self, execution: str) -> dict[str, Any]:
         """What ``muster show --json`` says."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+import uuid
 from datetime import datetime
 
 import pytest
@@ -13,11 +14,10 @@ from tests.acceptance.docker.stack import Stack, shell, until
 from tests.fixtures.process import STOP_TIMEOUT_S
 
 REACH_S = 2.0
-REMOVAL_S = 2.0  # beyond the grace: the engine's own work for killing and removing, on a busy machine
 SLOTS = 2
 
-POLITE = "trap 'exit 0' TERM; sleep 60 & wait"
-DEAF = "trap '' TERM; while :; do sleep 60; done"
+POLITE = "trap 'exit 0' TERM; sleep 600 & wait"
+DEAF = "trap '' TERM; while :; do sleep 600; done"
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +42,25 @@ def test_a_cancel_reaches_a_full_machine_and_the_containers_are_gone_in_time(
         until("the trap is set", lambda step=step: _sleeps(witness, id_, step["id"]))
     assert stack.show(id_)["steps"][-1]["status"] == "pending", "every slot is taken"
 
-    asked = time.time()
     answer = stack.muster("cancel", id_, "--reason", "enough", "--wait")
     assert answer.code == 0, answer
     assert "is cancelled" in answer.out
     until("docker ps -a shows none of them", lambda: not witness.present(execution=id_))
 
-    decided = datetime.fromisoformat(stack.event(id_, "execution.ending")["time"]).timestamp()
-    assert decided - asked < REACH_S
+    ending = stack.event(id_, "execution.ending")
+    decided = datetime.fromisoformat(ending["time"]).timestamp()
+    assert decided - _made(ending["cause"]) < REACH_S
     for step in holding:
-        signals = witness.when("kill", execution=id_, step=step["id"])
-        [gone] = until(
-            "it is destroyed", lambda step=step: witness.when("destroy", execution=id_, step=step["id"])
-        )
-        assert signals[0] - decided < REACH_S, "the stop waited behind the work"
-        assert gone - signals[0] < grace_s + REMOVAL_S
-        assert bool(witness.when("kill", execution=id_, step=step["id"], signal="9")) == killed
-        if not killed:
-            assert gone - signals[0] < REMOVAL_S, "it ended when it was asked to"
+        own = {"execution": id_, "step": step["id"]}
+        until("it is destroyed", lambda own=own: witness.when("destroy", **own))
+        asked, *others = witness.when("kill", **own)
+        assert asked - decided < REACH_S, "the stop waited behind the work"
+        assert others == witness.when("kill", signal="9", **own), "it is asked, and then killed"
+        assert bool(others) == killed
+        if killed:
+            assert grace_s * 0.9 < others[0] - asked < grace_s + REACH_S
+        else:
+            assert witness.when("die", exitCode="0", **own), "it ended when it was asked to"
     assert witness.when("create", execution=id_, step="queued") == []
 
     kinds = [
@@ -71,6 +72,11 @@ def test_a_cancel_reaches_a_full_machine_and_the_containers_are_gone_in_time(
     shown = stack.show(id_)
     assert (shown["status"], shown["reason"]) == ("cancelled", "enough")
     assert {step["status"] for step in shown["steps"]} == {"cancelled"}
+
+
+def _made(command: str) -> float:
+    """When the command was made: its id says so. How long a command line takes to start is no part of it."""
+    return (uuid.UUID(command).int >> 80) / 1000
 
 
 def _sleeps(witness: Witness, execution: str, step: str) -> bool:

@@ -47,7 +47,7 @@ SHELL = {
 @pytest.fixture(scope="module")
 def m1(stack: Stack, witness: Witness) -> None:
     """A machine that keeps as many containers as there are cases."""
-    stack.agent("m1", "--slots", "2", "--functions-max", "16")
+    stack.steady_agent("m1", slots=2, functions_max=16)
 
 
 def cancelled(

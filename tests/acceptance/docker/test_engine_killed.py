@@ -46,7 +46,7 @@ def m1(stack: Stack, second_engine: SecondEngine, image: str) -> Iterator[Part]:
     yield agent.start()
     second_engine.start()
     agent.stop()
-    until("nothing is left", lambda: containers(second_engine) == {})
+    until("nothing is left", lambda: containers(second_engine) == {}, PATIENCE_S)
 
 
 def containers(engine: SecondEngine) -> dict[str, str]:
@@ -71,7 +71,7 @@ def under_way(stack: Stack, engine: SecondEngine, step: dict[str, Any]) -> tuple
         with closing(engine.client()) as client:
             return b"in call" in client.containers.get(container).logs()
 
-    until("it is called", called)
+    until("it is called", called, PATIENCE_S)
     return execution, container
 
 
@@ -92,7 +92,7 @@ def test_in_mid_call_the_step_fails_as_its_policy_says(
     error = stack.client.step(execution, "it").error
     assert error is not None
     assert (error.code, error.phase) == ("function_crashed", "run")
-    until("its container is removed", lambda: container not in containers(second_engine))
+    until("its container is removed", lambda: container not in containers(second_engine), PATIENCE_S)
 
 
 def test_in_mid_call_the_step_is_tried_again(
@@ -113,7 +113,7 @@ def test_in_mid_call_the_step_is_tried_again(
     assert stack.client.wait(execution, timeout=PATIENCE_S)
     assert outcomes(stack, execution) == ["attempt.failed", "attempt.finished", "step.succeeded"]
     assert stack.client.step(execution, "it").outputs == {"loads": 1, "calls": 1}
-    until("its container is removed", lambda: container not in containers(second_engine))
+    until("its container is removed", lambda: container not in containers(second_engine), PATIENCE_S)
 
 
 def test_while_containers_are_warm(stack: Stack, second_engine: SecondEngine, m1: Part, image: str) -> None:
@@ -138,7 +138,7 @@ def test_a_call_that_comes_while_it_is_away(
     )
     second_engine.kill()
     execution = stack.client.submit({"name": "acceptance", "steps": [step]})
-    assert stack.client.wait(execution, timeout=60)
+    assert stack.client.wait(execution, timeout=PATIENCE_S)
     error = stack.client.step(execution, "it").error
     assert error is not None
     assert error.code in {"image_pull", "container_starting"}

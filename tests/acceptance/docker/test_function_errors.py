@@ -244,4 +244,4 @@ def test_an_error_is_shown_with_its_place_its_remedy_and_where_it_came_from(
             assert line in flat
     assert ran.out.count("Traceback (most recent call last)") <= 1, "what stands there is not said again"
     if case.logs:
-        assert case.logs in logged(stack, execution)
+        logged(stack, execution, case.logs)

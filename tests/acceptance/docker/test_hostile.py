@@ -13,14 +13,19 @@ from tests.acceptance.docker.leftovers import Witness
 from tests.acceptance.docker.stack import Stack
 
 LARGE = 100_000_000
+HASTY = "hasty"
 GROWTH_MAX_KB = 60_000
 """Of the agent, while 100 MB come: what it reads at once, and what the allocator of Python keeps of that."""
 
 
 @pytest.fixture(scope="module")
 def m1(stack: Stack, witness: Witness) -> None:
-    """A machine that keeps a dozen containers, and asks each whether it is well before it calls it again."""
-    stack.quick_agent("m1", runtime="docker", slots=2, functions_max=12, function_ping_after_s=0.0)
+    """Machines that keep a dozen containers, and ask each whether it is well before they call it again.
+
+    The other one does not wait long for the answer: for containers that never give one.
+    """
+    for name, more in (("m1", {}), (HASTY, {"function_ping_s": 1.0})):
+        stack.steady_agent(name, slots=2, functions_max=12, function_ping_after_s=0.0, **more)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +36,11 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     stays: bool = True
     logs: str = ""
     then: Any = None
+
+    @property
+    def machine(self) -> str:
+        """Where it runs."""
+        return "m1" if self.stays else HASTY
 
 
 PYTHON = {
@@ -72,14 +82,15 @@ def test_what_a_python_function_does_to_its_process(
     stack: Stack, witness: Witness, m1: None, python_image: str, what: str
 ) -> None:
     """It has its own outcome, and the next call its right answer: in the same container, if that could go on."""
-    case, environment = PYTHON[what], {"CASE": what}
-    execution, step = ended(stack, act(python_image, what, environment=environment))
+    case = PYTHON[what]
+    own = {"environment": {"CASE": what}, "machine": case.machine}
+    execution, step = ended(stack, act(python_image, what, **own))
     assert came(step) == case.came
     assert case.says in (step.error.message if step.error else "")
     assert len(stack.events(execution, "attempt.finished", "attempt.failed")) == 1
     if case.logs:
-        assert case.logs in logged(stack, execution)
-    again, after = ended(stack, act(python_image, "well", environment=environment))
+        logged(stack, execution, case.logs)
+    again, after = ended(stack, act(python_image, "well", **own))
     assert after.outputs["n"] == 0
     assert (place(stack, again) == place(stack, execution)) == case.stays
     if not case.stays:
@@ -89,7 +100,7 @@ def test_what_a_python_function_does_to_its_process(
 def test_what_calls_share_is_the_process(stack: Stack, witness: Witness, m1: None, python_image: str) -> None:
     """The working directory, the environment and globals of a call are there in the next one, if it shares."""
     for isolation, kept in (("shared", True), ("call", False)):
-        more = {"environment": {"CASE": "moves"}, "isolation": isolation}
+        more = {"environment": {"CASE": "moves"}, "isolation": isolation, "machine": "m1"}
         ended(stack, act(python_image, "moves", **more))
         _, after = ended(stack, act(python_image, "looks_around", **more))
         shared = {"folder": "/tmp", "mood": "changed", "words": ["kept"]}
@@ -98,12 +109,11 @@ def test_what_calls_share_is_the_process(stack: Stack, witness: Witness, m1: Non
 
 def test_a_million_lines(stack: Stack, witness: Witness, m1: None, python_image: str) -> None:
     """The call succeeds, its last lines are in the log, and a line says how many were left out."""
-    execution, step = ended(stack, act(python_image, "million_lines", environment={"CASE": "lines"}))
+    own = {"environment": {"CASE": "lines"}, "machine": "m1"}
+    execution, step = ended(stack, act(python_image, "million_lines", **own))
     assert came(step) == "all said"
-    said = logged(stack, execution)
-    assert "lines were dropped here" in said
-    assert "line 999999" in said
-    again, after = ended(stack, act(python_image, "well", environment={"CASE": "lines"}))
+    logged(stack, execution, "lines were dropped here", "line 999999")
+    again, after = ended(stack, act(python_image, "well", **own))
     assert after.outputs["n"] == 0
     assert place(stack, again) == place(stack, execution)
     assert "line 9" not in logged(stack, again), "each line is logged with its own call"
@@ -175,13 +185,13 @@ def test_what_a_function_may_write(
 ) -> None:
     """It has its own outcome, and the next call is answered, by another container where this one cannot."""
     script, case = SHELL[name]
-    execution, step = ended(stack, raw(busybox_image, script))
+    execution, step = ended(stack, raw(busybox_image, script, machine=case.machine))
     assert came(step) == case.came
     told = "" if step.error is None else f"{step.error.message} {step.error.remedy}"
     assert case.says in told
     if case.logs:
-        assert case.logs in logged(stack, execution)
-    again, after = ended(stack, raw(busybox_image, script))
+        logged(stack, execution, case.logs)
+    again, after = ended(stack, raw(busybox_image, script, machine=case.machine))
     assert came(after) == (case.then or case.came)
     assert (place(stack, again) == place(stack, execution)) == case.stays
     if not case.stays:
@@ -193,7 +203,9 @@ def test_the_second_answer_is_nobodys(stack: Stack, witness: Witness, m1: None, 
     script, _ = SHELL["answers twice"]
     places = set()
     for n in (1, 2, 3):
-        execution, step = ended(stack, raw(busybox_image, script, environment={"CASE": "second"}))
+        execution, step = ended(
+            stack, raw(busybox_image, script, environment={"CASE": "second"}, machine="m1")
+        )
         assert came(step) == n
         assert len(stack.events(execution, "attempt.finished")) == 1
         places.add(place(stack, execution))
@@ -206,7 +218,7 @@ def test_100_mb_are_not_read_into_memory(
 ) -> None:
     """A line that is longer than it may be is passed over as it comes."""
     script, _ = SHELL["answers with 100 MB"]
-    step = raw(busybox_image, script, environment={"CASE": "memory"})
+    step = raw(busybox_image, script, environment={"CASE": "memory"}, machine="m1")
     pid = stack.agents["m1"].pid
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak begins anew
     before = memory_kb(pid)
@@ -270,7 +282,9 @@ def test_a_load_that_takes_too_long_in_python(
 
 def test_children_end_with_the_container(stack: Stack, witness: Witness, m1: None, python_image: str) -> None:
     """They do not keep it from being called, nor from ending when its agent does."""
-    execution, _ = ended(stack, act(python_image, "forks_and_stays", environment={"CASE": "children"}))
+    execution, _ = ended(
+        stack, act(python_image, "forks_and_stays", environment={"CASE": "children"}, machine="m1")
+    )
     container = place(stack, execution)
     assert len(witness.engine.api.top(container)["Processes"]) >= 4
     stack.agents["m1"].stop()

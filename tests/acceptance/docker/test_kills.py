@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.docker.called import logged
 from tests.acceptance.docker.leftovers import GATE, Witness
 from tests.acceptance.docker.stack import Stack, kind, shell, until
 
@@ -99,7 +100,7 @@ def test_an_agent_that_was_killed_adopts_its_running_container(
     agent.start()
     witness.open_gate(container)
     adopted(stack, witness, id_, container, GIVEN)
-    assert stack.muster("logs", id_, "it").out.splitlines()[-1] == "after"
+    assert logged(stack, id_, "before", "after").splitlines()[-1] == "after"
 
 
 def test_an_agent_that_was_killed_reports_what_ended_meanwhile(

@@ -40,7 +40,7 @@ def m1(stack: Stack, witness: Witness) -> Part:
     if "m1" in stack.agents:
         stack.agents["m1"].start()
     else:
-        stack.agent("m1", "--slots", str(SLOTS))
+        stack.steady_agent("m1", slots=SLOTS)
     return stack.agents["m1"]
 
 
@@ -79,7 +79,6 @@ def results(stack: Stack, execution: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.timeout(180)
 def test_two_hundred_calls_load_once_for_each_container(stack: Stack, witness: Witness, m1: Part, image: str):
     """One load for each container, whoever counts: the log, the engine, the container itself; and nothing is left."""
     execution, ran = stack.run(each(list(range(CALLS)), counted(image)))
@@ -109,7 +108,7 @@ def test_two_hundred_calls_load_once_for_each_container(stack: Stack, witness: W
 
 def _lifecycle(stack: Stack, execution: str, loads: int) -> None:
     """All seven by Hyko's names: of the calls one each, of the loads one for each container."""
-    told = stack.muster("events", "--execution", execution, timeout_s=60).out
+    told = stack.muster("events", "--execution", execution).out
     assert [told.count(name) for name in HYKO[3:]] == [loads, loads, CALLS, CALLS]
     shown = Counter(one["label"] for one in stack.show(execution)["timeline"])
     cold = {name: loads for name in HYKO if name.startswith(("Starting", "Loading", "Function"))}
@@ -118,7 +117,6 @@ def _lifecycle(stack: Stack, execution: str, loads: int) -> None:
     assert all(any(name in label for label in shown) for name in HYKO)
 
 
-@pytest.mark.timeout(180)
 def test_a_model_is_loaded_once_and_its_memory_stays(
     stack: Stack, witness: Witness, m1: Part, image: str, model: ModuleType
 ):
@@ -171,7 +169,7 @@ def _stays_as_large(calls: list[dict[str, Any]], containers: int) -> None:
 def test_the_example_is_what_it_says(stack: Stack, witness: Witness, m1: Part, image: str, model: ModuleType):
     """The workflow beside the model runs as it stands, and gives what the model gives."""
     file = EXAMPLE.with_name("model.yaml")
-    ran = stack.muster("run", file, "--input", f"image={image}", "--json", timeout_s=50)
+    ran = stack.muster("run", file, "--input", f"image={image}", "--json")
     assert ran.code == 0, ran
     outputs = json.loads(ran.out.splitlines()[-1])["outputs"]
     here = model.Embed()
@@ -183,7 +181,6 @@ def test_the_example_is_what_it_says(stack: Stack, witness: Witness, m1: Part, i
     witness.nothing_left()
 
 
-@pytest.mark.timeout(120)
 def test_a_container_of_an_execution_is_never_shared(stack: Stack, witness: Witness, m1: Part, image: str):
     """With `isolation: execution` each has its own, and calls it again and again."""
     call = counted(image, isolation="execution")
@@ -208,4 +205,4 @@ def test_a_container_for_one_call_goes_with_it(stack: Stack, witness: Witness, m
     found = results(stack, execution)
     assert len({one["container"] for one in found}) == 3
     assert {one["call"] for one in found} == {1}
-    until("none of them stays", lambda: not witness.present(), 20)
+    until("none of them stays", lambda: not witness.present())

@@ -20,8 +20,8 @@ ENDS = ("attempt.finished", "attempt.failed", "attempt.stopped", "step.succeeded
 @pytest.fixture
 def m1(stack: Stack, witness: Witness) -> Part:
     """The machine, running whatever the test before did to it. It asks each container before it calls it again."""
-    agent = stack.agents.get("m1") or stack.quick_agent(
-        "m1", runtime="docker", slots=4, functions_max=16, function_ping_after_s=0.0
+    agent = stack.agents.get("m1") or stack.steady_agent(
+        "m1", slots=4, functions_max=16, function_ping_after_s=0.0
     )
     agent.environment.pop("MUSTER_FAULT", None)
     return agent.start()
@@ -177,7 +177,10 @@ def test_an_idle_container_that_is_no_more_is_replaced(
     stack: Stack, witness: Witness, m1: Part, python_image: str, how: str
 ) -> None:
     """Killed, removed or stopped by somebody: the next call gets another, and the log says that it went."""
-    step = call(python_image, "hostile:act", {"what": "well"}, environment={"CASE": how})
+    if how == "paused":
+        stack.steady_agent("hasty", function_ping_after_s=0.0, function_ping_s=1.0)
+    machine = "hasty" if how == "paused" else "m1"
+    step = call(python_image, "hostile:act", {"what": "well"}, environment={"CASE": how}, machine=machine)
     first, _ = ended(stack, step)
     container = place(stack, first)
     found = witness.engine.containers.get(container)
@@ -195,6 +198,8 @@ def test_an_idle_container_that_is_no_more_is_replaced(
     vanished(witness, container)
     reason = "unhealthy" if how == "paused" else "crashed"
     until("the log says so", lambda: unloaded(stack).get(container) == reason)
+    if how == "paused":
+        stack.agents.pop("hasty").stop()
 
 
 def unloaded(stack: Stack) -> dict[str, str]:

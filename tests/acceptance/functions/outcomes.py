@@ -205,8 +205,8 @@ def gated():
 
 
 def cleans_up():
-    print("waiting", flush=True)
     try:
+        print("waiting", flush=True)
         _until("/tmp/never")
     finally:
         print("cleaned up", flush=True)

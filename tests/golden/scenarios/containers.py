@@ -171,7 +171,9 @@ async def container_adopted_in_less_room(stage: Stage) -> None:
     smaller = await stage.machine(runtime="docker", interval_s=5.0, slots=1)
     await stage.submit("room-2", shell("c", stage.busybox, "true"))
     await stage.log.until("execution.started", execution="room-2")
-    for container in stage.docker.containers.list(filters={"label": "io.muster.execution=room-1"}):
+    for container in stage.docker.containers.list(
+        filters={"label": "io.muster.execution=room-1"}, ignore_removed=True
+    ):
         _open(container)
     assert await stage.log.ended("room-1", "room-2") == ["succeeded"] * 2
     assert smaller.running

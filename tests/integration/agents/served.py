@@ -115,4 +115,4 @@ class Bench:
     def count(self) -> int:
         """Containers of this machine."""
         label = f"io.muster.machine={self.name}"
-        return len(self.engine.containers.list(all=True, filters={"label": label}))
+        return len(self.engine.api.containers(all=True, filters={"label": label}))

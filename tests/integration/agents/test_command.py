@@ -91,7 +91,7 @@ async def test_it_works_and_ends_in_order(scene: Scene, broker: Broker):
         await agent.until_it_says("3 slots")
         await scene.start(shell("echo hi; echo 7", outputs={}))
         await scene.until("attempt.finished")
-        assert await scene.lines() == ["hi", "7"]
+        await scene.printed("hi", "7")
         assert (await scene.connection()).facts.labels == {"a": "b"}
         await scene.start(shell("sleep 1000", "long"))
         await scene.until("attempt.started", count=2)
@@ -105,12 +105,15 @@ async def test_a_second_signal_does_not_wait(scene: Scene, broker: Broker):
     """Ctrl-C twice ends the agent although an attempt does not want to; its process dies with it."""
     async with muster_agent(scene, broker, "--runtime", "process") as agent:
         await agent.until_it_says("slots")
-        await scene.start(shell("trap '' TERM; echo $$; while :; do sleep 0.05; done"))
-        async for _, _, line in scene.broker.lines.read("e1", follow=True):
-            pid = line.text
-            break
-        agent.signal(signal.SIGINT)
-        await asyncio.sleep(0.3)
+        await scene.start(shell("trap 'echo asked' TERM; echo $$; while :; do sleep 0.05; done"))
+        async with (
+            asyncio.timeout(30),
+            contextlib.aclosing(scene.broker.lines.read("e1", follow=True)) as lines,
+        ):
+            pid = (await anext(lines))[2].text
+            agent.signal(signal.SIGINT)
+            while (await anext(lines))[2].text != "asked":  # the shell may tell of its sleep before
+                pass
         agent.signal(signal.SIGINT)
         assert await agent.code() == 130, agent.said
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
@@ -172,14 +175,16 @@ async def test_the_broker_may_restart(scene: Scene, broker: Broker):
     """Facts of attempts that end while the broker is away arrive when it is back, once and in order."""
     async with muster_agent(scene, broker, "--runtime", "process", "--slots", "20") as agent:
         await agent.until_it_says("slots")
-        go = scene.settings.data_dir / "go"
-        await scene.start(
-            *(shell(f"while [ ! -e {go} ]; do sleep 0.05; done; echo {n}", f"s{n}") for n in range(20))
-        )
+        go, over = scene.settings.data_dir / "go", scene.settings.data_dir / "over"
+        over.mkdir()
+        script = f"while [ ! -e {go} ]; do sleep 0.05; done; echo over; touch {over}/$MUSTER_STEP"
+        await scene.start(*(shell(script, f"s{n}") for n in range(20)))
         await scene.until("attempt.started", count=20)
         await asyncio.to_thread(broker.kill)
         go.touch()
-        await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while len(list(over.iterdir())) < 20:
+                await asyncio.sleep(0.02)
         await asyncio.to_thread(broker.start)
         await scene.until("attempt.finished", count=20)
         numbers = [recorded.event.n for recorded in await scene.events("e1")]

@@ -178,9 +178,10 @@ async def test_a_cancelled_call_leaves_its_process_warm(processes: Scene, app: P
 
 async def test_a_call_that_does_not_end_is_killed(processes: Scene, app: Path):
     """After the grace time, by a timeout as by a stop."""
-    timeouts = msgspec.structs.replace(TIMEOUTS, run=1, grace=0.5)
+    timeouts = msgspec.structs.replace(TIMEOUTS, run=3, grace=0.5)
     async with processes.agent():
         await processes.start(call(app, 1, "spin", {}, timeouts=timeouts))
+        await until_there(app / "began")
         error = (await processes.until("attempt.failed")).error
         container = (await processes.until("attempt.started")).container
         assert (error.code, error.phase) == ("step_timeout", "run")

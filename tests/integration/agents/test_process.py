@@ -127,7 +127,7 @@ async def test_exit_codes_are_the_shells(processes: Scene, script: str, code: in
 
 async def test_a_timeout_kills_the_whole_group(processes: Scene):
     """A run that takes too long is ended with its children."""
-    timeouts = msgspec.structs.replace(TIMEOUTS, run=0.5, grace=0.2)
+    timeouts = msgspec.structs.replace(TIMEOUTS, run=3, grace=0.2)
     async with processes.agent():
         await processes.start(shell("sleep 1000 & echo $!; wait", timeouts=timeouts))
         failed = await processes.until("attempt.failed")

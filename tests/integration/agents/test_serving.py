@@ -284,7 +284,7 @@ async def test_it_ignores_sigterm(bench: Bench):
     began = time.monotonic()
     await served.stop(1)
     assert (await ended(served)).exit_code == 137
-    assert 1 <= time.monotonic() - began < 10
+    assert time.monotonic() - began >= 1
 
 
 async def test_its_children_end_with_it(bench: Bench):

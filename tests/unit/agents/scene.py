@@ -70,6 +70,7 @@ class Scene:
             "guard_s": 0.05,
             "drain_flush_s": 2.0,
             "lock_wait_s": 1.0,
+            "log_flush_s": WAIT_S,  # tests read what was printed when they see the end
         } | options
         self.greeting = ""
 
@@ -143,6 +144,12 @@ class Scene:
                     yield recorded
         finally:
             await source.aclose()
+
+    async def printed(self, *texts: str, step: str = "work", execution: str = "e1") -> None:
+        """Wait until an attempt has printed this and nothing else: the last lines may come after its end."""
+        async with asyncio.timeout(WAIT_S):
+            while await self.lines(step, execution) != list(texts):
+                await asyncio.sleep(0.02)
 
     async def lines(self, step: str = "work", execution: str = "e1") -> list[str]:
         """What an attempt printed."""

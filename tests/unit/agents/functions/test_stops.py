@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 import pytest
 
 from muster.model.definition.workflow import Output
+from muster_agents.outbox import Outbox
 from tests.unit.agents.fake import FakeRuntime
 from tests.unit.agents.functions.pretending import Pretender, keeps
 from tests.unit.agents.functions.test_calls import call, called
@@ -27,6 +29,54 @@ async def test_a_stop_is_told_to_the_function(scene: Scene, fake: FakeRuntime):
     [serving] = fake.made
     assert {"jsonrpc": "2.0", "method": "cancel", "params": {"id": "e1/work/1"}} in serving.heard
     assert not any(entry.startswith("stop") for entry in serving.diary[:-1])
+
+
+async def test_a_stop_before_the_call_is_sent(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """The function hears nothing of the call, neither it nor its cancel, and its container takes the next one."""
+    put = Outbox.put
+
+    async def late(outbox: Outbox, body: Any, *args: Any, **rest: Any) -> Any:
+        event = await put(outbox, body, *args, **rest)
+        if (event.kind, event.execution) == ("attempt.started", "e1"):
+            await asyncio.Event().wait()
+        return event
+
+    monkeypatch.setattr(Outbox, "put", late)
+    async with scene.agent():
+        await scene.start(call(1))
+        await scene.until("attempt.started")
+        await scene.stop(call(1).ref)
+        await scene.until("attempt.stopped")
+        await called(scene, 2)
+    [serving] = fake.made
+    methods = [(message["method"], message["id"]) for message in serving.heard if "id" in message]
+    assert methods[:2] == [("load", "load"), ("execute", "e2/work/1")]
+    assert "cancel" not in [message["method"] for message in serving.heard]
+
+
+async def test_a_stop_while_the_call_is_not_taken(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """A function that does not read hears of no cancel either: it is killed when the grace time is over."""
+    send, sending = Pretender.send, asyncio.Event()
+
+    async def stuck(serving: Pretender, text: bytes) -> None:
+        if serving is fake.made[0] and b'"load"' not in text:
+            sending.set()
+            await asyncio.Event().wait()
+        await send(serving, text)
+
+    monkeypatch.setattr(Pretender, "send", stuck)
+    async with scene.agent():
+        await scene.start(call(1, timeouts=msgspec.structs.replace(TIMEOUTS, grace=0.05)))
+        await sending.wait()
+        await scene.stop(call(1).ref)
+        await scene.until("attempt.stopped")
+        assert fake.made[0].diary[-2:] == ["stop 0", "remove"]
+        await called(scene, 2)
+    assert len(fake.made) == 2
 
 
 async def test_what_does_not_stop_is_killed(scene: Scene, fake: FakeRuntime):

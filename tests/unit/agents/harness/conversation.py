@@ -25,7 +25,8 @@ class Conversation:
     """Talks with the harness that runs ``app``, a module of its own. Use it in ``with``."""
 
     def __init__(self, folder: Path, app: str, python: str = PYTHON, **environment: str) -> None:
-        work = folder / "work"
+        self.folder = work = folder / "work"
+        """Where the function is at work."""
         work.mkdir(exist_ok=True)
         (work / "app.py").write_text(app)
         (folder / HARNESS).write_bytes(harness())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.unit.agents.harness.conversation import Conversation, Talk
 
 APP = """\
-import asyncio, signal, sys, threading, time
+import asyncio, os, signal, sys, threading, time
 
 def sleeps(long: float = 60):
     try:
@@ -27,6 +28,19 @@ async def asleeps(long: float = 60):
         await asyncio.sleep(0.01)
         print("cleaned up")
     return "slept"
+
+def holds():
+    print("began", flush=True)
+    while not os.path.exists("go"):
+        time.sleep(0.005)
+    return "held"
+
+def begins_late(muster):
+    signal.pthread_sigmask(signal.SIG_BLOCK, set(range(signal.SIGRTMIN, signal.SIGRTMAX)))
+    print("not yet", flush=True)
+    while not muster.cancelled:
+        time.sleep(0.001)
+    return asleeps()
 
 async def asleeps_beside(long: float = 60):
     return await asleeps(long)
@@ -126,6 +140,32 @@ def test_a_call_is_cancelled(talk: Talk, function: str):
     assert it.end() == 0
 
 
+@pytest.mark.parametrize("function", [*KINDS, "waits"])
+def test_a_cancel_that_comes_with_its_call(talk: Talk, function: str):
+    """Wherever on its way to the first line of the function the call is then, it is cancelled, and answered once."""
+    it = talk()
+    it.load(function)
+    for at in range(20):
+        order = {"jsonrpc": "2.0", "id": f"e/s/{at}", "method": "execute", "params": {"inputs": {}}}
+        stop = {"jsonrpc": "2.0", "method": "cancel", "params": {"id": f"e/s/{at}"}}
+        it.write(f"{json.dumps(order)}\n{json.dumps(stop)}".encode())
+        assert it.answer(f"e/s/{at}")["error"]["code"] == -32800
+    assert it.value({"long": 0.05}, id_="e/s/last") == "slept"
+    assert it.calls() == []
+
+
+def test_a_coroutine_that_is_cancelled_before_its_first_step(talk: Talk):
+    """It never takes it, whatever the function did to keep the cancel from coming before."""
+    it = talk()
+    it.load("begins_late")
+    it.execute("e/s/1")
+    it.printed("not yet")
+    cancel(it, "e/s/1")
+    assert it.answer("e/s/1")["error"]["code"] == -32800
+    assert "began" not in it.printed("\0e/s/1")
+    assert it.calls() == []
+
+
 def test_no_line_is_broken(talk: Talk):
     """A call that is cancelled while it talks to Muster says whole lines, again and again."""
     it = talk()
@@ -140,15 +180,16 @@ def test_no_line_is_broken(talk: Talk):
 def test_a_call_that_waits_is_cancelled(talk: Talk):
     """It never begins; the one before it is not touched, and an order that comes twice is one."""
     it = talk()
-    it.load("sleeps")
-    it.execute("e/s/1", {"long": 0.5})
+    it.load("holds")
+    it.execute("e/s/1")
     it.execute("e/s/2")
     it.execute("e/s/2")
     it.printed("began")
     cancel(it, "e/s/2")
     cancel(it, "e/s/2")
     assert it.calls() == ["e/s/1", "e/s/2"]
-    assert it.answer("e/s/1")["result"] == {"$returned": "slept"}
+    (it.folder / "go").touch()
+    assert it.answer("e/s/1")["result"] == {"$returned": "held"}
     assert it.answer("e/s/2")["error"]["code"] == -32800
     assert it.printed("\0e/s/2").count("began") == 1
     assert it.calls() == []
