@@ -44,9 +44,21 @@ NEEDS = {
 }
 
 
+PROPERTY_S = 600
+"""A property test computes for seconds, each of its examples for little; beside others on a busy machine it takes ten
+times as long, and one that hangs is still found.
+"""
+
+
+def _is_property(item: pytest.Item) -> bool:
+    return hasattr(getattr(item, "obj", None), "hypothesis")
+
+
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the services its fixtures need; the report carries them as `needs` properties."""
+    """Mark each test with the services its fixtures need, which the report carries as `needs` properties, and each
+    property test with the time that it may take.
+    """
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
         if names & CROWDED and item.get_closest_marker("timeout") is None:
@@ -56,3 +68,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(service)
             if item.get_closest_marker(service):
                 item.user_properties.append(("needs", service))
+        if _is_property(item) and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(PROPERTY_S))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -96,9 +95,6 @@ RULES = (
 )
 
 
-@pytest.mark.timeout(
-    240
-)  # a thousand attempts of each step take two seconds, and ten times that beside others
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(workflows(), min_size=1, max_size=3),
