@@ -12,7 +12,7 @@ from muster.fault import POINTS
 from muster.identity import uuid7
 from tests.acceptance.crash.plays import BROKEN, DIAMOND, outcome, reflected
 from tests.fixtures.broker import Broker
-from tests.fixtures.processes import Installation
+from tests.fixtures.processes import ALONE_S, Installation
 
 COUNTS = {
     "scheduler.append": (1, 2, 3, 4, 6),
@@ -32,9 +32,6 @@ PASSED = list(dict.fromkeys(point for point, _ in CASES))
 """Those of the projections are passed by a rebuild (test_rebuild_killed), those of archiving and clearing by what is
 asked for there (test_retention)."""
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-
-
 DEATHS = 3
 """As often as a step may lose its machine (``Policy.lost_max``): one more, and it would have to fail."""
 
@@ -46,7 +43,7 @@ class Stage:
 
     def __init__(self, site: Installation) -> None:
         self.site = site
-        self.programs = {"scheduler": site.scheduler(), "agent": site.agent()}
+        self.programs = {"scheduler": site.scheduler(takeover_after_s=ALONE_S), "agent": site.agent()}
         self.ready = {"scheduler": "leads (term", "agent": "4 slots"}
         self.undisturbed: list[str] = []
 

@@ -14,7 +14,7 @@ from muster.model.log.envelope import Recorded, encode
 from muster.model.log.names import SCHEDULER
 from tests.acceptance.crash.plays import DIAMOND
 from tests.fixtures.moving import about, everything
-from tests.fixtures.processes import Installation
+from tests.fixtures.processes import ALONE_S, Installation
 
 EXECUTIONS = 3
 
@@ -70,7 +70,7 @@ async def test_killed_in_mid_archive(site: Installation, place: str, point: str,
     """Whatever was done by then: history stays the same to the last byte, and the next scheduler ends the move."""
     if place == "directory":
         site.environment["MUSTER_ARCHIVE"] = str(site.folder / "archive")
-    scheduler = site.scheduler(archive_every_s=0.0, archive_batch=2).launch()
+    scheduler = site.scheduler(takeover_after_s=ALONE_S, archive_every_s=0.0, archive_batch=2).launch()
     await scheduler.says("leads (term")
     ids = await finished(site)
     assert await scheduler.end() == 0
@@ -106,7 +106,7 @@ async def test_killed_between_the_marker_and_the_erasure(
     site: Installation, point: str, archived: bool
 ) -> None:
     """The next scheduler erases all of it, the archived object too, and leaves the one marker."""
-    scheduler = site.scheduler(archive_every_s=0.0).launch()
+    scheduler = site.scheduler(takeover_after_s=ALONE_S, archive_every_s=0.0).launch()
     await scheduler.says("leads (term")
     ids = await finished(site)
     if archived:
@@ -130,7 +130,7 @@ async def test_killed_between_the_marker_and_the_erasure(
 
 async def test_killed_over_and_over(site: Installation) -> None:
     """A scheduler that dies at every step, one after the other, still ends what was asked for."""
-    scheduler = site.scheduler(archive_every_s=0.0, archive_batch=1).launch()
+    scheduler = site.scheduler(takeover_after_s=ALONE_S, archive_every_s=0.0, archive_batch=1).launch()
     await scheduler.says("leads (term")
     ids = await finished(site)
     before = lines(await everything(site.broker.history))

@@ -13,12 +13,12 @@ from muster.model.definition.workflow import Workflow
 from muster.model.log.envelope import Event
 from tests.acceptance.crash.plays import outcome, reflected
 from tests.fixtures.logbook import OUTCOMES
-from tests.fixtures.processes import Installation
+from tests.fixtures.processes import ALONE_S, Installation
 from tests.fixtures.severing import Severing
 
 SCHEDULER: dict[str, Any] = {
     "beat_interval_s": 0.05,
-    "takeover_after_s": 0.05,  # nobody else leads: there is nobody to be taken for dead
+    "takeover_after_s": ALONE_S,
     "tick_s": 0.05,
 }
 REACHES_S = 30.0
