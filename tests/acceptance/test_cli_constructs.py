@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
 
-from tests.acceptance.cli import PATIENCE_S, Muster, muster
+from tests.acceptance.cli import Muster, muster
+from tests.acceptance.seen import became
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -190,12 +190,9 @@ on_finish: [{id: tidy, log: tidied}]
 
 def waiting(muster: Muster, execution: str) -> dict[str, Any]:
     """The execution, once it waits for input."""
-    deadline = time.monotonic() + PATIENCE_S
-    while time.monotonic() < deadline:
-        shown: dict[str, Any] = muster.json("show", execution)
-        if shown["status"] == "awaiting_input":
-            return shown
-    raise AssertionError(f"it does not wait: {shown}")
+    became(muster, execution, "awaiting_input")
+    shown: dict[str, Any] = muster.json("show", execution)
+    return shown
 
 
 def asking(muster: Muster) -> dict[str, Any]:

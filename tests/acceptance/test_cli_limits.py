@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.cli import PATIENCE_S, Muster, muster
+from tests.acceptance.seen import became
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -45,7 +46,7 @@ def begun(muster: Muster, name: str, on_conflict: str, execution: str) -> None:
     """An execution that holds its key until it is answered."""
     file = muster.write(f"{name}.yaml", ASKS.format(name=name, on_conflict=on_conflict))
     muster("submit", file, "--id", execution)
-    until(muster, execution, lambda shown: shown["status"] == "awaiting_input")
+    became(muster, execution, "awaiting_input")
 
 
 def test_one_more_waits_for_its_turn_and_everybody_is_told_why(muster: Muster):
@@ -60,7 +61,7 @@ def test_one_more_waits_for_its_turn_and_everybody_is_told_why(muster: Muster):
     assert "the execution: waits for 2 of the key deploy to here" in muster("show", "second-1").stdout
     assert "waits for 1 of the key deploy to here" in muster("list", "--workflow", "deploy").stdout
     muster("resume", "first-1", "--input", "{}")
-    until(muster, "third-1", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "third-1", "awaiting_input")
 
 
 def test_another_key_is_free_and_one_that_waits_can_be_cancelled(muster: Muster):
@@ -68,7 +69,7 @@ def test_another_key_is_free_and_one_that_waits_can_be_cancelled(muster: Muster)
     begun(muster, "ship", "queue", "ship-1")
     muster("submit", "ship.yaml", "--id", "ship-2")
     muster("submit", "ship.yaml", "--id", "elsewhere-1", "--input", "to=there")
-    until(muster, "elsewhere-1", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "elsewhere-1", "awaiting_input")
     muster("cancel", "ship-2", "--wait")
     ended = muster.json("show", "ship-2")
     assert (ended["status"], ended["steps"][0]["status"]) == ("cancelled", "cancelled")
@@ -81,7 +82,7 @@ def test_watching_one_that_waits_says_for_whom(muster: Muster):
     watching = muster.begin("watch", "release-2")
     watching.until("waits for 1 of the key release to here")
     muster("resume", "release-1", "--input", "{}")
-    until(muster, "release-2", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "release-2", "awaiting_input")
     muster("resume", "release-2", "--input", "{}")
     assert watching.end() == 0
 
@@ -90,7 +91,7 @@ def test_the_newer_one_replaces_the_older(muster: Muster):
     """The older is cancelled with the reason, and the newer begins."""
     begun(muster, "preview", "cancel_running", "preview-1")
     muster("submit", "preview.yaml", "--id", "preview-2")
-    until(muster, "preview-2", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "preview-2", "awaiting_input")
     old = muster.json("show", "preview-1")
     assert (old["status"], old["reason"]) == ("cancelled", "replaced by preview-2")
     muster("resume", "preview-2", "--input", "{}")
@@ -207,7 +208,7 @@ steps:
 """
     file = muster.write("turns.yaml", text)
     muster("submit", file, "--id", "turns-1")
-    until(muster, "turns-1", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "turns-1", "awaiting_input")
     muster("submit", file, "--id", "turns-2")
     shown = until(muster, "turns-2", lambda shown: shown["steps"][0]["status"] == "waiting")
     assert (shown["steps"][0]["reason"], shown["steps"][0]["message"]) == (
@@ -216,5 +217,5 @@ steps:
     )
     assert "not its turn: waits for 1 of the key the operator" in muster("show", "turns-2").stdout
     muster("resume", "turns-1", "--input", "{}")
-    until(muster, "turns-2", lambda shown: shown["status"] == "awaiting_input")
+    became(muster, "turns-2", "awaiting_input")
     muster("resume", "turns-2", "--input", "{}")

@@ -151,7 +151,7 @@ async def test_a_silent_broker_is_unknown_at_the_deadline(broker: Server):
                 *(writer.log.append([decision(f"d{number}")], fence) for number in range(100)),
                 writer.log.append(decisions("batch", 100), fence),
             )
-            assert 0.5 < time.monotonic() - began < 1.5
+            assert 0.5 < time.monotonic() - began < Settings().append_deadline_s
             assert all(isinstance(outcome, Unknown) for call in calls for outcome in call)
         finally:
             broker.unpause()
@@ -159,8 +159,8 @@ async def test_a_silent_broker_is_unknown_at_the_deadline(broker: Server):
 
 @pytest.mark.blocking("the server is killed in place")
 async def test_writes_under_way_end_when_the_broker_dies(broker: Server):
-    """With 100 writes under way the broker dies: every one has an outcome within five seconds, and far sooner."""
-    async with connected(broker.url) as writer:
+    """With 100 writes under way the broker dies: every one has an outcome, and waits for no deadline."""
+    async with connected(broker.url, append_deadline_s=1000) as writer:
         fence = await lead(writer)
         broker.pause()
         under_way = [
@@ -168,29 +168,29 @@ async def test_writes_under_way_end_when_the_broker_dies(broker: Server):
         ]
         under_way.append(asyncio.ensure_future(writer.log.append(decisions("batch", 100), fence)))
         await asyncio.sleep(0.1)
-        began = time.monotonic()
         broker.kill()
         calls = await asyncio.gather(*under_way)
-        assert time.monotonic() - began < 2
         assert all(isinstance(outcome, Unknown) for call in calls for outcome in call)
 
 
 async def test_a_hundred_writes_of_a_replaced_writer_over_a_broken_connection(broker: Server):
     """A writer replaced with 100 writes under way and then cut off: each ends refused or unknown, none is stored."""
-    async with Proxy(broker.port) as proxy, connected(broker.url) as successor, connected(proxy.url) as old:
+    async with (
+        Proxy(broker.port) as proxy,
+        connected(broker.url) as successor,
+        connected(proxy.url, append_deadline_s=1000) as old,  # none of them waits for it
+    ):
         fence = await lead(old)
         proxy.stall()
-        began = time.monotonic()
         under_way = [
             asyncio.ensure_future(old.log.append([decision(f"late-{number}")], fence))
             for number in range(100)
         ]
         await lead(successor, "successor", after=fence.sequence)
         proxy.flow()
-        early = await asyncio.wait_for(under_way[0], 5)
+        early = await under_way[0]
         proxy.cut()
         outcomes = [outcome for call in await asyncio.gather(*under_way) for outcome in call]
-        assert time.monotonic() - began < 5
         assert isinstance(early[0], Refused)
         assert not any(isinstance(outcome, Appended) for outcome in outcomes)
         assert await ids(successor) == ["leader", "successor"]

@@ -191,14 +191,17 @@ async def test_follow_hands_over_what_is_ready(site: Site):
 async def test_an_event_reaches_a_follower_at_once(site: Site):
     """An event that is written is with a follower far sooner than anything could have been polled."""
     broker, other = await site.connect("a"), await site.connect("b")
-    delays = []
+    delays, trips = [], []
     async with contextlib.aclosing(other.log.follow()) as following:
         for number in range(30):
             began = time.perf_counter()
             await broker.log.append([decision(f"d{number}")])
             await take(following, 1)
             delays.append(time.perf_counter() - began)
-    assert sorted(delays)[15] < 0.05
+            began = time.perf_counter()
+            await broker.log.position()
+            trips.append(time.perf_counter() - began)
+    assert sorted(delays)[15] < max(0.05, 10 * sorted(trips)[15])  # as quick as this machine is right now
 
 
 async def test_two_followers_do_not_disturb_each_other(site: Site):

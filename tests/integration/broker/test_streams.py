@@ -150,16 +150,14 @@ class Bare(Server):
 async def test_a_broker_without_jetstream(tmp_path: Path):
     """A real server without JetStream: prepare says so, and everything else is an error in one sentence at once."""
     with Bare(tmp_path / "bare") as server:
-        broker = await connect(Settings(url=server.url), name="test")
+        broker = await connect(Settings(url=server.url, append_deadline_s=1000), name="test")
         try:
             with pytest.raises(BrokerUnsuitableError, match="without JetStream"):
                 await broker.prepare()
-            began = time.monotonic()
             with pytest.raises(BrokerError, match="JetStream is not enabled"):
                 await broker.log.position()
             [outcome] = await broker.log.append([decision("d")])
-            assert "JetStream" in outcome.reason  # an Unknown
-            assert time.monotonic() - began < 1
+            assert "JetStream" in outcome.reason  # an Unknown, and no deadline was waited for
         finally:
             await broker.close()
 
@@ -170,7 +168,7 @@ async def test_no_broker_at_all():
     began = time.monotonic()
     with pytest.raises(BrokerError, match=url) as caught:
         await connect(Settings(url=url, connect_timeout_s=0.5), name="test")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < Settings().connect_timeout_s
     assert "muster doctor" in str(caught.value)
 
 
@@ -185,10 +183,8 @@ async def test_any_of_several_urls_will_do(broker: Server):
 async def test_refused_credentials_are_said_at_once(make_broker):
     """A broker that asks for a password one does not have is not waited for."""
     server = make_broker(extra='authorization { user: "u", password: "p" }')
-    began = time.monotonic()
     with pytest.raises(BrokerError, match="refuses these credentials"):
-        await connect(Settings(url=server.url), name="test")
-    assert time.monotonic() - began < 2
+        await connect(Settings(url=server.url, connect_timeout_s=1000), name="test")
 
 
 async def test_an_nkey_opens_the_door(make_broker, tmp_path: Path):
