@@ -5,6 +5,7 @@ A test asks for a service by asking for its fixture, and the mark follows from t
 """
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.fixtures.blocking import no_blocking
 from tests.fixtures.broker import (
@@ -43,6 +44,10 @@ NEEDS = {
     "broker": {"broker", "broker_cluster", "make_broker", "module_broker", "session_broker"},
 }
 
+
+# How fast an example is says how busy the machine is. What CI draws is the same each time (Hypothesis sees to that).
+settings.register_profile("muster", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("muster")
 
 PROPERTY_S = 600
 """A property test computes for seconds, each of its examples for little; beside others on a busy machine it takes ten
