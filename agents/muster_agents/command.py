@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
+from muster.cli.quantities import Duration, Size
 from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.up import machine_name
 from muster.cli.values import pairs_of
-from muster.model.definition.quantities import seconds, size_bytes
 from muster.model.errors import InvalidArgumentError
 from muster.services import Service
 from muster_agents.options import RUNTIMES
@@ -31,7 +31,7 @@ from muster_agents.options import RUNTIMES
     help="What attempts run in; process isolates nothing, noop runs nothing.",
 )
 @click.option("--cpus", type=float, help="Cores that steps may ask for; those of the machine by default.")
-@click.option("--memory", metavar="SIZE", help="Memory that steps may ask for, such as 16Gi.")
+@click.option("--memory", type=Size(), help="Memory that steps may ask for, such as 16Gi.")
 @click.option(
     "--gpus",
     metavar="N|IDS",
@@ -39,7 +39,8 @@ from muster_agents.options import RUNTIMES
 )
 @click.option(
     "--function-idle",
-    metavar="TIME",
+    "function_idle_s",
+    type=Duration(),
     help="How long a loaded function stays that nobody calls; 5m by default.",
 )
 @click.option(
@@ -55,9 +56,9 @@ def agent(
     slots: int | None,
     runtime: str,
     cpus: float | None,
-    memory: str | None,
+    memory: int | None,
     gpus: str | None,
-    function_idle: str | None,
+    function_idle_s: float | None,
     functions_max: int | None,
 ) -> None:
     """Run attempts on this machine until Ctrl-C, which ends them in order; a second one does not wait for that.
@@ -78,9 +79,9 @@ def agent(
     given: dict[str, Any] = {
         "slots": slots,
         "cpus": cpus,
-        "memory": None if memory is None else _size(memory),
+        "memory": memory,
         "gpus": None if gpus is None else _gpus(gpus),
-        "function_idle_s": None if function_idle is None else _seconds(function_idle),
+        "function_idle_s": function_idle_s,
         "functions_max": functions_max,
     }
     service: Service = partial(
@@ -103,19 +104,3 @@ def _gpus(text: str) -> int | list[str]:
             f"--gpus: {text!r} names none.", remedy="Give a number, or ids: --gpus 0,1."
         )
     return ids
-
-
-def _seconds(text: str) -> float:
-    try:
-        return seconds(text)
-    except ValueError as error:
-        raise InvalidArgumentError(
-            f"--function-idle: {error}.", remedy="Write it like 30s, 5m or 1h."
-        ) from error
-
-
-def _size(text: str) -> int:
-    try:
-        return size_bytes(text)
-    except ValueError as error:
-        raise InvalidArgumentError(f"--memory: {error}.", remedy="Write it like 512Mi or 16Gi.") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from muster.cli.terminal import Terminal, command, execute
+from muster.cli.values import arguments_of, pairs_of
 from muster.model.errors import InvalidArgumentError
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def run(
             f"{target!r} is not MODULE:CALLABLE.",
             remedy="Write it like app:translate, for app.py in this folder.",
         )
-    given = {name: _present(name, path) for name, path in _pairs(files).items()}
+    given = {name: _present(name, path) for name, path in pairs_of("input-file", files).items()}
     spec = _spec("none", target, _object(params), environment, here=True)
     ctx.exit(execute(_run(terminal, spec, pairs, given, out, times)))
 
@@ -117,7 +118,7 @@ async def _run(
     from muster_agents.conformance.showing import Shown
     from muster_agents.functions.alone import Alone
 
-    _values(pairs)  # what cannot be read is said before anything starts
+    arguments_of(pairs)  # what cannot be read is said before anything starts
     shown = Shown(terminal)
     async with (
         _runtime("process") as (runtime, options),
@@ -125,7 +126,7 @@ async def _run(
     ):
         try:
             await it.load()
-            inputs = _values(pairs, it.strings)
+            inputs = arguments_of(pairs, it.strings)
             calls = [await it.call(inputs, files, out) for _ in range(times)]
         except MusterError as error:
             report(shown.here(error), json=terminal.json)
@@ -187,7 +188,7 @@ def check(
             f"{function} is called by Muster's harness, which is the program.", remedy="Leave PROGRAM out."
         )
     spec = _spec(image, function, _object(params), environment, program, here=kind == "process")
-    if execute(_check(terminal, spec, _values(pairs), kind, limit_s)):
+    if execute(_check(terminal, spec, arguments_of(pairs), kind, limit_s)):
         ctx.exit(1)
 
 
@@ -242,7 +243,6 @@ def _spec(
     *,
     here: bool,
 ) -> ContainerSpec:
-    from muster.cli.values import pairs_of
     from muster.model.definition.workflow import ContainerSpec
 
     given = (one if "=" in one else f"{one}={os.environ.get(one, '')}" for one in environment)
@@ -254,28 +254,6 @@ def _spec(
         environment=pairs_of("env", given),
         working_dir=str(Path.cwd()) if here else None,
     )
-
-
-def _values(pairs: tuple[str, ...], strings: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What was given; JSON where it is some, but for those that the function wants as text."""
-    from muster.cli.values import pairs_of, text_of, values_of
-
-    for pair in pairs:
-        if "=" not in pair[1:]:
-            raise InvalidArgumentError(f"{pair!r} is not an input.", remedy="Write --input NAME=VALUE.")
-    found = values_of("input", pairs)
-    for name, text in pairs_of("input", pairs).items():
-        if text.startswith("@"):
-            found[name] = text_of(Path(text[1:]).expanduser())
-        elif name in strings:
-            found[name] = text
-    return found
-
-
-def _pairs(files: tuple[str, ...]) -> dict[str, str]:
-    from muster.cli.values import pairs_of
-
-    return pairs_of("input-file", files)
 
 
 def _present(name: str, path: str) -> Path:

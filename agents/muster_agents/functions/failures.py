@@ -26,8 +26,7 @@ def refused(
     if isinstance(error, TooLargeError):
         text = f"{function}: it answered with {error.size} bytes, more than {bytes_max}."
         return OutputError(text, remedy=calls.AS_FILE) if loaded else FunctionLoadError(text)
-    code = error.code if loaded or error.code in calls.OF_LOADING else calls.LOAD_RAISED
-    return calls.refused(code, error.message, error.data, function, loaded=loaded)
+    return calls.refused(error.code, error.message, error.data, function, loaded=loaded)
 
 
 def crashed(error: EndedError, function: str, tail: list[str], *, loaded: bool, memory: int) -> MusterError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from muster.cli import failures
+from muster.cli.quantities import Duration
 from muster.cli.terminal import Terminal, archive_option, command, execute, global_options
 
 if TYPE_CHECKING:
@@ -30,26 +31,11 @@ def log() -> None:
     """  # noqa: D301  # a mark of click's: do not wrap
 
 
-class Age(click.ParamType[float]):
-    """A duration, in seconds."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """As in workflow files."""
-        from muster.model.definition.quantities import seconds
-
-        try:
-            return seconds(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration, such as 30d, 12h or 0s", param, ctx)
-
-
 @command("archive", short_help="Move executions that ended long ago into the archive.")
 @click.option(
     "--older-than",
     "older_than",
-    type=Age(),
+    type=Duration(),
     help="Those that ended longer ago than this, such as 30d, 12h or 0s; by default the scheduler's own limit.",
 )
 def archive(terminal: Terminal, older_than: float | None) -> None:

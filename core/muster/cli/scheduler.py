@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from muster.cli.quantities import Duration, plain
 from muster.cli.serving import serve_one
 from muster.cli.terminal import Terminal, archive_option, command, execute
 from muster.model.definition.quantities import seconds
@@ -33,7 +34,7 @@ class Setting(click.ParamType[tuple[str, Any]]):
         try:
             if _LIMITS[name] == _RULES:
                 return name, msgspec.json.decode(text, type=_RULES)
-            return name, seconds(text) if name.endswith("_s") and not _number(text) else _LIMITS[name](text)
+            return name, seconds(text) if name.endswith("_s") and not plain(text) else _LIMITS[name](text)
         except msgspec.DecodeError:
             self.fail(
                 f"{name} must be a JSON object of lists, such as {_EXAMPLE}, and {text!r} is none", param, ctx
@@ -41,23 +42,6 @@ class Setting(click.ParamType[tuple[str, Any]]):
         except ValueError:
             wanted = "a duration, such as 30s or 5m" if name.endswith("_s") else "a whole number, such as 5"
             self.fail(f"{name} must be {wanted}, and {text!r} is none", param, ctx)
-
-
-def _number(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal()
-
-
-class Duration(click.ParamType[float]):
-    """A duration, such as 30s or 10m, as seconds; a plain number is seconds too."""
-
-    name = "DURATION"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The seconds."""
-        try:
-            return float(value) if _number(str(value)) else seconds(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no duration: write 30s or 10m", param, ctx)
 
 
 _RULES = dict[str, list[str]]

@@ -33,9 +33,7 @@ def inputs_of(workflow: Workflow, pairs: Iterable[str], files: Iterable[Path]) -
         if declared is not None and declared.type in FILE_TYPES:
             found[name] = _sent(name, text)
             continue
-        if text.startswith("@"):
-            text = text_of(Path(text[1:]).expanduser())
-        value = _value(name, text, "any" if declared is None else declared.type)
+        value = _value(name, _said(text), "any" if declared is None else declared.type)
         found[name] = value if declared is None else _with_files(value, declared)
     return found
 
@@ -70,6 +68,11 @@ def _with_files(value: Any, port: Port) -> Any:
     return value
 
 
+def _said(text: str) -> str:
+    """The text, or that of the file which ``@FILE`` names."""
+    return text_of(Path(text[1:]).expanduser()) if text.startswith("@") else text
+
+
 def text_of(path: Path) -> str:
     """The file's text. Raises InvalidArgumentError where it is not UTF-8, as every input must be."""
     content = path.read_bytes()
@@ -88,7 +91,9 @@ def pairs_of(what: str, pairs: Iterable[str]) -> dict[str, str]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not separator or not name:
-            raise InvalidArgumentError(f"{pair!r} is not a {what}.", remedy=f"Write --{what} NAME=VALUE.")
+            raise InvalidArgumentError(
+                f"--{what}: {pair!r} is no pair.", remedy=f"Write it like --{what} NAME=VALUE."
+            )
         found[name] = value
     return found
 
@@ -96,6 +101,15 @@ def pairs_of(what: str, pairs: Iterable[str]) -> dict[str, str]:
 def values_of(what: str, pairs: Iterable[str]) -> dict[str, Any]:
     """``k=v`` pairs whose values may be JSON."""
     return {name: _value(name, text, "any") for name, text in pairs_of(what, pairs).items()}
+
+
+def arguments_of(pairs: Iterable[str], strings: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The arguments of a function: JSON where it is some, but for those that it wants as text, or of a file."""
+    given = pairs_of("input", pairs)
+    texts = strings | {name for name, text in given.items() if text.startswith("@")}
+    return {
+        name: _value(name, _said(text), "string" if name in texts else "any") for name, text in given.items()
+    }
 
 
 def _value(name: str, text: str, kind: str) -> Any:
@@ -116,19 +130,23 @@ _EXAMPLES = {"array": '["a", "b"]', "object": '{"a": 1}', "boolean": "true", "nu
 
 
 def _file(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        found = yaml.safe_load(text_of(path))
-    except yaml.YAMLError as error:
-        raise InvalidArgumentError(
-            f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."
-        ) from error
+    found = _document(path)
     if not isinstance(found, dict):
         raise InvalidArgumentError(
             f"{path} does not hold an object.", remedy='Give the inputs as an object: {"name": value}.'
         )
     return found
+
+
+def _document(path: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text_of(path))
+    except yaml.YAMLError as error:
+        raise InvalidArgumentError(
+            f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."
+        ) from error
 
 
 def answer_of(given: Iterable[str], schema: Mapping[str, Any]) -> Any:
@@ -146,27 +164,17 @@ def answer_of(given: Iterable[str], schema: Mapping[str, Any]) -> Any:
                 f"{part!r} is neither JSON nor a pair.",
                 remedy="Write --input '{\"ok\": true}', --input @FILE, or --input NAME=VALUE as often as needed.",
             )
-        if text.startswith("@"):
-            text = text_of(Path(text[1:]).expanduser())
         properties = schema.get("properties", {})
         declared = properties.get(name) if isinstance(properties, dict) else None
         kind = declared.get("type") if isinstance(declared, dict) else None
-        found[name] = _value(name, text, kind if kind == "string" else "any")
+        found[name] = _value(name, _said(text), kind if kind == "string" else "any")
     return found
 
 
 def _whole(text: str) -> Any:
     """The value that is given as a whole, UNSET where it is none."""
     if text.startswith("@"):
-        import yaml
-
-        path = Path(text[1:]).expanduser()
-        try:
-            return yaml.safe_load(text_of(path))
-        except yaml.YAMLError as error:
-            raise InvalidArgumentError(
-                f"{path} is neither JSON nor YAML: {str(error).splitlines()[0]}.", remedy="Mend the file."
-            ) from error
+        return _document(Path(text[1:]).expanduser())
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:

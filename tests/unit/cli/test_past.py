@@ -24,8 +24,8 @@ from muster.client.follower import ExecutionView
 from muster.client.reach import so_far
 from muster.model.log import subjects
 from muster.model.log.envelope import Recorded, encode
+from tests.fixtures.drawn import perform, workflows
 from tests.fixtures.histories import history
-from tests.unit.model.engine.test_properties import perform, workflows
 
 T = TypeVar("T")
 ALL = Wanted(None, None, 1000)

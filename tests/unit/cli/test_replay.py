@@ -11,8 +11,8 @@ import pytest
 from muster.cli import failures
 from muster.model.log.envelope import Recorded
 from muster.model.proof import fixture
+from tests.fixtures.tampered import changed, ended_diamond
 from tests.unit.cli.test_refusals import muster
-from tests.unit.model.proof.test_replay import changed, ended_diamond
 
 
 def write(path: Path, log: list[Recorded]) -> str:

@@ -12,7 +12,7 @@ from muster.cli import shadowing
 from muster.cli.terminal import Terminal
 from muster.model.proof.shadow import Comparison, Disagreement
 from muster.scheduler.report import Notice, Standing
-from tests.unit.model.proof.test_replay import changed, ended_diamond, without
+from tests.fixtures.tampered import changed, ended_diamond, without
 
 STANDING = Standing(
     version="2",

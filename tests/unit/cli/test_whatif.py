@@ -10,10 +10,10 @@ import pytest
 from muster.cli import failures
 from tests.fixtures.clocked import ClockedPlay
 from tests.fixtures.play import workflow
+from tests.fixtures.tampered import changed
 from tests.unit.cli.test_refusals import muster
 from tests.unit.cli.test_replay import write
 from tests.unit.model.proof.rehearsal.test_rehearse import crowded, flaky
-from tests.unit.model.proof.test_replay import changed
 
 
 @pytest.fixture

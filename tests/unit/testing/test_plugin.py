@@ -13,7 +13,7 @@ from textwrap import dedent
 import pytest
 
 from muster.model.proof import fixture
-from tests.unit.model.proof.test_replay import ended_diamond
+from tests.fixtures.tampered import ended_diamond
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[3]

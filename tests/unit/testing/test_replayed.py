@@ -12,7 +12,7 @@ from muster.model.proof import fixture
 from muster.model.proof.recording import record
 from muster.testing.replayed import replayed
 from tests.fixtures.play import Play, workflow
-from tests.unit.model.proof.test_replay import changed, ended_diamond
+from tests.fixtures.tampered import changed, ended_diamond
 
 
 def written(path: Path, records: list[Recorded]) -> Path:

@@ -67,7 +67,7 @@ LOAD_RAISED: Final = -32011
 OTHER_PROTOCOL: Final = -32012
 CANCELLED: Final = -32800
 
-OF_LOADING: Final = frozenset({NOT_ITS_ARGUMENTS, NOT_FOUND, LOAD_RAISED, OTHER_PROTOCOL})
+_OF_LOADING: Final = frozenset({NOT_ITS_ARGUMENTS, NOT_FOUND, LOAD_RAISED, OTHER_PROTOCOL})
 """What ``load`` is answered with; anything else there means that loading failed."""
 
 Where = Literal["find", "load", "bind", "call", "result"]
@@ -144,13 +144,19 @@ def refused(code: Any, message: Any, data: Any, function: str, *, loaded: bool) 
             remedy="Its container was told to end: was the container engine restarted, or docker stop called?",
             function=function,
         )
-    where: Where = _WHERE.get(code, "call" if loaded else "load") if type(code) is int else "call"
+    where = _where(code, loaded=loaded)
     said = data if isinstance(data, dict) else {}
     try:
         raised = msgspec.convert({"where": where, **said, "message": text}, Raised)
     except msgspec.ValidationError:
         raised = Raised(where=where, message=text)
     return raised.error(function, loaded=loaded, remedy=AS_FILE if code == TOO_LARGE else _JSON)
+
+
+def _where(code: Any, *, loaded: bool) -> Where:
+    if type(code) is not int or not (loaded or code in _OF_LOADING):
+        return "call" if loaded else "load"
+    return _WHERE.get(code, "call")
 
 
 def _other_protocol(function: str, message: str, data: Any) -> MusterError:

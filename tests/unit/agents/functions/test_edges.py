@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -21,6 +23,22 @@ from tests.unit.agents.functions.test_calls import call, called
 from tests.unit.agents.scene import Scene, shell
 
 FILE = {"f": Output(type="file", path="f")}
+
+
+@contextmanager
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> Iterator[asyncio.Event]:
+    """No end of an attempt is written that went well; the event says that one was to be."""
+    put, reached = Outbox.put, asyncio.Event()
+
+    async def late(outbox: Outbox, body: Any, *args: Any, **rest: Any) -> Any:
+        if body.kind == "attempt.finished":
+            reached.set()
+            await asyncio.Event().wait()
+        return await put(outbox, body, *args, **rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Outbox, "put", late)
+        yield reached
 
 
 async def test_it_ends_when_it_is_loaded(scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch):
@@ -98,18 +116,8 @@ async def test_its_files_are_there_until_its_end_is_written(
     """An agent that is killed in between leaves them to the next one, which finds the answer and then the files."""
     fake.outs = {"e1.work.1/f": b"made"}
     fake.calling = lambda serving, message: serving.gives(message, None)
-    put = Outbox.put
-    reached = asyncio.Event()
-
-    async def late(outbox: Outbox, body: Any, *args: Any, **rest: Any) -> Any:
-        if body.kind == "attempt.finished":
-            reached.set()
-            await asyncio.Event().wait()
-        return await put(outbox, body, *args, **rest)
-
     async with scene.agent() as first:
-        with monkeypatch.context() as patched:
-            patched.setattr(Outbox, "put", late)
+        with unwritten(monkeypatch) as reached:
             await scene.start(call(1, outputs=FILE))
             await reached.wait()
             await first.die()
@@ -128,18 +136,8 @@ async def test_its_files_are_there_until_its_end_is_written(
 
 async def test_two_calls_that_had_one_place(scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch):
     """One had its answer, the other its place, and the agent was killed: the next one goes on with both."""
-    put = Outbox.put
-    reached = asyncio.Event()
-
-    async def late(outbox: Outbox, body: Any, *args: Any, **rest: Any) -> Any:
-        if body.kind == "attempt.finished":
-            reached.set()
-            await asyncio.Event().wait()
-        return await put(outbox, body, *args, **rest)
-
     async with scene.agent() as first:
-        with monkeypatch.context() as patched:
-            patched.setattr(Outbox, "put", late)
+        with unwritten(monkeypatch) as reached:
             await scene.start(call(1))
             await reached.wait()
             fake.calling = keeps

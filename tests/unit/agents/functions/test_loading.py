@@ -25,6 +25,7 @@ from tests.unit.agents.scene import TIMEOUTS, Scene
         ({"result": "yes"}, "function_load"),
         ({"result": float("nan")}, "function_load"),
         ({"error": {"code": -32001, "message": "no"}}, "function_load"),
+        ({"error": {"code": [1], "message": "no"}}, "function_load"),
     ],
 )
 async def test_what_cannot_be_loaded_leaves_no_container(

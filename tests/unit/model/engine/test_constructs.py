@@ -18,7 +18,8 @@ from muster.model.log.names import SCHEDULER
 from muster.model.log.transitions import BY_TYPE, TERMINAL
 from muster.model.proof.replay import replay
 from tests.fixtures.constructs import workflows
-from tests.fixtures.hazards import MACHINES, OUTCOMES, POLICY, act, elect, finish, perform, picture, succeed
+from tests.fixtures.hazards import MACHINES, OUTCOMES, POLICY, act, elect, finish, perform, succeed
+from tests.fixtures.pictures import picture
 from tests.fixtures.play import Play, fold
 
 SEEDS = st.integers(0, 2**32)

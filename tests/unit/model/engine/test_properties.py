@@ -5,160 +5,18 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from muster.model.engine.decide import decide
 from muster.model.engine.evolve import evolve
-from muster.model.engine.state import State
-from muster.model.errors import ImagePullError
-from muster.model.log.catalogue import AttemptRef
 from muster.model.log.names import SCHEDULER
 from muster.model.log.transitions import BY_TYPE, TERMINAL
 from muster.model.policy import Policy
-from tests.fixtures.hazards import load, loaded
+from tests.fixtures.drawn import perform, workflows
+from tests.fixtures.hazards import MACHINES, act, loaded, settle
+from tests.fixtures.pictures import picture
 from tests.fixtures.play import Play, fold
-
-MACHINES = ("m1", "m2", "m3")
-
-
-@st.composite
-def workflows(draw: st.DrawFn) -> dict[str, Any]:
-    """A workflow of up to eight steps, each needing some of those before it."""
-    count = draw(st.integers(1, 8))
-    steps = []
-    for number in range(count):
-        needs = draw(st.sets(st.integers(0, max(0, number - 1)), max_size=3)) if number else set()
-        step: dict[str, Any] = {"id": f"s{number}", "image": "busybox:1", "command": ["true"]}
-        step["needs"] = [f"s{need}" for need in sorted(needs)]
-        if draw(st.integers(0, 2)) == 0:
-            step["function"] = "g"
-            step["isolation"] = draw(st.sampled_from(["shared", "execution", "call"]))
-        step["retry"] = {"max_attempts": draw(st.integers(1, 3)), "backoff": {"initial": "1s"}}
-        if draw(st.integers(0, 5)) == 0:
-            step["machine"] = draw(st.sampled_from([*MACHINES, "never"]))
-        steps.append(step)
-    return {"name": "play", "steps": steps}
-
-
-def perform(definitions: list[dict[str, Any]], seed: int) -> Play:
-    """Run the workflows to their end under failures drawn from ``seed``."""
-    chance = random.Random(seed)
-    play = Play(Policy(offline_timeout_s=60.0))
-    for number, definition in enumerate(definitions):
-        play.submit(definition, f"x{number}")
-    for _ in range(400):
-        _act(play, chance)
-        if not play.state.executions:
-            break
-    for _ in range(200):
-        if not play.state.executions:
-            break
-        _settle(play)
-    for machine in MACHINES:
-        if machine not in play.state.machines:
-            play.connect(machine, slots=2)
-    return play
-
-
-def _act(play: Play, chance: random.Random) -> None:
-    machine = chance.choice(MACHINES)
-    known = play.state.machines.get(machine)
-    held = [ref for ref, (where, _) in play.orders.items() if where == machine]
-    if known is not None and chance.random() < 0.2:
-        load(play, chance, machine, held)
-    what = chance.random()
-    if known is None or (what < 0.05 and not known.online):
-        play.connect(machine, slots=2, attempts=held, functions=loaded(chance))
-    elif what < 0.08:
-        for ref in held:
-            del play.orders[ref]
-        play.connect(machine, slots=2, attempts=[], functions=loaded(chance))
-    elif what < 0.11 and known.online:
-        play.verdict(machine)
-    elif what < 0.13 and not known.online and known.gone_id is None:
-        play.verdict(machine, online=True)
-    elif what < 0.135 and play.state.executions:
-        play.cancel(chance.choice(list(play.state.executions)))
-    elif held:
-        _attempt(play, chance, chance.choice(held))
-    if chance.random() < 0.7:
-        play.later(chance.choice([0.0, 0.1, 1.0, 5.0]))
-
-
-def _attempt(play: Play, chance: random.Random, ref: AttemptRef) -> None:
-    what = chance.random()
-    if ref in play.stops and what < 0.7:
-        play.stopped(ref)
-    elif what < 0.6:
-        play.begin(ref)
-    elif what < 0.92:
-        play.finish(ref)
-    elif what < 0.94:
-        play.fail(ref, ImagePullError(image="x"), phase="pull", retriable=False)
-    else:
-        play.fail(ref)
-
-
-def _settle(play: Play) -> None:
-    """From here on the world is kind: machines are there and every attempt ends well."""
-    for machine in MACHINES:
-        known = play.state.machines.get(machine)
-        if known is None or not known.online:
-            held = [ref for ref, (where, _) in play.orders.items() if where == machine]
-            play.connect(machine, slots=2, attempts=held)
-        play.greet(machine)
-    for ref in play.refs():
-        play.begin(ref)
-        play.finish(ref)
-    play.later(20.0)
-
-
-def picture(state: State) -> bytes:
-    """All that is decided from, in a form that can be compared."""
-    machines = {
-        name: {
-            key: value
-            for key, value in msgspec.structs.asdict(machine).items()
-            if key not in {"held", "gone_at"}
-        }
-        | {"held": sorted((str(ref), str(attempt)) for ref, attempt in machine.held.items())}
-        for name, machine in sorted(state.machines.items())
-    }
-    executions = {
-        execution.id: [
-            execution.number,
-            execution.transitions,
-            execution.status,
-            execution.ending,
-            execution.open,
-        ]
-        + [
-            str(
-                (
-                    path,
-                    step.status,
-                    step.started,
-                    step.unmet,
-                    step.attempt,
-                    step.used,
-                    step.due_at,
-                    step.outputs,
-                )
-            )
-            for path, step in execution.steps.items()
-        ]
-        for execution in state.executions.values()
-    }
-    schedules = [
-        [each.name, each.since, each.next_at, each.passed_at, each.paused, sorted(each.running), each.digest]
-        for _, each in sorted(state.schedules.by_name.items())
-    ]
-    told = [schedules, sorted(state.schedules.owed), sorted(state.schedules.asked), state.schedules.passed]
-    return msgspec.json.encode(
-        [machines, executions, sorted(state.ended), state.number, told], order="sorted"
-    )
 
 
 @settings(max_examples=150, deadline=None)
@@ -210,7 +68,7 @@ def test_facts_and_decisions_commute(definitions: list[dict[str, Any]], seed: in
         play.submit(definition, f"x{number}")
     play.lagging = True
     for _ in range(chance.randrange(1, 150)):
-        _act(play, chance)
+        act(play, chance)
         if chance.random() < 0.3:
             play.read(chance.randrange(1, 6))
     play.read()
@@ -239,7 +97,7 @@ def test_a_new_leader_finishes_any_cut_log(definitions: list[dict[str, Any]], se
     for _ in range(200):
         if not successor.state.executions:
             break
-        _settle(successor)
+        settle(successor)
     assert not successor.state.executions
     ids = [r.event.id for r in successor.log if r.event.writer == SCHEDULER]
     assert len(ids) == len(set(ids))
@@ -254,7 +112,7 @@ def test_looking_at_everything_decides_no_more(definitions: list[dict[str, Any]]
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")
     for _ in range(120):
-        _act(play, chance)
+        act(play, chance)
         play.round()
         for execution in play.state.executions.values():
             for path in ["", *execution.steps]:

@@ -108,6 +108,10 @@ def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type
         (calls.LOAD_RAISED, False, FunctionLoadError, True),
         (calls.OTHER_PROTOCOL, False, FunctionLoadError, False),
         (calls.UNKNOWN_METHOD, False, FunctionLoadError, True),
+        (calls.CANNOT_TRAVEL, False, FunctionLoadError, True),
+        (7, False, FunctionLoadError, True),
+        ("seven", False, FunctionLoadError, True),
+        ([1], False, FunctionLoadError, True),
         (calls.NOT_ITS_ARGUMENTS, True, InvalidArgumentError, False),
         (calls.RAISED, True, FunctionExecutionError, True),
         (calls.CANNOT_TRAVEL, True, OutputError, True),
@@ -116,6 +120,7 @@ def test_what_was_raised_has_its_error(where: str, bases: list[str], error: type
         (calls.CANCELLED, True, FunctionCrashedError, True),
         (7, True, FunctionExecutionError, True),
         ("seven", True, FunctionExecutionError, True),
+        ([1], True, FunctionExecutionError, True),
         (None, True, FunctionExecutionError, True),
     ],
 )

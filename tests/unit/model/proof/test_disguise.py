@@ -11,10 +11,10 @@ from muster.fixtures import load
 from muster.model.log.commands import Resume
 from muster.model.proof.redaction import redact
 from muster.model.proof.replay import replay
+from tests.fixtures.hazards import elect
 from tests.fixtures.play import Play
 from tests.fixtures.ports import artifact
 from tests.unit.model.proof.test_redaction import KEY, secret, text
-from tests.unit.model.proof.test_replay import elected
 
 HISTORIES = sorted((Path(__file__).resolve().parents[3] / "golden" / "histories").glob("*.jsonl"))
 
@@ -84,7 +84,7 @@ def constructs() -> dict[str, Any]:
 def test_no_secret_is_left_in_control_steps():
     """Definitions of control steps, what they went through, asked for and were given: only stand-ins are left."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.submit(constructs())
     play.round(Resume(id="r1", execution="x1", step="ask", input={"word": secret(1)}))
     records = play.log
@@ -101,7 +101,7 @@ def test_values_of_ports_are_checked_again_in_a_redacted_record():
     person = {"name": {"type": "string", "description": secret(0)}, "city": {"default": secret(1)}}
     people = {"type": "array", "items": {"type": "object", "properties": person}}
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.submit(
         {
             "name": "ports",
@@ -119,7 +119,7 @@ def test_values_of_ports_are_checked_again_in_a_redacted_record():
 def test_an_artifact_stays_one_of_its_kind():
     """Its hash, name and size have stand-ins, and it still fits the ports that it fitted."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1")
     take = {"id": "a", "image": "b", "inputs": {"x": "${{ inputs.x }}"}, "accepts": {"x": {"type": "audio"}}}
     play.submit({"name": "files", "inputs": {"x": {}}, "steps": [take]}, x=artifact(name=secret(0)))

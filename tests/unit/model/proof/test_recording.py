@@ -15,9 +15,9 @@ from muster.model.log.envelope import Recorded
 from muster.model.log.facts import AGENT_ENDS
 from muster.model.proof.recording import record
 from muster.model.proof.replay import replay
+from tests.fixtures.hazards import elect
 from tests.fixtures.play import Play, diamond, workflow
 from tests.unit.model.engine.test_cuts import DEFINITIONS, played
-from tests.unit.model.proof.test_replay import elected
 
 
 def kinds(found: list[Recorded], execution: str) -> list[str]:
@@ -253,12 +253,12 @@ def test_the_leaders_of_its_time_are_named():
     """The election before the execution was queued is kept and those after it, older ones and later ones are not."""
     play = Play()
     for name in ("s1", "s2"):
-        elected(play, name)
+        elect(play, name)
     play.connect("m1")
     play.submit(one(), "x1")
-    elected(play, "s3")
+    elect(play, "s3")
     play.run_all()
-    elected(play, "s4")
+    elect(play, "s4")
     found = record(play.log, "x1")
     assert [r.event.data.scheduler for r in found if r.event.kind == "leader.elected"] == ["s2", "s3"]
 

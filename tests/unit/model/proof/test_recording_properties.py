@@ -21,10 +21,10 @@ from muster.model.proof.foreign import hold
 from muster.model.proof.loads import calls
 from muster.model.proof.recording import record
 from muster.model.proof.replay import replay
+from tests.fixtures.drawn import several, workflows
+from tests.fixtures.hazards import MACHINES, act
 from tests.fixtures.histories import history
 from tests.fixtures.play import Play
-from tests.unit.model.engine.test_properties import MACHINES, _act, workflows
-from tests.unit.model.proof.test_replay import act, elected, lead
 
 IMAGES = ("busybox:1", "other:1", "third:1")
 
@@ -38,7 +38,7 @@ def busy(definitions: list[dict[str, Any]], seed: int) -> Play:
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")
         for _ in range(40):
-            _act(play, chance)
+            act(play, chance)
             _upset(play, chance)
     return play
 
@@ -114,12 +114,7 @@ def test_every_decision_of_a_recording_can_be_made_again(
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_leaders_that_die_in_mid_round_are_recorded(definitions: list[dict[str, Any]], seed: int) -> None:
     """With several leaders that read behind and die at any point, each recording replays to zero differences."""
-    play, chance = Play(Policy(offline_timeout_s=60.0)), random.Random(seed)
-    elected(play, "s0")
-    for term in range(1, 4):
-        play.lagging = True
-        act(play, definitions, chance, 40, f"x{term}-")
-        play = lead(play, chance.randrange(1, len(play.log) + 1), f"s{term}")
+    play = several(definitions, random.Random(seed))
     for execution in {r.event.execution for r in play.log if r.event.kind == "execution.queued"}:
         assert replay(record(play.log, execution)).differences == []
 

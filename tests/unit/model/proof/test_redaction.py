@@ -21,10 +21,11 @@ from muster.model.proof import fixture
 from muster.model.proof.recording import record
 from muster.model.proof.redaction import Redacted, redact
 from muster.model.proof.replay import replay
+from tests.fixtures.drawn import workflows
+from tests.fixtures.hazards import elect
 from tests.fixtures.play import Play
-from tests.unit.model.engine.test_properties import workflows
+from tests.fixtures.tampered import changed
 from tests.unit.model.proof.test_recording_properties import busy
-from tests.unit.model.proof.test_replay import changed, elected
 
 KEY = b"a key"
 
@@ -78,7 +79,7 @@ def confided(outputs: dict[str, Any]) -> dict[str, Any]:
 def telling(outputs: dict[str, Any] | None = None) -> Play:
     """A play in which secrets are told wherever people, programs and machines can tell some."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", hostname=secret(16), boot_id=secret(17), labels={"zone": "z1"})
     given = {"all": "${{ steps.a.outputs.y }}", "word": f"{secret(18)} ${{{{ inputs.token }}}}"}
     asked = Submit(
@@ -357,7 +358,7 @@ def test_what_only_looks_like_an_expression_is_text():
 def test_what_is_loaded_is_redacted_and_still_decides():
     """Images and params have stand-ins, functions and containers stay, and a call goes where it went."""
     play, image = Play(), f"registry.example/{secret(1).lower()}:1"
-    elected(play, "s1")
+    elect(play, "s1")
     known = c.LoadedFunction(function="app:f", image=image, container="c0")
     for name in ("m1", "m2"):
         play.connect(name, functions=[known] if name == "m2" else [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -11,69 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muster.model.engine.evolve import evolve
 from muster.model.errors import FixtureInvalidError
-from muster.model.log import catalogue as c
-from muster.model.log.envelope import Event, Recorded, decode, encode
+from muster.model.log.envelope import Recorded
 from muster.model.log.names import SCHEDULER
 from muster.model.policy import Policy
 from muster.model.proof.replay import Replay, replay
+from tests.fixtures.drawn import several, unfold, workflows
+from tests.fixtures.hazards import elect, finish
 from tests.fixtures.play import Play, diamond, workflow
-from tests.unit.model.engine.test_properties import MACHINES, _act, _settle, workflows
-
-
-def elected(play: Play, scheduler: str) -> None:
-    """Another scheduler takes the lead of the play, and has folded everything."""
-    event = Event(
-        id=f"leader:{scheduler}:{len(play.log)}",
-        writer=SCHEDULER,
-        time=play.now,
-        data=c.LeaderElected(scheduler=scheduler, term=play.state.term + 1, policy=play.policy),
-    )
-    play.log.append(recorded := Recorded(len(play.log) + 1, decode(encode(event))))
-    play.read()
-    assert play.state.leader_sequence in {0, recorded.sequence}
-
-
-def lead(before: Play, cut: int, scheduler: str) -> Play:
-    """The play of a scheduler that follows the first ``cut`` events and is elected."""
-    play = Play(before.policy)
-    play.now = before.log[cut - 1].event.time + timedelta(seconds=3)
-    for recorded in before.log[:cut]:
-        play.log.append(recorded)
-        evolve(play.state, recorded.event, recorded.sequence)
-        if recorded.event.n is not None:
-            play.n[recorded.event.writer] = recorded.event.n
-    play.read_to = cut
-    event = Event(
-        id=f"leader:{scheduler}:{cut}",
-        writer=SCHEDULER,
-        time=play.now,
-        data=c.LeaderElected(scheduler=scheduler, term=play.state.term + 1, policy=play.policy),
-    )
-    play.log.append(recorded := Recorded(cut + 1, decode(encode(event))))
-    evolve(play.state, recorded.event, recorded.sequence)
-    play.read_to = cut + 1
-    for machine in play.state.machines.values():
-        play.greet(machine.name)
-        for ref, attempt in machine.held.items():
-            if ref not in play.orders and not attempt.superseded:
-                play.orders[ref] = (machine.name, None)  # type: ignore[assignment]
-    return play
-
-
-def act(
-    play: Play, definitions: list[dict[str, Any]], chance: random.Random, times: int, prefix: str
-) -> None:
-    """Let things happen, with a leader that reads behind."""
-    for number, definition in enumerate(definitions):
-        play.submit(definition, f"{prefix}{number}")
-    for _ in range(times):
-        _act(play, chance)
-        if chance.random() < 0.3:
-            play.read(chance.randrange(1, 6))
-        if chance.random() < 0.3:
-            play.round()
+from tests.fixtures.tampered import changed, ended_diamond, without
 
 
 @settings(max_examples=200, deadline=None)
@@ -81,14 +26,12 @@ def act(
 def test_a_play_replays_to_zero_differences(definitions: list[dict[str, Any]], seed: int) -> None:
     """Whatever happens, and however far behind the leader reads, its decisions come out again."""
     play, chance = Play(Policy(offline_timeout_s=60.0)), random.Random(seed)
-    elected(play, "s1")
+    elect(play, "s1")
     play.lagging = chance.random() < 0.7
-    act(play, definitions, chance, 120, "x")
+    unfold(play, definitions, chance, 120, "x")
     play.lagging = False
     play.read()
-    for _ in range(100):
-        if play.state.executions:
-            _settle(play)
+    finish(play)
     found = replay(play.log)
     assert found.differences == []
     assert found.decisions > 0
@@ -98,42 +41,9 @@ def test_a_play_replays_to_zero_differences(definitions: list[dict[str, Any]], s
 @given(st.lists(workflows(), min_size=1, max_size=2), st.integers(0, 2**32))
 def test_a_log_of_several_leaders_replays(definitions: list[dict[str, Any]], seed: int) -> None:
     """A leader that dies in the middle of a round leaves a log that replays, with what its successors decided."""
-    play, chance = Play(Policy(offline_timeout_s=60.0)), random.Random(seed)
-    elected(play, "s0")
-    for term in range(1, 4):
-        play.lagging = True
-        act(play, definitions, chance, 40, f"x{term}-")
-        play = lead(play, chance.randrange(1, len(play.log) + 1), f"s{term}")
-    for _ in range(100):
-        if play.state.executions:
-            _settle(play)
+    play = several(definitions, random.Random(seed))
+    finish(play)
     assert replay(play.log).differences == []
-
-
-def ended_diamond() -> Play:
-    """A diamond that ran to its end on two machines."""
-    play = Play()
-    elected(play, "s1")
-    for machine in MACHINES[:2]:
-        play.connect(machine, slots=1)
-    play.submit(diamond())
-    play.run_all()
-    return play
-
-
-def without(log: list[Recorded], kind: str) -> list[Recorded]:
-    """The log without the first event of a kind."""
-    place = next(place for place, recorded in enumerate(log) if recorded.event.kind == kind)
-    return log[:place] + log[place + 1 :]
-
-
-def changed(log: list[Recorded], kind: str, **fields: Any) -> list[Recorded]:
-    """The log with other data in the first event of a kind."""
-    place = next(place for place, recorded in enumerate(log) if recorded.event.kind == kind)
-    event = log[place].event
-    data = msgspec.structs.replace(event.data, **fields)
-    new = msgspec.structs.replace(event, data=data, line=None)
-    return [*log[:place], Recorded(log[place].sequence, decode(encode(new))), *log[place + 1 :]]
 
 
 def test_a_decision_that_was_another_is_shown_with_what_it_rests_on() -> None:
@@ -175,7 +85,7 @@ def test_more_than_the_first_difference_is_found_where_asked() -> None:
 def test_the_policy_of_the_record_is_replayed() -> None:
     """Decisions rest on the policy their leader was elected with, whatever the default is now."""
     play = Play(Policy(placement_timeout_s=5.0))
-    elected(play, "s1")
+    elect(play, "s1")
     play.submit(workflow({"id": "a", "machine": "never"}))
     play.later(6.0)
     assert play.kinds()[-1] == "execution.failed"
@@ -185,7 +95,7 @@ def test_the_policy_of_the_record_is_replayed() -> None:
 def test_a_fixture_of_one_execution_replays_beside_others() -> None:
     """Of other executions only what held room is needed to decide the one again."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", slots=2)
     play.connect("m2", slots=2)
     for number in range(4):

@@ -20,9 +20,10 @@ from muster.model.policy import Policy
 from muster.model.proof.record import copied
 from muster.model.proof.replay import replay
 from muster.model.proof.shadow import Comparison, Disagreement
+from tests.fixtures.drawn import several, workflows
+from tests.fixtures.hazards import elect, finish
 from tests.fixtures.play import START, Play, diamond, workflow
-from tests.unit.model.engine.test_properties import _settle, workflows
-from tests.unit.model.proof.test_replay import act, changed, elected, ended_diamond, lead, without
+from tests.fixtures.tampered import changed, ended_diamond, without
 
 
 def compare(log: list[Recorded], comparison: Comparison | None = None) -> list[Disagreement]:
@@ -33,17 +34,10 @@ def compare(log: list[Recorded], comparison: Comparison | None = None) -> list[D
     return [each for each in found if each is not None]
 
 
-def several(definitions: list[dict[str, Any]], chance: random.Random) -> list[Recorded]:
-    """The log of three leaders, each cut off at any event, with a leader that reads behind."""
-    play = Play(Policy(offline_timeout_s=60.0))
-    elected(play, "s0")
-    for term in range(1, 4):
-        play.lagging = True
-        act(play, definitions, chance, 40, f"x{term}-")
-        play = lead(play, chance.randrange(1, len(play.log) + 1), f"s{term}")
-    for _ in range(100):
-        if play.state.executions:
-            _settle(play)
+def ended(definitions: list[dict[str, Any]], chance: random.Random) -> list[Recorded]:
+    """The log of several leaders, after which the world was kind."""
+    play = several(definitions, chance)
+    finish(play)
     return play.log
 
 
@@ -53,7 +47,7 @@ def test_looking_ahead_changes_nothing(definitions: list[dict[str, Any]], seed: 
     """However often it looks at a round that is not complete, or works out what is owed, nothing disagrees."""
     chance = random.Random(seed)
     comparison, found = Comparison(), []
-    for recorded in several(definitions, chance):
+    for recorded in ended(definitions, chance):
         found.append(comparison.take(recorded))
         if chance.random() < 0.2:
             found.append(comparison.look())
@@ -68,7 +62,7 @@ def test_looking_ahead_changes_nothing(definitions: list[dict[str, Any]], seed: 
 def test_exactly_what_was_planted_is_found(definitions: list[dict[str, Any]], seed: int) -> None:
     """Of each round that was changed the first change is found, and nothing else: no disagreement causes another."""
     chance = random.Random(seed)
-    log = several(definitions, chance)
+    log = ended(definitions, chance)
     decided = [r for r in log if r.event.kind in {"step.scheduled", "execution.succeeded", "step.failed"}]
     planted: dict[str, int] = {}
     for recorded in sorted(chance.sample(decided, min(3, len(decided))), key=lambda each: each.sequence):
@@ -114,7 +108,7 @@ def test_what_the_newest_round_may_still_get_is_not_missed() -> None:
 def test_timers_are_owed_when_they_are_due() -> None:
     """What only a timer asks for is owed as of when it is due, and not before."""
     play = Play(Policy(placement_timeout_s=5.0))
-    elected(play, "s1")
+    elect(play, "s1")
     play.submit(workflow({"id": "a", "machine": "never"}))
     comparison = Comparison()
     assert compare(play.log, comparison) == []
@@ -132,7 +126,7 @@ def test_timers_are_owed_when_they_are_due() -> None:
 def test_a_copy_shares_definitions_and_nothing_that_changes() -> None:
     """Folding into a copy leaves the record as it is; what never changes is not copied."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", slots=2)
     play.submit(diamond())
     comparison = Comparison()
@@ -156,7 +150,7 @@ def test_a_copy_shares_definitions_and_nothing_that_changes() -> None:
 def two_in_one_slot() -> Play:
     """One machine with one slot; x1 takes it, and x2 waits for it; then x3 comes alone."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", slots=1)
     play.submit(workflow({"id": "a"}), "x1")
     play.submit(workflow({"id": "a"}), "x2")
@@ -204,7 +198,7 @@ def test_what_is_behind_an_erased_execution_is_compared() -> None:
 def pulled() -> Play:
     """Two machines that are alike, of which the second has pulled an image for x2."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     for machine in ("m1", "m2"):
         play.connect(machine, slots=2)
     for number, image in ((1, "other:1"), (2, "wanted:1")):
@@ -235,7 +229,7 @@ def test_a_leader_may_know_of_an_image_whose_pull_is_gone() -> None:
 def test_a_leader_may_know_of_a_load_that_is_gone() -> None:
     """A call that went to a machine where an erased execution may have loaded the function is no disagreement."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     for machine in ("m1", "m2"):
         play.connect(machine, slots=4, functions=[])
     calls = {"id": "a", "image": "fn:1", "function": "g"}

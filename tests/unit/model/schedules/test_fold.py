@@ -20,9 +20,9 @@ from muster.model.policy import Policy
 from muster.model.proof.recording import record
 from muster.model.proof.replay import replay
 from tests.fixtures.controlled import sound  # noqa: F401 - a fixture
+from tests.fixtures.hazards import succeed
 from tests.fixtures.play import START, Play
 from tests.fixtures.scheduled import ask, begun, definition, scheduled, set_, told
-from tests.unit.model.proof.test_replay import lead
 
 pytestmark = pytest.mark.usefixtures("sound")
 
@@ -304,7 +304,7 @@ def test_a_leader_dies_between_the_two_events() -> None:
     """The next one begins what was said to be begun, even where it is first told to remove the schedule."""
     play = scheduled()
     play.later(10)
-    next_ = lead(play, cut(play), "s2")
+    next_ = succeed(play.log[: cut(play)], "s2", policy=play.policy)
     assert begun(next_) == []
     ask(next_, RemoveSchedule, name="report")
     assert begun(next_) == ["report-20261121T120010Z"]
@@ -316,7 +316,7 @@ def test_a_leader_whose_clock_is_behind() -> None:
     """A time that was dealt with is not dealt with again by one to whom it has not come yet."""
     play = scheduled()
     play.later(10)
-    next_ = lead(play, len(play.log), "s2")
+    next_ = succeed(play.log, "s2", policy=play.policy)
     next_.now = START + timedelta(seconds=5)
     assert next_.round().events == []
     next_.later(5)

@@ -22,10 +22,10 @@ from muster.model.policy import Policy
 from muster.model.proof.replay import replay
 from muster.model.proof.shadow import Comparison
 from muster.model.schedules import calendar
+from tests.fixtures.hazards import elect, succeed
+from tests.fixtures.pictures import picture
 from tests.fixtures.play import Play, fold
 from tests.fixtures.scheduled import ask, begun, scheduled, set_, told
-from tests.unit.model.engine.test_properties import picture
-from tests.unit.model.proof.test_replay import elected, lead
 from tests.unit.model.proof.test_shadow import compare
 
 POLICY = Policy(schedule_catch_up_max=4, schedule_running_max=6, schedule_late_s=30)
@@ -98,7 +98,7 @@ def act(play: Play, chance: random.Random, times: int) -> None:
 def perform(specs: list[dict[str, Any]], seed: int) -> Play:
     """A play of these schedules under one leader."""
     play = Play(POLICY)
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", slots=3)
     for number, spec in enumerate(specs):
         set_(play, f"s{number}", **spec)
@@ -112,7 +112,7 @@ def changed_hands(specs: list[dict[str, Any]], seed: int) -> Play:
     play = perform(specs, seed)
     for leader in range(2, 5):
         cut = chance.randrange(2 + len(specs), len(play.log) + 1)
-        play = lead(play, cut, f"s{leader}")
+        play = succeed(play.log[:cut], f"s{leader}", policy=play.policy)
         play.commands = 1000 * leader
         play.now += timedelta(seconds=chance.choice([-600, -20, -3, 0, 30, 600]))
         play.round()
@@ -195,7 +195,7 @@ def test_a_log_comes_out_again_though_a_run_was_cleared(overlap: str, number: in
     for _ in range(3):
         play.until_due()
         if cut and len(begun(play)) == number + 1:
-            play = lead(play, len(play.log), "s2")
+            play = succeed(play.log, "s2", policy=play.policy)
         for ref in play.refs():
             play.begin(ref)
             play.finish(ref)

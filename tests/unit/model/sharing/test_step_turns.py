@@ -15,7 +15,8 @@ from muster.model.proof.redaction import redact
 from muster.model.proof.replay import replay
 from tests.fixtures.constructs import workflows
 from tests.fixtures.controlled import ends, go, outcome, played, sound, step
-from tests.fixtures.hazards import OUTCOMES, finish, perform, picture, succeed
+from tests.fixtures.hazards import OUTCOMES, finish, perform, succeed
+from tests.fixtures.pictures import picture
 from tests.fixtures.play import Play, fold
 
 __all__ = ["sound"]

@@ -16,7 +16,8 @@ from muster.model.proof.rehearsal.rehearse import rehearse
 from muster.model.proof.replay import replay
 from tests.fixtures.constructs import workflows
 from tests.fixtures.controlled import go, outcome, played, sound, step
-from tests.fixtures.hazards import finish, perform, picture, succeed
+from tests.fixtures.hazards import finish, perform, succeed
+from tests.fixtures.pictures import picture
 from tests.fixtures.play import Play, fold
 
 __all__ = ["sound"]

@@ -12,8 +12,8 @@ from muster.model.policy import Policy
 from muster.model.proof.rehearsal.changes import Changes
 from muster.model.proof.rehearsal.rehearse import rehearse
 from tests.fixtures.clocked import ClockedPlay
-from tests.unit.model.engine.test_properties import _act, _settle, workflows
-from tests.unit.model.proof.test_replay import lead
+from tests.fixtures.drawn import workflows
+from tests.fixtures.hazards import act, settle, succeed
 
 
 def perform(definitions: list[dict[str, Any]], seed: int) -> ClockedPlay:
@@ -22,12 +22,12 @@ def perform(definitions: list[dict[str, Any]], seed: int) -> ClockedPlay:
     for number, definition in enumerate(definitions):
         play.submit(definition, f"x{number}")
     for _ in range(400):
-        _act(play, chance)
+        act(play, chance)
         if not play.state.executions:
             break
     for _ in range(200):
         if play.state.executions:
-            _settle(play)
+            settle(play)
     return play
 
 
@@ -71,14 +71,13 @@ def test_a_log_of_several_leaders_comes_out_again(definitions: list[dict[str, An
         for number, definition in enumerate(definitions):
             play.submit(definition, f"x{term}-{number}")
         for _ in range(40):
-            _act(play, chance)
-        play = ClockedPlay.following(
-            lead(play, chance.randrange(max(1, len(play.log) - 8), len(play.log) + 1), "s")
-        )
+            act(play, chance)
+        cut = chance.randrange(max(1, len(play.log) - 8), len(play.log) + 1)
+        play = ClockedPlay.following(succeed(play.log[:cut], "s", policy=play.policy))
         play.round()
     for _ in range(200):
         if play.state.executions:
-            _settle(play)
+            settle(play)
     found = rehearse(play.log, Changes())
     assert [execution.deviations for execution in found.executions if execution.deviations] == []
     assert found.drift_s < 0.01
