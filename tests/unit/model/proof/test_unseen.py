@@ -14,9 +14,10 @@ from muster.model.log import catalogue as c
 from muster.model.log.envelope import Recorded
 from muster.model.policy import Policy
 from muster.model.proof.shadow import Comparison
+from tests.fixtures.drawn import workflows
+from tests.fixtures.hazards import act, elect, settle
 from tests.fixtures.play import Play, workflow
-from tests.unit.model.engine.test_properties import _act, _settle, workflows
-from tests.unit.model.proof.test_replay import changed, elected
+from tests.fixtures.tampered import changed
 from tests.unit.model.proof.test_shadow import compare, gone, span_of
 
 ENDS = ("execution.succeeded", "execution.failed", "execution.cancelled")
@@ -25,7 +26,7 @@ ENDS = ("execution.succeeded", "execution.failed", "execution.cancelled")
 def held(*, others: int) -> Play:
     """x1 was cancelled while m1, which ran its step, was silent; m1 beats again, and has not stopped it yet."""
     play = Play()
-    elected(play, "s1")
+    elect(play, "s1")
     play.connect("m1", slots=2)
     for number in range(others):
         play.connect(f"m{number + 2}", slots=2)
@@ -100,16 +101,16 @@ def answer(play: Play, chance: random.Random, answered: dict[str, int]) -> None:
 def perform(definitions: list[dict[str, Any]], chance: random.Random) -> Play:
     """Whatever chance brings, with agents that obey."""
     play, answered = Play(Policy(offline_timeout_s=60.0)), dict[str, int]()
-    elected(play, "s1")
+    elect(play, "s1")
     for term in range(3):
         for number, definition in enumerate(definitions):
             play.submit(definition, f"x{term}-{number}")
         for _ in range(25):
-            _act(play, chance)
+            act(play, chance)
             answer(play, chance, answered)
     for _ in range(100):
         if play.state.executions:
-            _settle(play)
+            settle(play)
             answer(play, chance, answered)
     return play
 

@@ -9,8 +9,8 @@ from muster.model.log.body import AttemptRef
 from muster.model.proof.rehearsal.changes import Changes
 from muster.model.proof.rehearsal.rehearse import rehearse
 from tests.fixtures.clocked import ClockedPlay
+from tests.fixtures.hazards import succeed
 from tests.fixtures.play import workflow
-from tests.unit.model.proof.test_replay import lead
 
 A1, A2 = AttemptRef("x1", "a", 1), AttemptRef("x1", "a", 2)
 
@@ -18,7 +18,7 @@ A1, A2 = AttemptRef("x1", "a", 1), AttemptRef("x1", "a", 2)
 def followed(play: ClockedPlay, last: str, *, reads_ms: int = 1) -> ClockedPlay:
     """The leader died behind the last event of this kind; the next one is elected, reads the log, and decides."""
     cut = max(recorded.sequence for recorded in play.log if recorded.event.kind == last)
-    play = ClockedPlay.following(lead(play, cut, "s2"))
+    play = ClockedPlay.following(succeed(play.log[:cut], "s2", policy=play.policy))
     play.now += timedelta(milliseconds=reads_ms)
     play.round()
     return play
