@@ -58,6 +58,8 @@ SCOPE: dict[str, Any] = {
         ("${{ timestamp('2026-11-21T10:00:00Z') }}", "2026-11-21T10:00:00Z"),
         ("${{ duration('90s') }}", "90s"),
         # functions beside CEL's own
+        ("${{ size('äöü') }}", 6),  # bytes, as the library has it
+        ("${{ size('äöü'.split('')) }}", 3),
         ("${{ ' A,b '.trim().lowerAscii().split(',').join('-') }}", "a-b"),
         ("${{ 'a.b.c'.replace('.', '/') + 'x'.upperAscii() }}", "a/b/cX"),
         ("${{ 'abc'.substring(1) + 'abc'.substring(0, 1) + 'abc'.charAt(2) }}", "bcac"),
