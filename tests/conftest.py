@@ -38,7 +38,9 @@ __all__ = [
 
 CROWDED = {"docker_engine", "stack"}
 CROWDED_TIMEOUT_S = 240
-"""Of tests for which a whole Muster is started, or that share an engine: how long that takes is not what is tested."""
+"""Of tests for which a whole Muster is started, as for all in tests/acceptance, or that share an engine: how long that
+takes is not what is tested.
+"""
 NEEDS = {
     "docker": {"docker_engine"},
     "broker": {"broker", "broker_cluster", "make_broker", "module_broker", "session_broker"},
@@ -66,7 +68,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         names = set(getattr(item, "fixturenames", ()))
-        if names & CROWDED and item.get_closest_marker("timeout") is None:
+        crowded = names & CROWDED or "acceptance" in item.path.parts
+        if crowded and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(CROWDED_TIMEOUT_S))
         for service, fixtures in NEEDS.items():
             if names & fixtures:
