@@ -10,6 +10,8 @@ import docker
 from tests.acceptance.docker.stack import until
 
 PREFIX: Final = "io.muster."
+TYPES: Final = ["container", "volume"]
+EVENTS: Final = ["create", "kill", "die", "destroy", "mount"]
 GO: Final = "/tmp/go"
 
 
@@ -26,7 +28,8 @@ class Witness:
         self.containers: dict[str, dict[str, str]] = {}
         self.volumes: set[str] = set()
         self._created = created
-        self._events = engine.events(decode=True)
+        # No others: they are read byte by byte, and all who use the engine make them.
+        self._events = engine.events(decode=True, filters={"type": TYPES, "event": EVENTS})
         self._thread = threading.Thread(target=self._listen, name="witness", daemon=True)
 
     def __enter__(self) -> Self:

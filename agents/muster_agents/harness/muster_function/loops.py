@@ -69,9 +69,10 @@ class SideLoop:
 
     def cancel(self, call):
         """Whether the call waits for a coroutine, which is cancelled then."""
-        if call.task is None:
+        task = call.task  # the loop takes it away when the coroutine ends
+        if task is None:
             return False
-        self._loop.call_soon_threadsafe(call.task.cancel)
+        self._loop.call_soon_threadsafe(task.cancel)
         return True
 
     def _forever(self):
