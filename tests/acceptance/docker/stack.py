@@ -22,6 +22,7 @@ import yaml
 
 from muster.client import SyncClient
 from muster.identity import uuid7
+from muster.model.log.catalogue import ContainerStarted
 from muster_projections.query import View
 from muster_projections.rows import Error
 from tests.fixtures.broker import Broker
@@ -212,6 +213,12 @@ class Stack:
             found: dict[str, Any] = json.loads(recorded.event.line or b"")
             return found
         raise AssertionError("unreachable")
+
+    def containers(self) -> set[str]:
+        """Those that the log tells of, by the engine's ids: processes have numbers."""
+        told = [recorded.event.data for recorded in self.client.events(kind="container.started")]
+        names = {data.container for data in told if isinstance(data, ContainerStarted)}
+        return {name for name in names if not name.isdecimal()}
 
     def last_sequence(self) -> int:
         """Where the log ends."""
