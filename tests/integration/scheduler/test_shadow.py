@@ -37,7 +37,7 @@ READS = [
     "$JS.API.CONSUMER.DELETE.MUSTER_EVENTS.>",
 ]
 HEARS = ["_INBOX.>", "muster.heartbeats.>"]
-QUICK = ShadowOptions(quiet_s=0.2, patience_s=1.0, silent_s=1.0, tick_s=0.05, asleep_s=0.5, rest=0)
+QUICK = ShadowOptions(quiet_s=0.2, patience_s=1.0, silent_s=5.0, tick_s=0.05, asleep_s=0.5, rest=0)
 
 
 @pytest.fixture
