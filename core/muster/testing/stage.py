@@ -248,10 +248,10 @@ class Stage:
         """The execution as it stands after the ``count``-th event of this kind; ``limit_s`` are real seconds."""
         deadline, seen = time.monotonic() + limit_s, 0
         while True:
-            view = await self.client.state(execution)
+            await self.client.state(execution)  # raises where it is unknown
             events = [r.event.kind async for r in self.client.events(execution)]
             if (seen := events.count(kind)) >= count:
-                return view
+                return await self.client.state(execution)  # read behind them: what was read before may lack the last
             if time.monotonic() > deadline:
                 raise ExecutionTimeoutError(
                     f"The execution {execution} had {seen} of {count} {kind} within {limit_s:g} s; it had "
