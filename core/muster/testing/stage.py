@@ -251,7 +251,7 @@ class Stage:
             await self.client.state(execution)  # raises where it is unknown
             events = [r.event.kind async for r in self.client.events(execution)]
             if (seen := events.count(kind)) >= count:
-                return await self.client.state(execution)  # read behind them: what was read before may lack the last
+                return await self.client.state(execution)  # what was read before them may lack the last
             if time.monotonic() > deadline:
                 raise ExecutionTimeoutError(
                     f"The execution {execution} had {seen} of {count} {kind} within {limit_s:g} s; it had "
