@@ -72,7 +72,10 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
                 remedy=f"Submit the same again under the id {self.execution}: it is accepted once.",
                 execution=self.execution,
             ) from error
-        await watch.until_accepted(command.id)
+        try:
+            await watch.until_accepted(command.id)
+        except ExecutionConflictError:
+            raise self._conflict() from None
         view = watch.view
         # Of two different submits under one id the log keeps one; the other must not take it for its own.
         same = view.workflow == self.workflow and plain(view.inputs) == plain(self.filled)
