@@ -4,6 +4,7 @@ import ast
 import gc
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -105,6 +106,13 @@ def test_nothing_is_left_for_later():
             if (found := LEFTOVERS.search(line))
         ]
     )
+
+
+def test_every_folder_of_tests_is_looked_into(pytestconfig: pytest.Config):
+    """Pytest passes over folders of some names, also by default: what is in them would never run."""
+    passed_over = pytestconfig.getini("norecursedirs")
+    folders = {name for path in _files("tests") for name in path.relative_to(ROOT).parts[:-1]}
+    assert [each for each in sorted(folders) if any(fnmatch(each, one) for one in passed_over)] == []
 
 
 def test_every_test_says_what_is_expected():
