@@ -12,22 +12,14 @@ from muster.model.policy import Policy
 from muster.model.proof.rehearsal.changes import Changes
 from muster.model.proof.rehearsal.rehearse import rehearse
 from tests.fixtures.clocked import ClockedPlay
-from tests.fixtures.drawn import workflows
+from tests.fixtures.drawn import take_place, workflows
 from tests.fixtures.hazards import act, settle, succeed
 
 
 def perform(definitions: list[dict[str, Any]], seed: int) -> ClockedPlay:
     """Run the workflows to their end under whatever chance brings."""
-    play, chance = ClockedPlay(Policy(offline_timeout_s=60.0)), random.Random(seed)
-    for number, definition in enumerate(definitions):
-        play.submit(definition, f"x{number}")
-    for _ in range(400):
-        act(play, chance)
-        if not play.state.executions:
-            break
-    for _ in range(200):
-        if play.state.executions:
-            settle(play)
+    play = ClockedPlay(Policy(offline_timeout_s=60.0))
+    take_place(play, definitions, seed)
     return play
 
 
