@@ -12,7 +12,8 @@ from nats.aio.client import Client
 
 from muster.broker.connect import connect
 from muster.broker.interface import Unknown
-from muster.broker.nats import NatsBroker, streams
+from muster.broker.nats import NatsBroker, api, streams
+from muster.broker.nats.connection import Connection
 from muster.model.errors import BrokerError, BrokerUnsuitableError
 from muster.settings import Settings
 from tests.fixtures.broker import Broker as Server
@@ -113,6 +114,31 @@ async def test_replicas_need_as_many_servers(open_broker):
     broker = await open_broker(replicas=3)
     with pytest.raises(BrokerUnsuitableError, match="as many servers"):
         await broker.prepare()
+
+
+async def test_files_in_the_way(open_broker, broker: Server):
+    """Where the server cannot make the files of a stream at once, it is asked again."""
+    in_the_way = broker.store / "jetstream" / "$G" / "streams" / streams.EVENTS
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.touch()  # the server removes it when it fails
+    connection = await open_broker()
+    await connection.prepare()
+    assert "Stream create failed" in broker.log
+    assert sequences(await connection.log.append([decision("d")]))
+
+
+async def test_no_room_for_files(open_broker, monkeypatch: pytest.MonkeyPatch):
+    """Where the server goes on being unable to make the files of a stream, the stream and the remedy are told."""
+
+    async def full(connection: Connection, operation: str, *_: Any, **__: Any) -> None:
+        code = api.STREAM_NOT_FOUND if "INFO" in operation else streams.CREATE_FAILED
+        raise BrokerError("error creating store for stream", api_code=code)
+
+    connection = await open_broker()
+    monkeypatch.setattr(streams, "PREPARE_LIMIT_S", 0.1)
+    monkeypatch.setattr(api, "call", full)
+    with pytest.raises(BrokerUnsuitableError, match=r"MUSTER_EVENTS could not be created.*storage"):
+        await connection.prepare()
 
 
 async def test_other_replicas_are_named(open_broker, monkeypatch: pytest.MonkeyPatch):

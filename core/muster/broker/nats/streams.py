@@ -30,6 +30,8 @@ PREPARE_LIMIT_S: Final = 10.0
 PREPARE_RETRY_S: Final = 0.3
 NOT_NOW: Final = frozenset({10008, 10009})
 """No leader at the moment, or not this server: a cluster that has just started, or lost one."""
+CREATE_FAILED: Final = 10049
+"""The server could not make the files of a stream: its disk is full, or those of a deleted one are in the way."""
 
 # What an operator may tune is brought up to the settings; what makes the stream what it is must be as it is.
 _TUNABLE: Final = ("max_age", "max_bytes", "max_msgs_per_subject", "duplicate_window")
@@ -76,7 +78,8 @@ def configs(settings: Settings) -> list[dict[str, Any]]:
 async def prepare(connection: Connection) -> None:
     """Create the streams that are missing and check those that are there. Raises BrokerUnsuitableError.
 
-    A cluster that is electing does not answer, or says "not now": that is waited for, up to ``PREPARE_LIMIT_S``.
+    A cluster that is electing does not answer, or says "not now", and files of a deleted stream may still be on their
+    way out: that is waited for, up to ``PREPARE_LIMIT_S``.
     """
     check_server(connection)
     loop = asyncio.get_running_loop()
@@ -88,8 +91,10 @@ async def prepare(connection: Connection) -> None:
                 break
             except BrokerUnsuitableError:
                 raise
-            except BrokerError:
+            except BrokerError as error:
                 if loop.time() > limit or not connection.connected:
+                    if api.refused_with(error, CREATE_FAILED):
+                        raise _not_created(config["name"], error) from error
                     raise
                 await asyncio.sleep(PREPARE_RETRY_S)
 
@@ -102,13 +107,9 @@ async def ensure(connection: Connection, config: dict[str, Any]) -> None:
         try:
             await api.call(connection, f"STREAM.CREATE.{name}", config)
         except BrokerError as error:
-            if error.data.get("api_code", 0) in {0, *NOT_NOW}:
+            if error.data.get("api_code", 0) in {0, CREATE_FAILED, *NOT_NOW}:
                 raise
-            raise BrokerUnsuitableError(
-                f"The stream {name} could not be created: {error.message}",
-                remedy="Give the broker what is asked for: storage, and as many servers as there are replicas.",
-                stream=name,
-            ) from error
+            raise _not_created(name, error) from error
         return
     found = info["config"]
     wrong = [key for key in config if key not in _TUNABLE and found.get(key, False) != config[key]]
@@ -116,6 +117,14 @@ async def ensure(connection: Connection, config: dict[str, Any]) -> None:
         raise _other_settings(name, found, config, wrong)
     if any(found.get(key) != config[key] for key in _TUNABLE if key in config):
         await api.call(connection, f"STREAM.UPDATE.{name}", found | config)
+
+
+def _not_created(name: str, error: BrokerError) -> BrokerUnsuitableError:
+    return BrokerUnsuitableError(
+        f"The stream {name} could not be created: {error.message}",
+        remedy="Give the broker what is asked for: storage, and as many servers as there are replicas.",
+        stream=name,
+    )
 
 
 def _other_settings(
