@@ -100,7 +100,10 @@ def run(
             remedy="Write it like app:translate, for app.py in this folder.",
         )
     given = {name: _present(name, path) for name, path in pairs_of("input-file", files).items()}
-    spec = _spec("none", target, _object(params), environment, here=True)
+    from muster_agents.harness import SILENT
+
+    # What goes wrong is told at the end, by us: nobody reads a log of it.
+    spec = _spec("none", target, _object(params), (*environment, f"{SILENT}=1"), here=True)
     ctx.exit(execute(_run(terminal, spec, pairs, given, out, times)))
 
 
@@ -129,7 +132,7 @@ async def _run(
             inputs = arguments_of(pairs, it.strings)
             calls = [await it.call(inputs, files, out) for _ in range(times)]
         except MusterError as error:
-            report(shown.here(error), json=terminal.json)
+            report(shown.failed(error), json=terminal.json)
             return EXECUTION_FAILED
         shown.finished(calls, it.instance.load_s)
         return OK

@@ -89,6 +89,31 @@ def test_up_runs_everything_and_ctrl_c_ends_it(alone: Muster):
     assert second.interrupt() == 0
 
 
+def test_up_takes_what_an_agent_takes(alone: Muster):
+    """What its agent may use is said as to `muster agent`, and the cluster knows it."""
+    up = alone.up("--cpus", "1.5", "--memory", "2Gi", "--gpus", "GPU-a", "--slots", "3", "--label", "zone=a")
+    [machine] = alone.json_lines("machines")
+    assert (machine["cpus"], machine["memory"], machine["gpus"]) == (1.5, 2 << 30, 1)
+    assert (machine["slots"], machine["labels"]) == (3, {"zone": "a"})
+    assert up.interrupt() == 0
+    done = alone("up", "--cpus", "0", code=2, MUSTER_URL="")
+    assert "--cpus" in done.stderr
+    assert "scheduler" not in done.stdout
+
+
+def test_up_is_told_how_long_functions_stay(alone: Muster):
+    """One that nobody calls goes when its time is over."""
+    alone.write("app.py", "def double(n): return 2 * n\n")
+    step = {"id": "s", "image": "none", "function": "app:double", "inputs": {"n": 4}}
+    alone.write(
+        "calls.json", json.dumps({"name": "calls", "steps": [step | {"working_dir": str(alone.folder)}]})
+    )
+    alone.up("--function-idle", "1s")
+    going = alone.begin("events", "--follow", "--kind", "function.unloaded", "--json")
+    alone("run", "calls.json")
+    assert json.loads(going.until("function.unloaded"))["data"].get("reason", "idle") == "idle"
+
+
 def test_up_with_a_taken_port_says_what_to_do(alone: Muster):
     """A port that is taken is an error with the remedy, and nothing is left running."""
     alone.up()

@@ -327,3 +327,33 @@ def test_an_error_step_fails_the_execution(muster: Muster):
         "always",
         "on_finish/tidy",
     }
+
+
+BREAKS = """\
+name: breaks
+on_failure: continue
+steps:
+  - {id: well, log: well}
+  - {id: one, image: none, command: exit 3}
+  - id: each
+    for_each:
+      in: [0, 4, 5]
+      on_failure: continue
+      steps: [{id: work, image: none, command: 'exit $N', environment: {N: "${{ item }}"}}]
+  - {id: sent, error: "no such user", needs: [well]}
+"""
+
+
+def test_each_step_that_failed_is_told(muster: Muster):
+    """Show tells the error of each with its remedy, and an error that travelled up once; a run says how many more."""
+    ran = muster("run", muster.write("breaks.yaml", BREAKS), "--id", "broken", code=1)
+    assert "3 more steps failed, too: muster show broken" in ran.stdout
+    shown = muster("show", "broken").stdout
+    first, _, others = shown.partition("\nError\n")[2].partition("\nErrors of other steps\n")
+    for step, message in (("one", "code 3"), ("each/1/work", "code 4"), ("each/2/work", "code 5")):
+        [part] = [told for told in (first, others) if f"step {step}," in told]
+        assert message in part
+        assert f"muster logs broken {step}" in part
+    assert "RaisedError" in first + others
+    assert (first + others).count("no such user") == 1
+    assert first.count("What to do") == 1

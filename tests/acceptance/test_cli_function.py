@@ -60,6 +60,12 @@ def asks():
 def fails():
     raise muster_function.Failure({"code": 4}, "no such user")
 
+def gives_up():
+    return muster_function.Failure(reason="not today")
+
+def vanishes():
+    os._exit(7)
+
 def sleeps():
     try:
         print("asleep", flush=True)
@@ -147,6 +153,7 @@ def test_what_goes_wrong(alone: Muster, function: str, inputs: tuple[str, ...], 
         assert "about to crash" in done.stderr
     if function == "app:fails":
         assert found["remedy"] == 'It gave {"code": 4}.'
+        assert found["value"] == {"code": 4}
 
 
 def test_a_traceback_is_shown(alone: Muster):
@@ -155,6 +162,25 @@ def test_a_traceback_is_shown(alone: Muster):
     assert 'raise ValueError("the text is empty")' in done.stderr
     assert "muster_function" not in done.stderr
     assert done.stderr.index("Traceback") < done.stderr.index("muster: ValueError")
+
+
+@pytest.mark.parametrize(
+    ("function", "once", "remedy"),
+    [
+        ("app:refuses", "ValueError: the text is empty", "Its traceback stands above."),
+        ("app:shout", "the argument text is missing", "The inputs of the step are its arguments"),
+        ("app:shot", "Did you mean shout?", "Check module and callable"),
+        ("app:crashes", "about to crash", "What it printed stands above."),
+        ("app:vanishes", "exit code 7", "What it printed stands above."),  # which the module did
+        ("app:fails", "no such user", 'It gave {"code": 4}.'),
+        ("app:gives_up", "not today", "It gave no value."),
+    ],
+)
+def test_an_error_is_said_once(alone: Muster, function: str, once: str, remedy: str):
+    """Nothing stands above the error that the error says itself, and what a failure gave is told."""
+    said = alone("function", "run", function, code=1, traceback=True).stderr
+    assert said.count(once) == 1
+    assert remedy in said.splitlines()[-1]
 
 
 @pytest.mark.parametrize(

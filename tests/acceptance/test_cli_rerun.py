@@ -177,3 +177,21 @@ def test_a_result_is_found_in_the_cache(muster: Muster):
     assert muster.json("rerun", again["execution"])["outputs"] == fresh["outputs"]
     assert muster.json("rerun", again["execution"], "--no-cache")["outputs"] != fresh["outputs"]
     assert "or gives again what it gave before" in muster("explain", "cached.yaml").stdout
+
+
+def test_an_id_stands_for_one_rerun(muster: Muster, failed: tuple[str, Path]):
+    """The same again under it begins nothing new; another step or other inputs are refused, and say why."""
+    execution, _ = failed
+    asked = ("rerun", execution, "--id", "again", "--from", "enter", "--detach")
+    assert muster(*asked).stdout.splitlines()[-1] == "again"
+    assert "nothing new was begun" in muster(*asked).stderr
+    for other in (
+        ("--from", "make"),
+        ("--failed",),
+        ("-i", "word=second"),
+        ("--from", "enter", "--no-cache"),
+        (),
+    ):
+        said = muster("rerun", execution, "--id", "again", "--detach", *other, code=2).stderr
+        assert "The execution id again is taken by a run with other content" in said
+        assert "Run it again with a new id" in said

@@ -28,14 +28,14 @@ class Shown:
         self._terminal = terminal
         self._console = terminal.console()
         self._why = ""
+        self._heard = False
 
     # ---- while it runs
 
     def printed(self, chunk: bytes) -> None:
         """The function printed this."""
-        text = chunk.decode("utf-8", "backslashreplace")
-        sys.stderr.write(harmless(text) if sys.stderr.isatty() else text)
-        sys.stderr.flush()
+        self._heard = True
+        self._write(chunk.decode("utf-8", "backslashreplace"))
 
     def said(self, stream: str, chunk: bytes) -> None:
         """A container that is checked printed this; its marks are not for people."""
@@ -60,16 +60,24 @@ class Shown:
 
     # ---- what came of it
 
-    def here(self, error: MusterError) -> MusterError:
-        """The error of a function, without what only helps where there is an execution; of a failure, its value."""
+    def failed(self, error: MusterError) -> MusterError:
+        """Show the traceback, and say what helps where there is no execution; of a failure, its value."""
+        traceback = error.data.get("traceback")
+        if isinstance(traceback, str):
+            self._write(unsaid(traceback, error.message))
         if "muster logs" not in error.info().remedy:
             return error
-        where = ", with its traceback" if error.data.get("traceback") else ""
-        remedy = f"What it printed stands above{where}."
-        if (value := error.data.get("value")) is not None:
-            remedy = f"It gave {json.dumps(value, ensure_ascii=False)}."
         data = {name: value for name, value in error.data.items() if name != "remedy"}
-        return type(error)(error.message, remedy=remedy, **data)
+        return type(error)(error.message, remedy=self._remedy(error), **data)
+
+    def _remedy(self, error: MusterError) -> str:
+        if error.data.get("value") is not None:
+            return f"It gave {json.dumps(error.data['value'], ensure_ascii=False)}."
+        if "value" in error.data:
+            return "It gave no value."
+        if "traceback" in error.data:
+            return "Its traceback stands above."
+        return "What it printed stands above." if self._heard else "It printed nothing."
 
     def finished(self, calls: Sequence[Called], load_s: float) -> None:
         """All calls of ``muster function run``."""
@@ -116,6 +124,22 @@ class Shown:
         else:
             what = f"{kept} of {len(verdicts)} rules are kept, and none is broken"
         self._terminal.say(f"{spec.function} in {spec.image}: {what}.")
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(harmless(text) if sys.stderr.isatty() else text)
+        sys.stderr.flush()
+
+
+def unsaid(traceback: str, message: str) -> str:
+    """The traceback without its end, where that is what the message says.
+
+    The one may have the class with its module, the other a place behind.
+    """
+    lines, said = traceback.rstrip().splitlines(), message.splitlines()
+    end = lines[-len(said) :] if said else []
+    if end and end[1:] == said[1:] and (end[0].endswith(said[0]) or said[0].startswith(end[0])):
+        lines = lines[: -len(said)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _asked(call: Called) -> str:

@@ -13,6 +13,8 @@ from importlib import resources
 from typing import Final
 
 HARNESS: Final = "muster_function.pyz"
+SILENT: Final = "MUSTER_FUNCTION_SILENT"
+"""With this in its environment the harness prints no error that it answers: for who tells it to a person anyway."""
 PACKAGE: Final = "muster_function"
 _MAIN: Final = f'if __name__ == "__main__":\n    from {PACKAGE}.serving import main\n\n    main()\n'
 

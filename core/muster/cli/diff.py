@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from muster.broker.interface import Broker
-from muster.cli.following import error_lines
+from muster.cli.errors import error_lines
 from muster.cli.moment import At, Point, at_option, locate, present
 from muster.cli.show import moment_lines
 from muster.cli.terminal import Terminal, command, execute

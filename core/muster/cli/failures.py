@@ -87,6 +87,8 @@ def _describe(error: BaseException) -> tuple[str, int, str, str, dict[str, Any]]
         problems = [named(problem) for problem in error.data.get("problems", ())]
         more: dict[str, Any] = {"problems": problems} if problems else {}
         more |= cause_of(error)
+        if (given := error.data.get("value")) is not None:  # of a failure
+            more["value"] = given
         message = error.message.splitlines()[0] if problems else error.message
         return error.code, UNREACHABLE if away else INVALID, message, error.advice, more
     if isinstance(error, OSError) and error.filename is not None:

@@ -9,6 +9,7 @@ from typing import Final, Literal, Protocol, Self
 
 from muster.cli import failures
 from muster.cli.dialogue import Dialogue
+from muster.cli.errors import error_lines, further
 from muster.cli.overview import ITEMS_MAX, crowded
 from muster.cli.prompting import Prompting
 from muster.cli.terminal import Terminal
@@ -235,6 +236,14 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
     said = error_lines(error, view.id)
     for line in said:
         terminal.say(f"  {terminal.safe(line)}")
+    await _last_lines(terminal, client, view, error, said)
+    if count := len(further(view)):
+        terminal.say(f"  {count} more {'step' if count == 1 else 'steps'} failed, too: muster show {view.id}")
+
+
+async def _last_lines(
+    terminal: Terminal, client: Client, view: ExecutionView, error: ErrorInfo, said: list[str]
+) -> None:
     if error.step is None:
         return
     lines = [printed.text async for _, _, printed in client.logs(view.id, error.step, attempt=error.attempt)]
@@ -249,28 +258,3 @@ def _is_said(text: str, said: list[str]) -> bool:
     """Whether the line stands above already: a traceback is printed by its function, too."""
     line = text.strip()
     return bool(line) and any(one.strip() == line or one.endswith(f": {line}") for one in said)
-
-
-def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False) -> list[str]:
-    """The error by its name: what, where, what to do, and what caused it; ``tail``: also what was printed last."""
-    places = (
-        ("phase", error.phase),
-        ("step", error.step),
-        ("attempt", error.attempt),
-        ("machine", error.machine),
-    )
-    where = ", ".join(f"{what} {name}" for what, name in places if name is not None)
-    found = [f"{error.name} ({error.code}){': ' + where if where else ''}", error.message]
-    if error.remedy:
-        remedy = error.remedy.replace("EXECUTION", execution).replace("STEP", error.step or "STEP")
-        found.append(f"What to do: {remedy}")
-    traceback = error.details.get("traceback")
-    if isinstance(traceback, str):
-        found += traceback.rstrip().splitlines()
-    last = error.details.get("tail")
-    if tail and isinstance(last, list) and last:
-        found += ["The last lines it printed:", *(f"  {line}" for line in last)]
-    if error.cause is not None:
-        first, *rest = error_lines(error.cause, execution, tail=tail)
-        found += [f"Caused by {first}", *(f"  {line}" for line in rest)]
-    return found

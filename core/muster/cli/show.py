@@ -10,7 +10,7 @@ import click
 
 from muster.broker.interface import Broker
 from muster.cli.asking import questions
-from muster.cli.following import error_lines
+from muster.cli.errors import error_lines, further_lines
 from muster.cli.moment import At, Point, as_shown, at_option, locate
 from muster.cli.overview import crowded, overview
 from muster.cli.terminal import Terminal, command, execute
@@ -162,9 +162,20 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns:
     for text in moment_lines(moments, view.queued_at):
         console.print(Text(terminal.safe(text)))
     _more(console, len(view.timeline) - len(moments), "things")
-    if view.error is not None:
-        console.print(Text("\nError", style="bold red"))
-        for text in error_lines(view.error, view.id, tail=True):
+    _print_errors(terminal, console, view)
+
+
+def _print_errors(terminal: Terminal, console: Console, view: ExecutionView) -> None:
+    from rich.text import Text
+
+    own = [] if view.error is None else error_lines(view.error, view.id, tail=True)
+    for title, lines in (
+        ("Error", own),
+        ("Errors of other steps" if own else "Errors of steps", further_lines(view)),
+    ):
+        if lines:
+            console.print(Text(f"\n{title}", style="bold red"))
+        for text in lines:
             console.print(Text(terminal.safe(text)))
 
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 from contextlib import aclosing
 from typing import Any, Final
 
 import click
 
+from muster.cli.agents import agent_of, agent_options
 from muster.cli.serving import Shutdown, connect
 from muster.cli.stack import running
 from muster.cli.terminal import Terminal, archive_option, command, execute
-from muster.cli.values import pairs_of
 from muster.model.log.names import SCHEDULER
 from muster.settings import Settings
 
@@ -21,45 +20,26 @@ PORT: Final = 4222  # where every other command looks for the broker
 
 
 @command("up", short_help="Start everything on this machine: broker, scheduler, agent, projections.")
-@click.option(
-    "--runtime",
-    type=click.Choice(["auto", "docker", "process"]),
-    default="auto",
-    show_default=True,
-    help="What steps run in; auto takes Docker where an engine answers.",
-)
-@click.option(
-    "--slots", type=click.IntRange(1), help="Attempts at once; by default it follows from the processors."
+@agent_options(
+    ("auto", "docker", "process"), "auto", "What steps run in; auto takes Docker where an engine answers."
 )
 @click.option("--port", type=click.IntRange(1, 65535), help=f"The embedded broker's port; {PORT} by default.")
-@click.option("--name", metavar="NAME", help="This machine's name; the host's by default.")
-@click.option("--label", "labels", metavar="K=V", multiple=True, help="A label of this machine.")
 @archive_option
 @click.option("--no-agent", is_flag=True, help="Run nothing here: broker, scheduler and projections only.")
-def up(
-    terminal: Terminal,
-    runtime: str,
-    slots: int | None,
-    port: int | None,
-    name: str | None,
-    labels: tuple[str, ...],
-    no_agent: bool,
-) -> None:
+def up(terminal: Terminal, port: int | None, no_agent: bool, **agent: Any) -> None:
     """Start a broker, a scheduler, an agent and the projections, and run them until Ctrl-C.
 
     The broker keeps its store under --data-dir, so that what happened is still there at the next start. With --url the
-    broker there is used and none is started. Ctrl-C drains in order; a second one does not wait for that.
+    broker there is used and none is started. The agent takes the options of muster agent. Ctrl-C drains in order; a
+    second one does not wait for that.
 
     Examples:
       muster up
       muster up --runtime process --port 4333 --data-dir ./.muster
+      muster up --cpus 4 --memory 8Gi --function-idle 1h     leave something for others
       muster up --url nats://10.0.0.1:4222 --slots 2 --label gpu=true
     """
-    agent: dict[str, Any] | None = None
-    if not no_agent:
-        agent = {"name": name or machine_name(), "runtime": runtime, "labels": pairs_of("label", labels)}
-        agent |= {} if slots is None else {"slots": slots}
-    execute(_up(terminal, agent, port))
+    execute(_up(terminal, None if no_agent else agent_of(agent), port))
 
 
 async def _up(terminal: Terminal, agent: dict[str, Any] | None, port: int | None) -> None:
@@ -120,11 +100,3 @@ def _default_url() -> str:
     from muster.settings import load
 
     return load().url
-
-
-def machine_name() -> str:
-    """The host's name made a legal machine name, or ``machine`` where nothing of it is left."""
-    import re
-
-    name = re.sub(r"[^a-z0-9_-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-_")[:63]
-    return name if name and name != "scheduler" else "machine"

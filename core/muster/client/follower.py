@@ -65,6 +65,7 @@ class ExecutionView:
         self.inputs: dict[str, Any] = {}
         self.labels: dict[str, str] = {}
         self.metadata: dict[str, Any] = {}
+        self.digest = ""
         self.rerun_of: str | None = None
         self.reused: dict[str, Reused] = {}
         self.too_large: list[str] = []
@@ -177,7 +178,7 @@ class ExecutionView:
     def _queued(self, data: catalogue.ExecutionQueued) -> None:
         self.workflow, self.inputs, self.rerun_of = data.workflow, data.inputs, data.rerun_of
         self.labels, self.metadata, self.parent = data.labels, data.metadata, data.parent
-        self.schedule = data.schedule
+        self.schedule, self.digest = data.schedule, data.digest
         self.claim = data.concurrency
         self.reused, self.too_large = data.reused, data.too_large
         self.granted = granted.of(data)

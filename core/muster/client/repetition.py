@@ -13,6 +13,7 @@ from muster.identity import uuid7
 from muster.model.errors import BrokerError, ExecutionConflictError, ExecutionNotEndedError
 from muster.model.log.commands import Rerun
 from muster.model.log.names import SCHEDULER
+from muster.model.reuse.request import asked_for
 
 
 class Repetition(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,9 +45,19 @@ class Repetition(msgspec.Struct, frozen=True, kw_only=True):
                 remedy=f"Ask for the same again under the id {self.execution}: it is accepted once.",
                 execution=self.execution,
             ) from error
-        await watch.until_accepted(command.id)
-        if watch.view.rerun_of != self.of:
-            raise ExecutionConflictError(execution=self.execution)
+        try:
+            await watch.until_accepted(command.id)
+        except ExecutionConflictError:
+            raise self._conflict() from None
+        # What the id was taken by is read before the refusal is.
+        if watch.already and watch.view.digest != asked_for(command):
+            raise self._conflict()
+
+    def _conflict(self) -> ExecutionConflictError:
+        return ExecutionConflictError(
+            remedy="Run it again with a new id, or exactly as before: the same execution, steps and inputs.",
+            execution=self.execution,
+        )
 
 
 def check_ended(view: ExecutionView) -> None:

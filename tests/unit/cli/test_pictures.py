@@ -10,8 +10,9 @@ from rich.console import Console
 
 from muster.cli import words
 from muster.cli.board import picture, shown
+from muster.cli.errors import error_lines
 from muster.cli.events import line
-from muster.cli.following import Lines, error_lines
+from muster.cli.following import Lines
 from muster.cli.list import Listing
 from muster.cli.show import as_object, moment_lines, timeline_lines
 from muster.cli.terminal import Terminal

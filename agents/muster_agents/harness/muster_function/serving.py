@@ -59,6 +59,7 @@ class Server:
         self._function = None
         self._runner = None
         self._leaving = False
+        self._silent = os.environ.pop("MUSTER_FUNCTION_SILENT", None) is not None
         self._code = 0
         self._heard = {
             "ping": self._ping,
@@ -195,7 +196,7 @@ class Server:
         except Stopped:
             line = self._wire.error(wire.CANCELLED, "stopped while it was loaded.")
         except Wrong as wrong:
-            _show(wrong)
+            self._show(wrong)
             line = self._wire.wrong(wrong)
         self._part(None)
         self._streams.flush()
@@ -245,7 +246,7 @@ class Server:
             self._part(wrong)
             if call.cancelled:
                 raise Stopped from None
-            _show(wrong)
+            self._show(wrong)
             return self._wire.wrong(wrong)
 
     def _done(self, call, line):
@@ -263,6 +264,10 @@ class Server:
         self._folders.end(call)
         if self._runner is not None:
             self._runner.next(self._outcome)
+
+    def _show(self, wrong):
+        if not self._silent:
+            _show(wrong)
 
     # ---- in a child that the function forked
 

@@ -9,7 +9,6 @@ changes nothing.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -32,6 +31,7 @@ from muster.model.log.transitions import transition
 from muster.model.plan import inputs, outline
 from muster.model.plan.lowering import FINISH
 from muster.model.plan.tree import Plan
+from muster.model.reuse.request import asked_for
 from muster.model.reuse.takeover import Past, Taken, taken
 from muster.model.sharing import concurrency, granted
 
@@ -96,12 +96,6 @@ def _queued(round_: Round, command: Rerun, past: Past, before: c.ExecutionQueued
     part = command.only_failed or command.from_step is not None
     found = taken(past, command.of, command.from_step, room) if part else Taken()
     return msgspec.structs.replace(body, reused=found.reused, loops=found.loops, too_large=found.too_large)
-
-
-def asked_for(command: Rerun) -> str:
-    """What a rerun asks for, as 32 hex digits: equal for equal content."""
-    content = msgspec.structs.replace(command, id="", execution="")
-    return blake2b(msgspec.json.encode(["rerun", content], order="sorted"), digest_size=16).hexdigest()
 
 
 def _inputs(before: c.ExecutionQueued, command: Rerun) -> dict[str, Any]:
