@@ -14,6 +14,8 @@ from muster.client.client import Client
 def clear(ctx: click.Context, terminal: Terminal, executions: tuple[str, ...]) -> None:
     """Erase EXECUTIONS that have ended: their events, logs and rows. One mark stays in the log; there is no way back.
 
+    What a `workflow:` step ran is an execution of its own: name it as well.
+
     Examples:
       muster clear 0198f2c4-…
       muster list --status failed --json | jq -r .id | xargs muster clear

@@ -67,7 +67,8 @@ async def erased_beside(log: LogReader, recording: Sequence[Recorded]) -> int:
     What room they held on machines is not known any more: a decision that waited for it may not be explained.
     """
     queued = next(r.sequence for r in recording if isinstance(r.event.data, c.ExecutionQueued))
-    last, found = recording[-1].sequence, 0
+    last = max(r.sequence for r in recording if r.event.kind != "execution.cleared")
+    found = 0
     async with aclosing(log.read(queued, subjects=[subjects.CLEARED])) as batches:
         async for batch in batches:
             gone = (span for recorded in batch for span in spans(recorded))

@@ -4,6 +4,9 @@ The leader folds its decisions when it makes them. When one is read back it is n
 off the list of those outstanding. What is left on that list when the log has been read up to a later election
 of our own was never written, and is written again, the same events under the same ids. Anything else that a
 scheduler wrote while we believed to lead means that we do not: the state is dropped and folded anew.
+
+Executions leave the log while it is read. Of one that is archived in that moment only the beginning may be read; the
+``log.archived`` that names it comes later in the log, and before anything is decided here: then it is let go, as ended.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Final
 
 from muster.broker.interface import Broker
 from muster.model.engine.evolve import evolve
@@ -22,6 +26,8 @@ from muster.model.log.body import AttemptRef
 from muster.model.log.envelope import Event, Recorded
 from muster.model.log.names import NO_EXECUTION, SCHEDULER
 from muster.model.policy import Policy
+
+ENDS: Final = (c.ExecutionSucceeded, c.ExecutionFailed, c.ExecutionCancelled, c.ExecutionCleared)
 
 log = logging.getLogger("muster.scheduler")
 
@@ -40,6 +46,7 @@ class Follower:
         self.outstanding: deque[Event] = deque()
         self.arrivals: set[str] = set()
         self.late: set[str] = set()
+        self._begun: dict[str, int] = {}
         self.leading_id = ""
 
     def decided(self, events: list[Event]) -> None:
@@ -74,6 +81,7 @@ class Follower:
                 log.info("folding the log anew")
                 self.state = State(self._policy)
                 self.outstanding.clear()
+                self._begun.clear()
                 self._reset = False
 
     async def reach(self, sequence: int) -> None:
@@ -92,6 +100,7 @@ class Follower:
 
     def _fold(self, recorded: Recorded) -> None:
         event, state = recorded.event, self.state
+        self._watch_ends(recorded)
         if event.writer == SCHEDULER and not isinstance(event.data, c.LeaderElected):
             if self.outstanding and event.id == self.outstanding[0].id:
                 self.outstanding.popleft()
@@ -105,6 +114,19 @@ class Follower:
             self._drop()
         self._notice(event)
         self._evolve(recorded)
+
+    def _watch_ends(self, recorded: Recorded) -> None:
+        """Let go of what has left the log with its end unread."""
+        event = recorded.event
+        if isinstance(event.data, c.ExecutionQueued):
+            self._begun[event.execution] = recorded.sequence
+        elif isinstance(event.data, ENDS):
+            self._begun.pop(event.execution, None)
+        elif isinstance(event.data, c.LogArchived):
+            moved = {each.first for each in event.data.objects}
+            for execution in [name for name, first in self._begun.items() if first in moved]:
+                del self._begun[execution]
+                self.state.leave(execution)
 
     def _notice(self, event: Event) -> None:
         """``late`` gets whatever may have been cleared and not be erased yet; whoever leads looks closer."""

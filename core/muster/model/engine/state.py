@@ -145,23 +145,31 @@ class State:
     def erase(self, execution: str) -> None:
         """Let go of everything about an execution but its id: whoever folds the log later finds nothing else of it.
 
-        It may be open here where its end was erased before it was read. Room that a machine has not answered for is
-        given back; what may run there is stopped.
+        Room that a machine has not answered for is given back; what may run there is stopped.
         """
+        for machine, ref in self._let_go(execution):
+            machine.strays[ref] = None
+        self.schedules.end(execution)
+        self.cache.forget(execution)
+        self.remember(execution, CLEARED)
+
+    def leave(self, execution: str) -> None:
+        """Let go of an open execution that has ended: its end left the log, for the archive, before it was read."""
+        self._let_go(execution)
+
+    def _let_go(self, execution: str) -> list[tuple[Machine, AttemptRef]]:
+        """End it if it is open, which it is where its end was gone before it was read; the room that was still held."""
         if (known := self.executions.get(execution)) is not None:
             for path, step in known.steps.items():
                 self.queue.remove((execution, path))
                 if step.claim is not None:
                     self.step_turns.leave(step.claim.key, (execution, path))
             self.end(known)
-        for machine in self.machines.values():
-            for ref in [ref for ref in machine.held if ref.execution == execution]:
-                machine.release(ref)
-                machine.strays[ref] = None
-                self.queue_stirred = True
-        self.schedules.end(execution)
-        self.cache.forget(execution)
-        self.remember(execution, CLEARED)
+        held = [(m, ref) for m in self.machines.values() for ref in m.held if ref.execution == execution]
+        for machine, ref in held:
+            machine.release(ref)
+            self.queue_stirred = True
+        return held
 
     def forget(self, *_: object) -> None:
         """From here on an id that is not known may be one of those that ended long ago."""

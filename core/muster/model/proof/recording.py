@@ -7,7 +7,7 @@ on the facts up to its basis and not on those up to its own place, so a fact is 
 comes that could know of it. Rules:
 
 1. Of the execution, and of what its steps run: everything from ``execution.queued`` on. Parent and child are decided
-   about in the same rounds, so a child is recorded with the first of its ancestors.
+   about in the same rounds, so a child is recorded with the first of its ancestors; of one that was cleared, its mark.
 2. Of machines: everything about one since the connection under which it stood when the execution was queued, or since
    an earlier one, where an attempt that still held room was given to it then.
 3. Of other executions: only what takes and gives back room, of attempts that held any while this one lived. Never an
@@ -146,6 +146,8 @@ class Recorder:
 
     def __init__(self, execution: str) -> None:
         self._family = {execution}
+        self._children: set[str] = set()
+        self._cleared: list[Recorded] = []
         self._machines: dict[str, _Machine] = {}
         self._elected: Recorded | None = None
         self._wanted: frozenset[str] | None = None  # the images the workflow names, once it is queued
@@ -172,7 +174,8 @@ class Recorder:
         for machine in self._machines.values():
             if machine.forgot:
                 self._keep(machine.first, *machine.pulls)
-        return [self._kept[sequence] for sequence in sorted(self._kept) if sequence <= self._last]
+        kept = [self._kept[sequence] for sequence in sorted(self._kept) if sequence <= self._last]
+        return sorted([*kept, *self._cleared], key=lambda recorded: recorded.sequence)
 
     def _look_to(self, sequence: int) -> None:
         while self._facts and self._facts[0].sequence <= sequence:
@@ -186,6 +189,8 @@ class Recorder:
             self._sort(recorded, event)
         if event.execution in self._family:
             self._own(recorded)
+        elif isinstance(event.data, c.ExecutionCleared) and event.execution in self._children:
+            self._cleared.append(recorded)
 
     def _sort(self, recorded: Recorded, event: Event) -> None:
         match event.data:
@@ -221,6 +226,8 @@ class Recorder:
             self._wanted = frozenset(_images(data.workflow))
             self._calls = calls(data.workflow)
             self._begin()
+        if isinstance(data, c.StepStarted) and data.child is not None:
+            self._children.add(data.child)
         self._last = recorded.sequence
         self._keep(recorded)
 

@@ -30,7 +30,7 @@ from muster.model.plan.tree import templated
 from muster.model.proof.confidential import Confidential
 from muster.model.proof.disguise import names
 from muster.model.proof.pseudonyms import Pseudonyms
-from muster.model.proof.replay import Recomputed, Replay, same
+from muster.model.proof.replay import Recomputed, Replay, gone, same
 from muster.model.reuse.outcomes import digest
 
 
@@ -151,7 +151,7 @@ class _DecidedAgain:
             folded_to = self._replay(records, folded_to, look)
 
     def _replay(self, records: Sequence[Recorded], folded_to: int, look: Any) -> int | None:
-        fold = Replay(folded_to=folded_to)
+        fold = Replay(folded_to=folded_to, doubt=gone(records))
         for recorded in records:
             round_ = fold.take(recorded)
             if round_ is not None and not look(round_):

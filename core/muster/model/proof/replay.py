@@ -133,7 +133,7 @@ def replay(records: Sequence[Recorded], *, limit: int = 1) -> Replayed:
 
 def _replay(records: Sequence[Recorded], folded_to: int, found: Replayed) -> int | None:
     """Replay what stands above ``folded_to``; where the state has to be folded anew, up to where."""
-    fold = Replay(folded_to=folded_to, doubt=_gone(records))
+    fold = Replay(folded_to=folded_to, doubt=gone(records))
     rounds = (fold.take(recorded) for recorded in records)
     for round_ in _and_then(rounds, fold.close):
         if round_ is None:
@@ -148,13 +148,15 @@ def _replay(records: Sequence[Recorded], folded_to: int, found: Replayed) -> int
     return None
 
 
-def _gone(records: Sequence[Recorded]) -> Erased:
-    """Where runs of schedules stood that were cleared: what was decided beside them cannot be decided again."""
+def gone(records: Sequence[Recorded]) -> Erased:
+    """Where runs of schedules, and children, stood that were cleared: what was decided beside is not decided again."""
     found, begun = Erased(), set[str]()
     for recorded in records:
         event, data = recorded.event, recorded.event.data
         if isinstance(data, c.ScheduleFired):
             begun.add(data.execution)
+        elif isinstance(data, c.StepStarted) and data.child is not None:
+            begun.add(data.child)
         elif isinstance(data, c.ExecutionQueued):
             begun.discard(event.execution)
         elif isinstance(data, c.ExecutionCleared) and event.execution in begun:
