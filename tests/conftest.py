@@ -36,10 +36,10 @@ __all__ = [
     "session_broker",
 ]
 
-CROWDED = {"docker_engine", "stack"}
+CROWDED = {"broker_cluster", "docker_engine", "stack"}
 CROWDED_TIMEOUT_S = 240
-"""Of tests for which a whole Muster is started, as for all in tests/acceptance, or that share an engine: how long that
-takes is not what is tested.
+"""Of tests for which a whole Muster is started, as for all in tests/acceptance, or a cluster of brokers, or that share
+an engine: how long that takes is not what is tested.
 """
 NEEDS = {
     "docker": {"docker_engine"},

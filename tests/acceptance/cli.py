@@ -20,7 +20,7 @@ import pytest
 from tests.fixtures.process import free_port
 
 COMMAND = [sys.executable, "-m", "muster.cli.main"]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0  # nobody waits so long where all is well
 ROOTS = [str(Path(__file__).resolve().parents[2] / name) for name in ("core", "agents", "projections")]
 
 

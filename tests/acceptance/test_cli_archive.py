@@ -37,7 +37,7 @@ def doctors_word(muster: Muster) -> dict[str, str]:
 
 def moved(muster: Muster) -> None:
     """Return when the stream has let go what was archived."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_S
     while asyncio.run(held(muster)):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -11,7 +11,7 @@ from hashlib import sha256
 import nats
 import pytest
 
-from tests.acceptance.cli import COMMAND, Muster, muster
+from tests.acceptance.cli import COMMAND, PATIENCE_S, Muster, muster
 
 __all__ = ["muster"]
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -80,7 +80,7 @@ def test_files_are_fetched(muster: Muster, execution: str, data: bytes):
     assert (muster.folder / got["path"]).read_text().strip() == sha256(data).hexdigest()
     piped = subprocess.run(
         [*COMMAND, "artifacts", "get", execution, "clip.mp4", "-o", "-"],
-        env=muster.environment, capture_output=True, check=True, timeout=30,
+        env=muster.environment, capture_output=True, check=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert piped.stdout == data
 

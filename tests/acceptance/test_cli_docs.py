@@ -100,7 +100,7 @@ def test_the_tour_of_the_readme_is_what_happens(muster: Muster, path: str):
     assert "What to do: " in hopeless
     assert "hopeless" in said["muster list --status failed"]
     assert asking is not None
-    assert "said: sent 37 characters" in asking.communicate(timeout=30)[0]
+    assert "said: sent 37 characters" in asking.communicate(timeout=PATIENCE_S)[0]
 
 
 def until_loaded(muster: Muster, function: str) -> None:
@@ -139,7 +139,7 @@ def test_the_test_of_the_readme_is_one(tmp_path: Path):
         str(tmp_path),
         str(tmp_path),
     ]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=50, cwd=tmp_path)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path)
     assert done.returncode == 0, done.stdout
 
 

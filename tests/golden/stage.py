@@ -21,7 +21,7 @@ from muster.model.log import subjects
 from muster.model.log.envelope import Recorded, decode
 from tests.fixtures.broker import Broker
 from tests.fixtures.engine import Registry, import_image, make_busybox_image, remove_containers
-from tests.fixtures.processes import Installation, Program
+from tests.fixtures.processes import BLAMING, Installation, Program
 from tests.fixtures.proxy import Proxy
 from tests.fixtures.python_image import make_python_image
 from tests.fixtures.rootfs import busybox_rootfs, static_busybox
@@ -55,6 +55,10 @@ class Stage(Installation):
         self._ended.close()
 
     # ---- who plays
+
+    def scheduler(self, name: str = "first", **options: Any) -> Program:
+        """As any, and soon sure that a machine is dead: some scenarios are about that."""
+        return super().scheduler(name, **({"policy": BLAMING} | options))
 
     async def leader(self, name: str = "first", *, fault: str = "", **options: Any) -> Program:
         """A scheduler that leads."""

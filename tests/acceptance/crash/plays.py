@@ -62,6 +62,13 @@ def lone(command: str, **more: Any) -> dict[str, Any]:
     return {"name": "lone", "steps": [step("work", command, **more)]}
 
 
+def first_one_waits(place: Path) -> dict[str, Any]:
+    """One step whose first attempt goes on until there is a file at ``place``; each says which one it is."""
+    return lone(
+        f'test "$MUSTER_ATTEMPT" = 1 && until test -e {place}; do sleep 0.05; done; echo "$MUSTER_ATTEMPT"'
+    )
+
+
 def chain(*commands: str) -> dict[str, Any]:
     """Steps one after the other, called s1, s2 and so on."""
     steps = [

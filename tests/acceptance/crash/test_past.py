@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.acceptance.crash.plays import lone
-from tests.fixtures.processes import Installation
+from tests.fixtures.processes import BLAMING, STEADY_S, Installation
 
 pytestmark = [pytest.mark.slow]
 
@@ -22,7 +22,7 @@ async def told(site: Installation, *arguments: str) -> list[Any]:
 
 async def test_a_machine_that_died_is_there_in_the_past(site: Installation) -> None:
     """At the moment its attempt ran it was online and held the slot; now it is offline, and another had finished it."""
-    site.scheduler().launch()
+    site.scheduler(policy=BLAMING).launch()
     first = site.agent("m1").launch()
     await site.log.until("machine.connected", machine="m1")
     execution = await site.client.submit(
@@ -31,7 +31,7 @@ async def test_a_machine_that_died_is_there_in_the_past(site: Installation) -> N
     started = await site.log.until("attempt.started", execution=execution)
     first.kill()
     lost = await site.log.until("attempt.superseded", execution=execution)
-    site.agent("m2").launch()
+    site.agent("m2", interval_s=STEADY_S).launch()
     assert await site.log.ended(execution) == ["succeeded"]
 
     (then,) = await told(site, "cluster", "--at", str(started.sequence))

@@ -11,13 +11,18 @@ from contextlib import closing
 import pytest
 
 from muster.fault import POINTS
+from muster.model.log.envelope import encode
 from muster_projections import canonical
 from muster_projections.query import View
 from tests.acceptance.crash.plays import appended, reflected
+from tests.fixtures.broker import Broker
 from tests.fixtures.histories import history
-from tests.fixtures.processes import Installation, Program
+from tests.fixtures.processes import PATIENCE_S, Installation, Program
+from tests.fixtures.proxy import Proxy
 
 LOG = history(31, executions=150)
+HALF = sum(len(encode(recorded.event)) for recorded in LOG.events) // 2
+"""Bytes: who has been given so many of the log stands in the middle of it."""
 BEFORE = {"projections.exchange.before", "projections.rename.before"}
 
 pytestmark = [pytest.mark.slow]
@@ -126,18 +131,23 @@ async def test_a_rebuild_killed_at_any_moment(site: Installation) -> None:
 
 
 @pytest.mark.parametrize("command", ["rebuild", "verify"])
-async def test_ctrl_c_cleans_up(site: Installation, command: str) -> None:
+async def test_ctrl_c_cleans_up(site: Installation, broker: Broker, command: str) -> None:
     """Interrupted in the middle: exit code 130, no file of the fold is left, the view is as it was."""
     await _append(site)
     projector = await _kept(site)
     await asyncio.to_thread(_mark, site)
     old = await _rows(site)
-    program = site.muster(command, "projections", command).launch()
-    scratch = site.view.with_name(f"view.db.{command}")
-    while not scratch.exists() and program.running:
-        await asyncio.sleep(0.001)
-    program.send(signal.SIGINT)
-    assert await program.exits() == 130
+    async with Proxy(broker.port) as proxy:
+        proxy.stall_behind(HALF)
+        program = site.muster(command, "projections", command, "--url", proxy.url).launch()
+        async with asyncio.timeout(PATIENCE_S):
+            await proxy.stalled.wait()
+            scratch = site.view.with_name(f"view.db.{command}")
+            while not scratch.exists():
+                await asyncio.sleep(0.001)
+        program.send(signal.SIGINT)
+        proxy.flow()
+        assert await program.exits() == 130
     assert not list(site.view.parent.glob(f"view.db.{command}")), program.log
     assert await _rows(site) == old
     assert await projector.end() == 0

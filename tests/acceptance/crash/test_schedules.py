@@ -71,11 +71,16 @@ async def test_killed_between_the_two_events(site: Installation, broker: Broker,
             await severing.reached.wait()
         assert severing.kinds == ["schedule.fired"]
         first.kill()
-    await asyncio.sleep(0.2)  # what was let through is on its way
-    halves = [len(site.log.of(kind)) for kind in ("schedule.fired", "execution.queued")]
-    assert halves[0] - halves[1] == after
+
+    def halves() -> list[int]:
+        return [len(site.log.of(kind)) for kind in ("schedule.fired", "execution.queued")]
+
+    if not after:
+        await asyncio.sleep(0.2)  # nothing tells that what was held does not come
+    await site.log.holds(lambda: halves()[0] - halves()[1] == after, "just what was let through")
+    fired_before = halves()[0]
     site.scheduler("second").launch()
-    await site.log.until("schedule.fired", count=halves[0] + 2)
+    await site.log.until("schedule.fired", count=fired_before + 2)
     await settled(site)
 
 
@@ -106,6 +111,8 @@ async def test_away_for_a_while(site: Installation, catch_up: str, runs: bool) -
     program.launch()
     await site.log.until("schedule.fired", count=4 if runs else 1, after=before)
     missed = [each.event.data for each in site.log.of("schedule.skipped", after=before)]
+    # A run that goes on for a second on a busy machine is not missed: the next one is skipped for it.
+    missed = [data for data in missed if data.reason != "overlap"]
     assert bool(missed) is not runs
     assert all(data.reason == "missed" and data.count >= 3 for data in missed[:1])
     await settled(site)

@@ -80,7 +80,10 @@ async def test_nothing_disagrees_under_load_kills_and_failover(site: Installatio
     last = await site.client.submit(DIAMOND)
     summary = await read(site, beside, last)
     assert told(beside, "decided", "owed", "failed") == []
-    assert len(told(beside, "leads")) == 2
+    (caught_up,) = told(beside, "caught_up")
+    elected = site.log.of("leader.elected", after=caught_up["sequence"])
+    # Two died; one that gets no turn for a second is succeeded as well.
+    assert 2 <= len(told(beside, "leads")) <= len(elected)
     assert summary["decisions"] > 200
     assert await beside.exits() == 0
 

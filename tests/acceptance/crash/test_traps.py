@@ -5,37 +5,36 @@ from __future__ import annotations
 import pytest
 
 from muster.model.log.catalogue import MachineOffline
-from tests.acceptance.crash.plays import lone
-from tests.fixtures.processes import Installation, alive
+from tests.acceptance.crash.plays import first_one_waits, lone
+from tests.fixtures.processes import BLAMING, STEADY_S, Installation, gone
 
 pytestmark = [pytest.mark.slow]
 
 # The first attempt goes on for longer than anybody waits, any other is over at once.
 FIRST_ONE_HANGS = lone('test "$MUSTER_ATTEMPT" = 1 && sleep 600; echo "$MUSTER_ATTEMPT"')
-FIRST_ONE_IS_SLOW = lone('test "$MUSTER_ATTEMPT" = 1 && sleep 1; echo "$MUSTER_ATTEMPT"')
 
 
 async def test_trap_04_a_worker_that_dies_does_not_leave_its_step_started_for_ever(site: Installation):
     """Killed without a goodbye, its step goes to another machine and ends once; what it ran is gone when it is back."""
-    site.scheduler().launch()
+    site.scheduler(policy=BLAMING).launch()
     first = site.agent("m1").launch()
     await site.log.until("machine.connected", machine="m1")
     execution = await site.client.submit(FIRST_ONE_HANGS)
     await site.log.until("attempt.started", execution=execution)
     left = first.descendants()
     first.kill()
-    site.agent("m2").launch()
+    site.agent("m2", interval_s=STEADY_S).launch()
     assert await site.log.ended(execution) == ["succeeded"]
     site.log.each_step_once(execution)
     step = await site.client.step(execution, "work")
     assert (step.outputs, step.machine) == ({"said": "2"}, "m2")
     await first.launch().says("4 slots")
-    assert alive(left) == []
+    await gone(left)
 
 
 async def test_trap_22_a_machine_that_dies_without_a_goodbye_is_offline(site: Installation):
     """Nobody has to ask it: its beats are missed, the verdict has its evidence, and who needs it is told its name."""
-    site.scheduler(policy={"resend_after_s": 2.0, "placement_timeout_s": 1.0}).launch()
+    site.scheduler(policy=BLAMING | {"placement_timeout_s": 1.0}).launch()
     agent = site.agent("m1").launch()
     connected = await site.log.until("machine.connected", machine="m1")
     agent.kill()
@@ -54,13 +53,15 @@ async def test_trap_22_a_machine_that_dies_without_a_goodbye_is_offline(site: In
 
 async def test_trap_23_a_late_event_of_a_lost_machine_changes_nothing(site: Installation):
     """What it did while it counted as lost is kept in the log; the outcome stays that of the other machine."""
-    site.scheduler().launch()
+    site.scheduler(policy=BLAMING).launch()
     first = site.agent("m1").launch()
     await site.log.until("machine.connected", machine="m1")
-    execution = await site.client.submit(FIRST_ONE_IS_SLOW)
+    awoken = site.folder / "awoken"
+    execution = await site.client.submit(first_one_waits(awoken))
     await site.log.until("attempt.started", execution=execution)
     first.pause()
-    site.agent("m2").launch()
+    awoken.touch()  # the first attempt ends while its agent sleeps
+    site.agent("m2", interval_s=STEADY_S).launch()
     assert await site.log.ended(execution) == ["succeeded"]
     before = await site.client.state(execution)
     first.unpause()

@@ -12,6 +12,7 @@ import pytest
 from tests.acceptance.docker.leftovers import Witness
 from tests.acceptance.docker.stack import Stack, shell, until
 from tests.fixtures.process import STOP_TIMEOUT_S
+from tests.fixtures.stalls import Stalls
 
 REACH_S = 2.0
 SLOTS = 2
@@ -42,23 +43,25 @@ def test_a_cancel_reaches_a_full_machine_and_the_containers_are_gone_in_time(
         until("the trap is set", lambda step=step: _sleeps(witness, id_, step["id"]))
     assert stack.show(id_)["steps"][-1]["status"] == "pending", "every slot is taken"
 
-    answer = stack.muster("cancel", id_, "--reason", "enough", "--wait")
-    assert answer.code == 0, answer
-    assert "is cancelled" in answer.out
-    until("docker ps -a shows none of them", lambda: not witness.present(execution=id_))
+    with Stalls(stack.folder) as lost:
+        answer = stack.muster("cancel", id_, "--reason", "enough", "--wait")
+        assert answer.code == 0, answer
+        assert "is cancelled" in answer.out
+        until("docker ps -a shows none of them", lambda: not witness.present(execution=id_))
+    reach_s = REACH_S + lost.seconds
 
     ending = stack.event(id_, "execution.ending")
     decided = datetime.fromisoformat(ending["time"]).timestamp()
-    assert decided - _made(ending["cause"]) < REACH_S
+    assert decided - _made(ending["cause"]) < reach_s
     for step in holding:
         own = {"execution": id_, "step": step["id"]}
         until("it is destroyed", lambda own=own: witness.when("destroy", **own))
         asked, *others = witness.when("kill", **own)
-        assert asked - decided < REACH_S, "the stop waited behind the work"
+        assert asked - decided < reach_s, "the stop waited behind the work"
         assert others == witness.when("kill", signal="9", **own), "it is asked, and then killed"
         assert bool(others) == killed
         if killed:
-            assert grace_s * 0.9 < others[0] - asked < grace_s + REACH_S
+            assert grace_s * 0.9 < others[0] - asked < grace_s + reach_s
         else:
             assert witness.when("die", exitCode="0", **own), "it ended when it was asked to"
     assert witness.when("create", execution=id_, step="queued") == []

@@ -16,6 +16,7 @@ from muster.identity import uuid7
 from muster.settings import Settings
 from tests.fixtures.broker import Broker
 from tests.fixtures.engine import BUSYBOX, remove_containers
+from tests.fixtures.processes import gone
 from tests.unit.agents.scene import Scene, order, shell
 
 pytestmark = pytest.mark.broker
@@ -116,7 +117,7 @@ async def test_a_second_signal_does_not_wait(scene: Scene, broker: Broker):
                 pass
         agent.signal(signal.SIGINT)
         assert await agent.code() == 130, agent.said
-    assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
+    await gone([int(pid)])
 
 
 @pytest.mark.parametrize(

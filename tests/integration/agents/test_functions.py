@@ -238,9 +238,9 @@ async def test_a_program_that_speaks_the_protocol_itself(processes: Scene, app: 
 
 async def test_what_speaks_no_protocol(processes: Scene, app: Path):
     """A program that ends, and one that prints and never answers, fail in the load phase with what they printed."""
-    timeouts = msgspec.structs.replace(TIMEOUTS, load=1, grace=0.2)
     async with processes.agent():
         for number, script in enumerate(["echo hello; exit 3", "echo hello; sleep 60"]):
+            timeouts = msgspec.structs.replace(TIMEOUTS, load=(30, 3)[number], grace=0.2)
             wanted = order(
                 execution=f"e{number}", function="x", command=["/bin/sh", "-c", script], timeouts=timeouts
             )

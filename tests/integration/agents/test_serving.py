@@ -5,7 +5,7 @@ import contextlib
 import socket
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -119,16 +119,41 @@ async def test_a_round_trip_takes_less_than_a_millisecond(bench: Bench):
     """The way to a function and back, through the engine, is short; so it is after adoption."""
     served, ears = await bench.start(ECHO)
     for _ in range(2):
-        times = []
-        for number in range(200):
-            known, began = len(ears.text()), time.perf_counter()
-            await served.send(b"call %d\n" % number)
-            await ears.until(b"\n", after=known)
-            times.append(time.perf_counter() - began)
-        # Measured: 0.2 ms. The bound leaves room for a machine that does much else.
-        assert statistics.median(times) < 0.005
+        times, bare = [], []
+        async with echoing() as echo:
+            for number in range(200):
+                known, began = len(ears.text()), time.perf_counter()
+                await served.send(b"call %d\n" % number)
+                await ears.until(b"\n", after=known)
+                times.append(time.perf_counter() - began)
+                began = time.perf_counter()
+                await echo(b"call\n")
+                bare.append(time.perf_counter() - began)
+        # Measured: 0.2 ms. Where so many others want a turn that two pipes take long, it is compared with these.
+        assert statistics.median(times) < max(0.005, 10 * statistics.median(bare))
         served, ears = await bench.again(ECHO)
         await ears.until(b"CALL 199\n")
+
+
+@contextlib.asynccontextmanager
+async def echoing() -> AsyncIterator[Callable[[bytes], Awaitable[bytes]]]:
+    """A process with nothing between: what it is given comes back."""
+    process = await asyncio.create_subprocess_exec(
+        "cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    given, back = process.stdin, process.stdout
+    assert given is not None
+    assert back is not None
+
+    async def echo(line: bytes) -> bytes:
+        given.write(line)
+        return await back.readline()
+
+    try:
+        yield echo
+    finally:
+        given.close()
+        await process.wait()
 
 
 async def test_replies_while_nobody_listened(bench: Bench):

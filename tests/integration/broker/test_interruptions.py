@@ -35,7 +35,7 @@ async def connected(url: str, **settings: Any):
 
 async def settled(broker: NatsBroker, reconnects: int = 1) -> None:
     """Until the connection was lost and came back."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while broker.reconnects < reconnects or not broker.connected:
             await asyncio.sleep(0.01)
 
@@ -67,7 +67,7 @@ async def test_commands_and_beats_over_a_killed_broker(broker: Server):
         async with (
             contextlib.aclosing(second.commands.receive("gpu-1")) as receiving,
             contextlib.aclosing(second.heartbeats.listen()) as listening,
-            asyncio.timeout(30),
+            asyncio.timeout(40),
         ):
             coming, heard = asyncio.ensure_future(anext(receiving)), asyncio.ensure_future(anext(listening))
             await asyncio.sleep(0.1)
@@ -96,7 +96,7 @@ async def test_a_wiped_store_is_noticed(broker: Server):
             await take(following, 3)
             broker.reset()
             await settled(reader)
-            async with connected(broker.url), asyncio.timeout(20):
+            async with connected(broker.url), asyncio.timeout(40):
                 with pytest.raises(LogChangedError, match="made anew"):
                     await anext(following)
 
@@ -127,7 +127,7 @@ async def test_a_lost_suffix_is_noticed(broker: Server, tmp_path: Path, grown: i
         broker.stop()
         broker.port = port
         broker.start()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(40):
             with pytest.raises(LogChangedError, match=said):
                 await anext(following)
 
@@ -215,19 +215,21 @@ async def test_nothing_is_sent_after_its_outcome(broker: Server):
 
 async def test_requests_that_expire_are_made_again(broker: Server, monkeypatch: pytest.MonkeyPatch):
     """A follower that hears nothing for longer than its requests live goes on with the same consumer."""
-    monkeypatch.setattr("muster.broker.nats.pull.EXPIRES_S", 0.3)
-    monkeypatch.setattr("muster.broker.nats.pull.HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("muster.broker.nats.pull.EXPIRES_S", 3)
+    monkeypatch.setattr(
+        "muster.broker.nats.pull.HEARTBEAT_S", 1.4
+    )  # whose watchdog forgives nearly four seconds
     async with (
         connected(broker.url) as writer,
         connected(broker.url) as reader,
         contextlib.aclosing(reader.log.follow()) as following,
-        asyncio.timeout(20),
+        asyncio.timeout(40),
     ):
         await writer.log.append(decisions("a", 2))
         await take(following, 2)
         before = [sub.subject for sub in reader._connection.nc._subs.values()]
         coming = asyncio.ensure_future(take(following, 2))
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(4.0)  # longer than the requests live
         await writer.log.append(decisions("b", 2))
         assert [r.event.id for r in await coming] == ["b-0", "b-1"]
         assert [sub.subject for sub in reader._connection.nc._subs.values()] == before
@@ -240,7 +242,7 @@ async def test_a_stalled_reader_is_found_out(broker: Server, monkeypatch: pytest
         connected(broker.url) as writer,
         connected(broker.url) as reader,
         contextlib.aclosing(reader.log.follow()) as following,
-        asyncio.timeout(20),
+        asyncio.timeout(40),
     ):
         await writer.log.append(decisions("a", 2))
         await take(following, 2)
@@ -269,7 +271,7 @@ async def test_commands_on_their_way_to_one_who_leaves(broker: Server):
         proxy.flow()
         await leaving
         found: list[str] = []
-        async with asyncio.timeout(10), contextlib.aclosing(other.commands.receive("gpu-1")) as next_one:
+        async with asyncio.timeout(30), contextlib.aclosing(other.commands.receive("gpu-1")) as next_one:
             while len(found) < 3:
                 found += [decode_command(d.verb, d.payload).id for d in await anext(next_one)]
         assert sorted(found) == ["c0", "c1", "c2"]
@@ -284,6 +286,6 @@ async def test_a_ping_nobody_waits_for(broker: Server):
         ping.cancel()
         await asyncio.wait({ping})
         proxy.flow()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await lead(writer)
             assert await ids(writer) == ["leader"]

@@ -68,7 +68,7 @@ async def test_an_agent_gets_by_with_its_own_permissions(guarded: Server):
     async with (
         connected(guarded, "all") as scheduler,
         connected(guarded, "gpu-1", inbox_prefix="_INBOX_gpu-1") as agent,
-        asyncio.timeout(20),
+        asyncio.timeout(40),
     ):
         await scheduler.prepare()
         await scheduler.commands.open("gpu-1")
@@ -87,7 +87,9 @@ async def test_an_agent_gets_by_with_its_own_permissions(guarded: Server):
             await delivery.done()
         while await scheduler.heartbeats.last("gpu-1") is None:
             await asyncio.sleep(0.01)
-        assert [line.text async for _, _, line in scheduler.lines.read("x1")] == ["hello"]
+        while not (lines := [line.text async for _, _, line in scheduler.lines.read("x1")]):
+            await asyncio.sleep(0.01)  # nobody acknowledges lines
+        assert lines == ["hello"]
 
 
 def test_the_shipped_file_names_the_same_subjects():
@@ -105,7 +107,7 @@ async def test_an_agent_keeps_and_brings_files(guarded: Server, tmp_path: Path):
     async with (
         connected(guarded, "all") as scheduler,
         connected(guarded, "gpu-1", inbox_prefix="_INBOX_gpu-1") as agent,
-        asyncio.timeout(20),
+        asyncio.timeout(40),
     ):
         await scheduler.prepare()
         with pytest.raises(RuntimeError):

@@ -94,7 +94,7 @@ async def test_a_reading_ends_while_more_is_written(site: Site):
 
     writing = asyncio.create_task(write())
     while not writing.done():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             assert len(await ids(broker)) >= 30
     await writing
 
@@ -104,7 +104,7 @@ async def test_a_reading_ends_though_the_rest_is_erased(site: Site):
     broker = await site.connect()
     await broker.log.append([decision(f"d{number}", "x1") for number in range(40)])
     position = await broker.log.position()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         reading = broker.log.read(subjects=[subjects.events(execution="x1")])
         await broker.log.erase("x1", position.last + 1)
         assert [batch async for batch in reading] == []
@@ -244,7 +244,7 @@ async def test_closing_ends_followers(site: Site):
     waiting = asyncio.ensure_future(anext(following, None))
     await asyncio.sleep(0)
     await broker.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await waiting is None
 
 

@@ -109,15 +109,15 @@ async def test_a_restart_of_the_broker_is_survived(log):
         serve(log.broker, log.settings, stop=stop, ready=lambda _: ready.set(), view=log.view)
     )
     await log.put(events, 0, 200)
-    await asyncio.wait_for(ready.wait(), 10)
+    await asyncio.wait_for(ready.wait(), 40)
     await reached(log.view, 200)
     await asyncio.to_thread(log.server.kill)
     await asyncio.sleep(0.2)
     await asyncio.to_thread(log.server.start)
     await log.put(events, 200)
-    await reached(log.view, events.sequence, timeout_s=30)
+    await reached(log.view, events.sequence)
     stop.set()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 40)
     assert await digest(log.view) == await digest(await folded(log.view.with_name("e.db"), events.events))
 
 
@@ -143,7 +143,7 @@ async def test_a_killed_projector_leaves_rows_and_position_that_belong_together(
     assert seen == sorted(seen)
     assert any(0 < at < events.sequence for at in seen), seen
     start("run")
-    await reached(log.view, events.sequence, timeout_s=20)
+    await reached(log.view, events.sequence)
     assert await digest(log.view) == await digest(await folded(log.view.with_name("all.db"), events.events))
 
 
@@ -193,13 +193,16 @@ async def test_a_view_is_verified_beside_the_projector_that_keeps_it(log, start)
     kept = start("run")
     await asyncio.to_thread(kept.stdout.readline)
     await reached(log.view, 1500)
-    task = asyncio.create_task(log.put(events, 1500, pause_s=0.0005))
-    seen = []
-    while not task.done():
+    seen, there = [], 1500
+    while there < events.sequence:
+        come = min(there + 400, events.sequence)
+        task = asyncio.create_task(log.put(events, there, come, pause_s=0.0005))
+        there = come
         done = await verify(log.broker, log.settings, view=log.view)
         assert done.equal, done
         seen.append(done.sequence)
-    await task
+        await task
+        await reached(log.view, come)
     assert len(set(seen)) > 1
     assert seen == sorted(seen)
     assert not log.view.with_name("view.db.verify").exists()
