@@ -1,15 +1,20 @@
-"""The service ``projections``: keeps the view a few milliseconds behind the log."""
+"""The service ``projections``: keeps the view a few milliseconds behind the log.
+
+It may be started before everything else: where the broker has no log yet it waits for the scheduler that makes one.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeVar
 
+from muster.broker import whereabouts
 from muster.broker.interface import Broker, Position
-from muster.model.errors import LogChangedError
+from muster.model.errors import BrokerError, LogChangedError
 from muster.model.log.envelope import Recorded
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
@@ -20,6 +25,12 @@ from muster_projections.projection import Projection, moment
 from muster_projections.rebuild import refold
 from muster_projections.registry import chosen
 from muster_projections.store import Store
+
+T = TypeVar("T")
+RETRY_S: Final = 0.5
+"""Between two looks at a broker that has no log yet, or does not answer: quick enough to be unseen."""
+
+log = logging.getLogger(__name__)
 
 
 async def serve(
@@ -32,6 +43,8 @@ async def serve(
 ) -> None:
     """Fold the log into the view until ``stop`` is set; what was read by then is written.
 
+    Waits for a scheduler to make the log where there is none, and says so once, in its own output.
+
     Raises ViewBusyError where another process keeps the view, LogChangedError where the log is not the one the view
     was folded from. A view that other projections made (another release, or one that was installed since) is rebuilt
     first. A rebuild may put another file in the place of the view at any time: this goes on with that one.
@@ -39,12 +52,14 @@ async def serve(
     path = view or settings.view_path
     async with Desk() as desk:
         await desk.enter(claimed(path))
+        if await _before(stop, _there(broker)) is None:
+            return
         projections = await desk.run(chosen)
         if await desk.run(outdated, path, projections):
             ready(
                 f"the projections rebuild {path}, which others had folded; the log is read from its beginning"
             )
-            if not await _before(stop, refold(desk, broker, path, projections)):
+            if await _before(stop, refold(desk, broker, path, projections)) is None:
                 return
         while not stop.is_set():
             store = await desk.run(_open, path, projections)
@@ -60,15 +75,27 @@ async def serve(
                 await desk.run(_close, store)
 
 
-async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
-    """Do the work, unless ``stop`` is set before it is done; whether it was done."""
+async def _there(broker: Broker) -> Position:
+    """Where the log ends, as soon as there is one and the broker says so."""
+    said = False
+    while True:
+        try:
+            return await whereabouts.position(broker.history)
+        except BrokerError as error:
+            if type(error) is not BrokerError:  # waiting does not help
+                raise
+            if not said:
+                log.warning(f"waiting for the event log: {error}")
+                said = True
+        await asyncio.sleep(RETRY_S)
+
+
+async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What the work gives, or None where ``stop`` was set before it was done."""
     doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        if doing.done():
-            await doing
-            return True
-        return False
+        return await doing if doing.done() else None
     finally:
         doing.cancel()
         stopped.cancel()

@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import Final
 
+from muster.broker import whereabouts
 from muster.broker.interface import Broker, Position
 from muster.client.follower import ExecutionView
-from muster.model.errors import BrokerError, ExecutionNotFoundError, InvalidArgumentError
+from muster.model.errors import ExecutionNotFoundError, InvalidArgumentError
 from muster.model.log import subjects
 from muster.model.log.names import check_execution
-
-STREAM_NOT_FOUND: Final = 10059  # JetStream's own number
 
 
 async def position(broker: Broker) -> Position:
     """Where the log ends. Raises BrokerError, which says so where Muster was never started on this broker."""
-    try:
-        return await broker.history.position()
-    except BrokerError as error:
-        if error.data.get("api_code") != STREAM_NOT_FOUND:
-            raise
-        raise BrokerError(
-            "This broker has no event log: Muster was never started on it.",
-            remedy="Start a scheduler on it, which makes one: muster scheduler (or muster up).",
-        ) from error
+    return await whereabouts.position(broker.history)
 
 
 async def check_start(broker: Broker, sequence: int) -> None:

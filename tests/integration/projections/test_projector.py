@@ -50,22 +50,38 @@ class Log:
 
 
 @pytest_asyncio.fixture
-async def log(broker: Broker, tmp_path: Path) -> AsyncIterator[Log]:
+async def bare(broker: Broker, tmp_path: Path) -> AsyncIterator[Log]:
+    """Of a broker on which Muster was never started: there is no stream yet."""
     connected = await NatsBroker.connect(Settings(url=broker.url), name="test")
-    await connected.prepare()
     yield Log(broker, connected, tmp_path)
     await connected.close()
 
 
+@pytest_asyncio.fixture
+async def log(bare: Log) -> Log:
+    await bare.broker.prepare()
+    return bare
+
+
 @pytest.fixture
-def start(log: Log) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def start(bare: Log) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts ``muster projections …`` as a process; whatever is left is killed at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def make(command: str, *arguments: str) -> subprocess.Popen[str]:
         path = os.pathsep.join(str(ROOT / root) for root in ("core", "projections"))
         process = subprocess.Popen(
-            [sys.executable, "-c", DIRECT, command, "--url", log.server.url, "--view", log.view, *arguments],
+            [
+                sys.executable,
+                "-c",
+                DIRECT,
+                command,
+                "--url",
+                bare.server.url,
+                "--view",
+                bare.view,
+                *arguments,
+            ],
             env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -98,6 +114,32 @@ async def test_a_projector_follows_and_drains(log, start):
     await _ended(process)
     assert process.returncode == 0
     assert await digest(log.view) == await digest(await folded(log.view.with_name("e.db"), events.events))
+
+
+async def test_it_waits_for_a_scheduler_that_makes_the_log(bare, start):
+    """Started first of all it says once, in words, what it waits for; when a scheduler has come it keeps the view."""
+    process = start("run")
+    said = await asyncio.to_thread(process.stderr.readline)
+    assert "waiting for the event log: This broker has no event log" in said
+    assert "muster scheduler" in said
+    await bare.broker.prepare()
+    assert (await asyncio.to_thread(process.stdout.readline)).startswith(f"the projections keep {bare.view}")
+    events = history(7)
+    await bare.put(events)
+    await reached(bare.view, events.sequence)
+    process.send_signal(signal.SIGTERM)
+    assert await _ended(process) == ("", "")
+    assert process.returncode == 0
+
+
+async def test_it_can_be_ended_while_it_waits(bare, start):
+    """SIGTERM ends it in order although there was never a log, and leaves no view behind."""
+    process = start("run")
+    await asyncio.to_thread(process.stderr.readline)
+    process.send_signal(signal.SIGTERM)
+    assert await _ended(process) == ("", "")
+    assert process.returncode == 0
+    assert not bare.view.exists()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from muster.broker.memory import MemoryBroker
-from muster.model.errors import LogChangedError
+from muster.model.errors import BrokerError, BrokerUnsuitableError, LogChangedError
 from muster.model.log import subjects
 from muster.model.log.envelope import encode
 from muster.settings import load
@@ -102,6 +102,38 @@ async def test_a_lost_connection_is_waited_out(memory, tmp_path):
         assert await sequence(view) == 50
         memory.reconnect()
         await reached(view, LOG.sequence)
+
+
+async def test_a_log_that_is_not_there_yet_is_waited_for(memory, tmp_path, monkeypatch, caplog):
+    """However long it takes it is said once, with what to do; then the view is kept."""
+    position, looks = memory.history.position, 0
+
+    async def absent():
+        nonlocal looks
+        looks += 1
+        if looks < 5:
+            raise BrokerError("The broker refused STREAM.INFO: stream not found.", api_code=10059)
+        return await position()
+
+    monkeypatch.setattr(memory.history, "position", absent)
+    monkeypatch.setattr(service, "RETRY_S", 0.01)
+    await written(memory, LOG)
+    async with serving(memory, tmp_path / "view.db"):
+        await reached(tmp_path / "view.db", LOG.sequence)
+    assert caplog.text.count("waiting for the event log: This broker has no event log") == 1
+    assert "muster scheduler" in caplog.text
+
+
+async def test_what_waiting_does_not_mend_is_an_error(memory, tmp_path, monkeypatch):
+    """A broker that can never be used is not waited for."""
+
+    async def unsuitable():
+        raise BrokerUnsuitableError("It has other settings.")
+
+    monkeypatch.setattr(memory.history, "position", unsuitable)
+    with pytest.raises(BrokerUnsuitableError, match="other settings"):
+        async with serving(memory, tmp_path / "view.db"):
+            pass
 
 
 async def test_a_second_projector_is_refused(memory, tmp_path):
