@@ -15,6 +15,7 @@ from muster.model.errors import MusterError
 from muster.model.log.catalogue import Body
 from muster_agents.conformance.heard import Heard
 from muster_agents.functions.caller import EndedError
+from muster_agents.functions.instance import ENDED_S
 from muster_agents.functions.marks import MARK_S
 from muster_agents.functions.wire import (
     ENVELOPE_BYTES,
@@ -130,10 +131,13 @@ class Subject:
     # ---- talking
 
     async def write(self, line: bytes) -> None:
-        """A line as it is."""
+        """A line as it is. Raises BrokenError where it is not taken."""
         try:
             await self.serving.send(line)
         except MusterError as error:
+            # What takes nothing has ended, or is about to: how, is known in a moment.
+            if await self.ended(min(ENDED_S, self._limit_s)) is not None:
+                raise BrokenError(f"its process ended{self._ending}") from None
             raise BrokenError(f"it takes nothing any more: {error.message}") from None
 
     async def notify(self, method: str, **params: Any) -> None:
