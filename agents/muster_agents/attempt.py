@@ -1,4 +1,7 @@
-"""One attempt on its way: pull, start, load, run. The agent reports; it never decides to try again."""
+"""One attempt on its way: pull, start, load, run. The agent reports; it never decides to try again.
+
+Whatever goes wrong on the way ends this attempt and nothing else; see ``mishaps``.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from muster.model.log.catalogue import (
     AttemptStopped,
     Body,
 )
+from muster_agents import mishaps
 from muster_agents.contained import Contained
 from muster_agents.course import Course, Phases, Scene
 from muster_agents.devices import Devices
@@ -89,15 +93,19 @@ class Attempt:
             return await self._interruptible(), None
         except _StoppedError:
             await self._halt()
-            body = AttemptStopped(reason=self._stop_reason or "", seconds=self._phases.seconds)
-            return body, self._stop_cause
+            stopped = AttemptStopped(reason=self._stop_reason or "", seconds=self._phases.seconds)
+            return stopped, self._stop_cause
         except MusterError as error:
             await self._halt()
             return self._failed(error), None
         except Exception as error:  # a defect, or the disk: the scheduler must hear of it all the same
-            log.exception("attempt %s of %s failed in an unforeseen way", self.ref.attempt, self.ref.step)
+            failed = self.mishap(error)
             await self._halt()
-            return self._failed(MusterError(f"The agent failed: {type(error).__name__}: {error}")), None
+            return failed, None
+
+    def mishap(self, error: Exception) -> AttemptFailed:
+        """What it ends with where nobody foresaw ``error``."""
+        return self._failed(mishaps.failed(error, f"attempt {self.ref.attempt} of {self.ref.step}"))
 
     def stop(self, reason: str, cause: str | None = None) -> None:
         """End it, whatever it does now."""
@@ -129,6 +137,8 @@ class Attempt:
             await self._course.halt()
         except MusterError as error:
             log.error(f"{self.ref.step} could not be stopped: {error}")
+        except Exception as error:  # its removal ends it, and is tried until that is done
+            mishaps.failed(error, f"the stop of {self.ref.step}")
 
     async def remove(self) -> bool:
         """Leave nothing behind; whether that could be done. Never raises."""
@@ -144,7 +154,7 @@ class Attempt:
         """End and remove it at once, without a word in the log."""
         try:
             await self._course.destroy()
-        except MusterError as error:
+        except Exception as error:  # as above
             log.error(f"{self.ref.step} could not be stopped: {error}")
         await self.remove()
 

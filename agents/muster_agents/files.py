@@ -20,16 +20,17 @@ from muster import fault
 from muster.artifacts.content import FileContent, described
 from muster.artifacts.store import Artifacts
 from muster.model.errors import (
+    AgentFailedError,
     ArtifactDamagedError,
     ArtifactMissingError,
     BrokerError,
-    MusterError,
     StepTimeoutError,
 )
 from muster.model.log.catalogue import AttemptProgress, AttemptRef
 from muster.model.log.commands import AttemptOrder
 from muster.model.plan.artifacts import Artifact
 from muster_agents.cache import Cache
+from muster_agents.mishaps import ROOM, reason
 from muster_agents.options import AgentOptions
 from muster_agents.runtimes.interface import Report
 
@@ -63,7 +64,7 @@ class Files:
     async def bring(self, order: AttemptOrder, report: Report) -> Mapping[str, Path]:
         """The files the attempt is given, by their names, pinned until it is released; says how far it is.
 
-        Raises ArtifactMissingError or ArtifactDamagedError.
+        Raises ArtifactMissingError, ArtifactDamagedError, or AgentFailedError where the disk does not take them.
         """
         moving = Moving(report, "pull", sum(artifact.size for artifact in order.files.values()))
         with _disk():
@@ -72,7 +73,10 @@ class Files:
             }
 
     async def keep(self, order: AttemptOrder, made: Taking, report: Report) -> dict[str, Artifact]:
-        """Store the files that the attempt made, and say what they are. Raises OutputError, StepTimeoutError."""
+        """Store the files that the attempt made, and say what they are.
+
+        Raises OutputError, StepTimeoutError, or AgentFailedError where the disk does not take them.
+        """
         limit = self._options.artifact_transfer_s
         try:
             async with asyncio.timeout(limit) as scope:
@@ -100,8 +104,8 @@ class Files:
         self._cache.pin(digest)
         self._pinned.setdefault(ref, []).append(digest)
 
-    def _place(self, ref: AttemptRef) -> Path:
-        path = self._cache.partial()
+    async def _place(self, ref: AttemptRef) -> Path:
+        path = await self._cache.partial()
         self._partial.setdefault(ref, []).append(path)
         return path
 
@@ -122,7 +126,7 @@ class Files:
             return found
 
     async def _download(self, ref: AttemptRef, artifact: Artifact, moving: Moving) -> Path:
-        partial = self._place(ref)
+        partial = await self._place(ref)
         await asyncio.to_thread(partial.touch)
         try:
             size = await self._pour(artifact, partial, moving)
@@ -149,7 +153,7 @@ class Files:
         for name, output in order.outputs.items():
             if output.path is None:
                 continue
-            partial = self._place(order.ref)
+            partial = await self._place(order.ref)
             taken = await made.take(output.path, partial, self._bytes_max)
             if taken is None:
                 continue
@@ -185,9 +189,8 @@ def _disk() -> Iterator[None]:
     except OSError as error:
         if isinstance(error, TimeoutError):
             raise
-        raise MusterError(
-            f"The files of the attempt do not get onto this machine's disk: {error.strerror or error}.",
-            remedy="Give the disk of the agent's data directory room.",
+        raise AgentFailedError(
+            f"The files of the attempt do not get onto this machine's disk: {reason(error)}.", remedy=ROOM
         ) from error
 
 

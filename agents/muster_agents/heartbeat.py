@@ -75,7 +75,7 @@ class Pulse:
             interval_s=self._interval_s,
             time=self._now(),
             running=self._running(),
-            load=round(os.getloadavg()[0], 2),
+            load=_load(),
             outbox=self._outbox(),
             functions=self._functions(),
         )
@@ -85,3 +85,11 @@ class Pulse:
         except MusterError as error:
             log.debug(f"a beat was lost: {error.message}")
         await fault.point("agent.beat.after")
+
+
+def _load() -> float | None:
+    """How busy the machine is; None where the system does not say, as it does not without a file to open."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except OSError:
+        return None

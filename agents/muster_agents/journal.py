@@ -74,18 +74,29 @@ class Journal:
     def write(self, record: bytes) -> None:
         """Append lines. Raises OSError where the disk does not take them; then they do not count."""
         entry = b"\n" + record if self._torn else record
-        try:
-            written = os.write(self._file, entry)
-        except OSError:
-            self._torn = True
-            raise
-        self._torn = written != len(entry)
-        if self._torn:
-            raise OSError(errno.ENOSPC, f"{self._folder}: only {written} of {len(entry)} bytes were written")
+        written = os.write(self._file, entry)
+        if written != len(entry):
+            self._take_back(written)
+            raise OSError(
+                errno.ENOSPC, f"only {written} of {len(entry)} bytes were written", str(self._folder)
+            )
+        self._torn = False
         self.size += written
         self.dirty = True
         if self._tail is not None:
             self._tail.append(record)
+
+    def _take_back(self, count: int) -> None:
+        """The last bytes do not count: even a whole record may be among them, whose number another is given."""
+        try:
+            os.ftruncate(self._file, os.fstat(self._file).st_size - count)
+        except OSError:
+            self._torn = True
+
+    @property
+    def removed(self) -> bool:
+        """Whether somebody removed the file: what is written to it is gone when it is closed."""
+        return os.fstat(self._file).st_nlink == 0
 
     def begin(self) -> None:
         """From here to ``switch``, what is written goes to both segments."""
@@ -94,6 +105,7 @@ class Journal:
     def prepare(self, snapshot: Iterable[bytes]) -> int:
         """Write a new segment and give its file; for a thread."""
         path = self._path(self._number + 1)
+        self._folder.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(path.name + SUFFIX_NEW)
         text = b"".join(snapshot)
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
@@ -105,6 +117,8 @@ class Journal:
             sync(self._folder)
         except BaseException:
             os.close(file)
+            with contextlib.suppress(OSError):
+                draft.unlink()  # of a disk that is full it may hold the last of the room
             raise
         return file
 

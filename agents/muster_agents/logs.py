@@ -244,3 +244,6 @@ class LogShipper:
         except MusterError as error:
             stream.dropped += len(lines)
             log.warning(f"{len(lines)} log lines of {ref.step} were not taken: {error.message}")
+        except Exception:  # lines are for looking: they end neither the attempt nor the sending of others'
+            stream.dropped += len(lines)
+            log.exception("%s log lines of %s could not be sent", len(lines), ref.step)

@@ -2,6 +2,9 @@
 
 A fact gets its number ``n`` and stands in the journal before anybody sends it. It leaves when the log has it. What the
 log has is known by the highest ``n`` there, so acknowledgements need no record of their own.
+
+Where the disk takes no more, a fact waits with whoever writes it, and an order is not accepted; see ``mishaps``. A
+journal that somebody removed is written anew from what is in memory.
 """
 
 from __future__ import annotations
@@ -89,6 +92,9 @@ class Outbox:
         self.held: dict[AttemptRef, Held] = {}
         self.unsent: dict[AttemptRef, None] = {}
         self.fresh = True
+        self.stuck = False
+        """Whether the disk refused what was to be written last."""
+        self._ending = False
         self.n = 0
         self.bytes = 0
 
@@ -126,6 +132,11 @@ class Outbox:
         if not isinstance(event.data, MachineDisconnected):
             self._enqueue(event, len(event.line or b""))
 
+    def recall(self, event: Event) -> None:
+        """The log has this fact, and the disk perhaps not: whom it is about is answered for as it says."""
+        if (event.n or 0) > self.n:
+            self._note(event)
+
     def settle(self, n: int) -> None:
         """The log has everything up to ``n``. New facts are numbered above it."""
         while self._waiting and (self._waiting[0][0].n or 0) <= n:
@@ -141,7 +152,10 @@ class Outbox:
     # ---- facts
 
     async def put(self, body: Body, ref: AttemptRef | None = None, *, cause: str | None = None) -> Event:
-        """Write a fact down, without secrets. Waits where too many wait already, or the disk is full."""
+        """Write a fact down, without secrets. Waits where too many wait already, or the disk is full.
+
+        From ``open_wide`` on it waits for neither: what the disk does not take then is in memory alone.
+        """
         if ref is not None and (held := self.held.get(ref)) is not None:
             body = discreet(body, held.order)
         while True:
@@ -149,8 +163,7 @@ class Outbox:
                 await self._room.wait()
             try:
                 return self._write(body, ref, cause)
-            except OSError as error:
-                log.error(f"the agent's journal cannot be written, the attempt waits: {error}")
+            except OSError:
                 await asyncio.sleep(DISK_RETRY_S)
 
     def _write(self, body: Body, ref: AttemptRef | None, cause: str | None) -> Event:
@@ -168,25 +181,36 @@ class Outbox:
             attempt=None if ref is None else ref.attempt,
         )
         line = envelope.encode(event)
-        self._journal.write(journal.line(EVENT, line))
+        try:
+            self._append(journal.line(EVENT, line))
+        except OSError:
+            # The order stands in the journal: if the log does not take this, the next agent answers for the attempt.
+            if not self._ending:
+                raise
         self.n = n
         self._note(event)
         self._enqueue(event, len(line), patient=isinstance(body, PATIENT))
         return event
 
     async def accept(self, order: AttemptOrder) -> Held:
-        """Write down that the agent answers for this attempt, until its last fact is written."""
+        """Write down that the agent answers for this attempt, until its last fact is written. Raises OSError."""
         held = Held(order=order)
-        record = journal.line(HELD, _encode(held))
-        while True:
-            try:
-                self._journal.write(record)
-            except OSError as error:
-                log.error(f"the agent's journal cannot be written, the attempt waits: {error}")
-                await asyncio.sleep(DISK_RETRY_S)
-            else:
-                self.held[order.ref] = held
-                return held
+        self._append(journal.line(HELD, _encode(held)))
+        self.held[order.ref] = held
+        return held
+
+    def _append(self, record: bytes) -> None:
+        """Write to the journal. Raises OSError, which is said once until it takes something again."""
+        try:
+            self._journal.write(record)
+        except OSError as error:
+            if not self.stuck:
+                log.error(f"the agent's journal cannot be written; attempts wait until it can: {error}")
+            self.stuck = True
+            raise
+        if self.stuck:
+            log.warning("the agent's journal can be written again")
+        self.stuck = False
 
     def _note(self, event: Event) -> None:
         if event.step is None or event.attempt is None:
@@ -208,7 +232,8 @@ class Outbox:
         return not self._room.is_set()
 
     def open_wide(self) -> None:
-        """No bound from here on: the agent ends, and a few last facts are all that comes."""
+        """No bound from here on, and no waiting: the agent ends, and a few last facts are all that comes."""
+        self._ending = True
         self._bound = 1 << 62
         self._room.set()
 
@@ -276,14 +301,20 @@ class Outbox:
         while True:
             await asyncio.sleep(self._options.sync_interval_s)
             try:
-                if self._journal.size > self._options.outbox_segment_bytes > 2 * self.bytes:
-                    # Never half a rotation: the next agent of this name would meet the other half.
-                    self._rotating = asyncio.create_task(self._rotate())
-                    await asyncio.shield(self._rotating)
+                if self._journal.removed:
+                    log.error("the agent's journal was removed by somebody else; it is written anew")
+                    await self._anew()
+                elif self._journal.size > self._options.outbox_segment_bytes > 2 * self.bytes:
+                    await self._anew()
                 elif self._journal.dirty:
                     await asyncio.to_thread(self._journal.sync)
             except OSError as error:
                 log.error(f"the agent's journal cannot be synced: {error}")
+
+    async def _anew(self) -> None:
+        # Never half a rotation: the next agent of this name would meet the other half.
+        self._rotating = asyncio.create_task(self._rotate())
+        await asyncio.shield(self._rotating)
 
     async def _rotate(self) -> None:
         self._journal.begin()

@@ -1,4 +1,8 @@
-"""All attempts of a machine: who is here, who was here, who was sent away before coming."""
+"""All attempts of a machine: who is here, who was here, who was sent away before coming.
+
+Each lives in a task of the agent's group, where what escapes ends the agent with all that it runs. So nothing that is
+about one of them may escape (``mishaps``).
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from muster import fault
-from muster.model.errors import AttemptLostError, PlacementError
+from muster.model.errors import AttemptLostError, MusterError, PlacementError
 from muster.model.log.catalogue import (
     AttemptAccepted,
     AttemptFailed,
     AttemptRef,
     AttemptStarted,
     AttemptStopped,
+    Body,
 )
 from muster.model.log.commands import AttemptOrder, Start, Stop
+from muster_agents import mishaps
 from muster_agents.attempt import Attempt, located
 from muster_agents.devices import Devices
 from muster_agents.files import Files
@@ -72,7 +78,10 @@ class Roster:
     # ---- commands
 
     async def start(self, command: Start) -> None:
-        """Take up what the command orders; returns when every attempt is answered for in the outbox."""
+        """Take up what the command orders; returns when every attempt is answered for in the outbox.
+
+        Raises OSError where the disk takes no more: what was not taken up by then is to be ordered again.
+        """
         for order in command.attempts:
             ref = order.ref
             if ref in self._active or ref in self._known or self._ending:
@@ -111,12 +120,12 @@ class Roster:
         await asyncio.gather(*(attempt.destroy() for attempt in self._active.values()))
 
     async def _accept(self, order: AttemptOrder, cause: str) -> None:
-        self._room.take(order.resources)
         await fault.point("agent.accept.before")
         attempt = self._enter(await self._outbox.accept(order))
         await fault.point("agent.accept.after")
-        await self._outbox.put(AttemptAccepted(), order.ref, cause=cause)
-        self._group.create_task(self._live(attempt))
+        if attempt is not None:
+            await self._outbox.put(AttemptAccepted(), order.ref, cause=cause)
+            self._group.create_task(self._live(attempt))
 
     async def _refuse(self, ref: AttemptRef, lacking: str, cause: str) -> None:
         self._remember(ref)
@@ -131,33 +140,57 @@ class Roster:
 
     # ---- lives
 
-    def _enter(self, held: Held, found: Found | Instance | None = None) -> Attempt:
+    def _enter(self, held: Held, found: Found | Instance | None = None) -> Attempt | None:
+        """It is here, and has its room; None where not even that can be done, which is then told as its end."""
         ref = held.order.ref
-        attempt = Attempt(
+        try:
+            attempt = self._made(held, found)
+        except Exception as error:
+            failed = mishaps.failed(error, f"attempt {ref.attempt} of {ref.step}")
+            self._remember(ref)
+            self._group.create_task(self._stillborn(ref, failed, found))
+            return None
+        self._room.take(held.order.resources)
+        self._active[ref] = attempt
+        self._idle.clear()
+        return attempt
+
+    def _made(self, held: Held, found: Found | Instance | None) -> Attempt:
+        return Attempt(
             held,
             self._runtime,
             self._pool,
             self._outbox,
-            self._lines.open(ref, Secrets.of(held.order)),
+            self._lines.open(held.order.ref, Secrets.of(held.order)),
             self._files,
             self._options,
             self._devices,
             found,
         )
-        self._active[ref] = attempt
-        self._idle.clear()
-        return attempt
+
+    async def _stillborn(self, ref: AttemptRef, error: MusterError, found: Found | Instance | None) -> None:
+        info = located(error, ref, self._options.name, "pull")
+        await self._outbox.put(AttemptFailed(error=info, phase="pull"), ref)
+        if isinstance(found, Found):
+            await self._discard(found)
 
     async def _live(self, attempt: Attempt) -> None:
         body, cause = await attempt.live()
         await self._lines.flush(attempt.lines)
         self._room.give(attempt.order.resources)
-        await self._outbox.put(body, attempt.ref, cause=cause)
+        await self._tell(attempt, body, cause)
         self._remember(attempt.ref)
         del self._active[attempt.ref]
         if not self._active:
             self._idle.set()
         await self._remove(attempt)
+
+    async def _tell(self, attempt: Attempt, body: Body, cause: str | None) -> None:
+        """Write its end down. One that cannot be written as it is has failed; the agent ends before it forgets one."""
+        try:
+            await self._outbox.put(body, attempt.ref, cause=cause)
+        except Exception as error:
+            await self._outbox.put(attempt.mishap(error), attempt.ref, cause=cause)
 
     async def _remove(self, attempt: Attempt) -> None:
         """Again and again while its engine is away, unless the agent ends: the next one finds what is left."""
@@ -179,15 +212,14 @@ class Roster:
         """Go on with the containers that are here, say which attempts are lost, and remove the orphans."""
         for ref in self._outbox.unsent:
             self._remember(ref)
-        self._go_on(self._pool.adopt())
+        self._call_on(self._pool.adopt())
         containers = {one.ref: one for one in found}
         for ref, held in list(self._outbox.held.items()):
-            if ref in self._active:
+            if ref in self._active or ref in self._known:
                 continue
             one = containers.pop(ref, None)
             if one is not None and one.started:
-                self._room.take(held.order.resources)
-                self._group.create_task(self._live(self._enter(held, one)))
+                self._go_on(held, one)
                 continue
             if one is not None:
                 containers[ref] = one
@@ -195,13 +227,17 @@ class Roster:
         for orphan in containers.values():
             self._group.create_task(self._discard(orphan))
 
-    def _go_on(self, instances: Mapping[str, Instance]) -> None:
-        """With the calls in these containers, before a word is heard of them."""
+    def _call_on(self, instances: Mapping[str, Instance]) -> None:
+        """Go on with the calls in these containers, before a word is heard of them."""
         for held in self._outbox.held.values():
             instance = instances.get(held.container) if AttemptStarted.kind in held.told else None
             if held.order.container.function is not None and instance is not None:
-                self._room.take(held.order.resources)
-                self._group.create_task(self._live(self._enter(held, instance)))
+                self._go_on(held, instance)
+
+    def _go_on(self, held: Held, found: Found | Instance) -> None:
+        attempt = self._enter(held, found)
+        if attempt is not None:
+            self._group.create_task(self._live(attempt))
 
     async def _lost(self, ref: AttemptRef, held: Held) -> None:
         phase = "run" if AttemptStarted.kind in held.told else "start" if len(held.told) > 1 else "pull"

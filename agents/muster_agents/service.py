@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from muster import fault
+from muster.broker import whereabouts
 from muster.broker.codec import decode_command
 from muster.broker.interface import Broker, Delivery, Position
 from muster.clock import Clock
@@ -31,9 +32,10 @@ from muster_agents.functions.pool import Pool
 from muster_agents.heartbeat import Pulse
 from muster_agents.journal import Journal
 from muster_agents.logs import LogShipper
+from muster_agents.mishaps import opening
 from muster_agents.moments import Moments
 from muster_agents.options import AgentOptions
-from muster_agents.outbox import Outbox
+from muster_agents.outbox import DISK_RETRY_S, Outbox
 from muster_agents.room import Room
 from muster_agents.roster import Roster
 from muster_agents.runtimes.choice import choose
@@ -61,15 +63,17 @@ async def serve(
 ) -> None:
     """Run an agent until ``stop`` is set; ``options`` are those of AgentOptions. Its facts bear the time of ``clock``.
 
-    Raises ReplacedError where another agent took its name, and what the runtime raises where it cannot be used.
+    Raises ReplacedError where another agent took its name, AgentFailedError where its folder cannot be used, and what
+    the runtime raises where it cannot be used. What goes wrong with one attempt is not raised (``mishaps``).
     """
     chosen = AgentOptions(**options)
     folder = settings.data_dir / "agents" / chosen.name
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(seat(folder, chosen.lock_wait_s))
         clock = clock or Clock()
         outbox = Outbox(Journal(folder), chosen, clock.now)
-        await outbox.open()
+        with opening(folder):
+            await stack.enter_async_context(seat(folder, chosen.lock_wait_s))
+            await outbox.open()
         stack.push_async_callback(outbox.close)
         facts, release = await asyncio.to_thread(lambda: (host_facts(chosen), software()))
         position = await _unless(stop, _position(broker, chosen))
@@ -80,7 +84,8 @@ async def serve(
         known = await runtime.facts()
         facts = msgspec.structs.replace(facts, runtime=runtime.name, **_wins(known, chosen))
         cache = Cache(folder / "artifacts", chosen.artifact_cache_bytes)
-        await cache.open()
+        with opening(folder):
+            await cache.open()
         files = Files(broker.artifacts, cache, chosen, settings.artifact_bytes_max)
         agent = _Agent(broker, chosen, outbox, runtime, files, folder, facts, release, clock)
         await agent.serve(stop, ready)
@@ -95,10 +100,10 @@ async def _position(broker: Broker, options: AgentOptions) -> Position:
     said = False
     while True:
         try:
-            return await broker.log.position()
+            return await whereabouts.position(broker.log)
         except BrokerError as error:
             if not said:
-                log.warning(f"waiting for the event log: {error.message}")
+                log.warning(f"waiting for the event log: {error}")
                 said = True
             await asyncio.sleep(options.append_retry_s)
 
@@ -254,7 +259,8 @@ class _Agent:
             if isinstance(command, Stop):
                 await roster.stop(command)
             elif isinstance(command, Start) and command.session == self._session.sequence:
-                await roster.start(command)
+                if not await self._taken_up(roster, command, delivery):
+                    return
             elif isinstance(command, Start):
                 await self._misdirected(command, delivery)
         await fault.point("agent.ack.before")
@@ -262,6 +268,15 @@ class _Agent:
             await self._moments.next()
         await delivery.done()
         await fault.point("agent.ack.after")
+
+    async def _taken_up(self, roster: Roster, command: Start, delivery: Delivery) -> bool:
+        """Whether all of it is; what the journal could not take waits with the broker, where a stop can reach it."""
+        try:
+            await roster.start(command)
+        except OSError:
+            await delivery.again(DISK_RETRY_S)
+            return False
+        return True
 
     async def _misdirected(self, command: Start, delivery: Delivery) -> None:
         """A start for another connection: an earlier one's is void, a later one's is not ours to acknowledge."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from typing import TypeVar
 
@@ -85,13 +86,23 @@ class Session:
         """Tell the outbox what the log has; give the sequence of the connection before, or 0."""
         name = self._options.name
         last = await self._log.last(subjects.events(writer=name))
+        previous = await self._log.last(self._subject)
         n = (last.event.n or 0) if last is not None else 0
+        if n > self._outbox.n and self._outbox.held and previous is not None:
+            await self._recall(previous.sequence)
         if last is not None and self._outbox.fresh:
             # The disk is new and the machine is not: numbers above ``n`` may have been used in events now erased.
             n = max(n, now_ms())
         self._outbox.settle(n)
-        previous = await self._log.last(self._subject)
         return 0 if previous is None else previous.sequence
+
+    async def _recall(self, since: int) -> None:
+        """The disk had no room for what the agent before told last, or lost it: the log knows how it was."""
+        batches = self._log.read(since, subjects=[subjects.events(writer=self._options.name)])
+        async with aclosing(batches):
+            async for batch in batches:
+                for recorded in batch:
+                    self._outbox.recall(recorded.event)
 
     async def _take(self, outcome: Outcome, id_: str) -> None:
         if isinstance(outcome, Appended):

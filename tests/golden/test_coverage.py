@@ -31,7 +31,8 @@ UNWRITTEN_ERRORS = {
     "broker_unsuitable": CLIENT,
     "log_changed": CLIENT,
     "replaced": CLIENT,
-    "muster": "the base of all others: an agent writes it about a defect of its own",
+    "muster": "the base of all others",
+    "agent_failed": "an agent writes it about a fault of its machine, such as a full disk, or a defect of its own",
     "illegal_transition": "a defect; the fold of the log refuses it before it is written",
 }
 """Codes of errors that no log holds, and why."""

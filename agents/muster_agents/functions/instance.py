@@ -30,6 +30,7 @@ from muster.model.errors import AttemptLostError, InvalidArgumentError, MusterEr
 from muster.model.log.catalogue import Body
 from muster.model.plan import artifacts
 from muster.model.plan.calls import PROTOCOL
+from muster_agents import mishaps
 from muster_agents.functions.audience import Audience
 from muster_agents.functions.caller import Caller, EndedError
 from muster_agents.functions.loaded import Loaded, loaded
@@ -232,8 +233,7 @@ class Instance:
         except MusterError as error:
             self.cause = error
         except Exception as error:  # a defect: the calls must hear of it, and the agent has others
-            log.exception("the container of %s can be watched no longer", self.function)
-            self.cause = AttemptLostError(f"The agent failed: {type(error).__name__}: {error}")
+            self.cause = mishaps.failed(error, f"watching the container of {self.function}")
         self.over.set()
         self._wire.lose(EndedError(self.exit, self.cause))
         self.go()

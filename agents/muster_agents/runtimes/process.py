@@ -48,7 +48,7 @@ class ProcessRuntime:
     def _clean(self) -> None:
         kill_strays(self._folder)
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir(parents=True)
+        self._folder.mkdir(parents=True, exist_ok=True)  # it may be a disk of its own
 
     async def facts(self) -> Mapping[str, Any]:
         """See ``Runtime.facts``."""
@@ -99,7 +99,10 @@ class ProcessRuntime:
         """Kill what still runs: nobody would answer for it."""
         for run in list(self._runs):
             await run.stop(0.0)
-            await run.remove()
+            try:
+                await run.remove()
+            except OSError as error:
+                log.error(f"what a process left could not be removed, the next agent does: {error}")
         self._threads.close()
 
     def _gone(self, run: ProcessRun | ProcessServing) -> None:

@@ -13,7 +13,6 @@ from typing import IO, Final
 
 import msgspec
 
-from muster.model.errors import ContainerStartingError
 from muster_agents.runtimes.threads import Threads
 
 PASSED_ON: Final = ("PATH", "HOME", "LANG")
@@ -21,6 +20,9 @@ PASSED_ON: Final = ("PATH", "HOME", "LANG")
 PIPES_TIMEOUT_S: Final = 1.0
 """A process that left the group may hold the pipes open for ever; what it prints is nobody's."""
 READ_BYTES: Final = 64 << 10
+
+
+_Spawned = tuple[subprocess.Popen[bytes], int | None]
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -67,7 +69,7 @@ class ProcessGroup:
     def __init__(self, threads: Threads, hear: Callable[[str, bytes], None]) -> None:
         self._threads = threads
         self._hear = hear
-        self._spawning: asyncio.Future[subprocess.Popen[bytes]] | None = None
+        self._spawning: asyncio.Future[_Spawned] | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pipes: list[_Pipe] = []
         self.ended: asyncio.Future[Ended] | None = None
@@ -88,9 +90,9 @@ class ProcessGroup:
         return self._spawning is not None
 
     async def start(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
-        """Start it in a thread, which a cancelled start does not cut short. Raises what ``spawn`` does."""
-        self._spawning = self._threads.submit(spawn)
-        self._watch(await asyncio.shield(self._spawning))
+        """Start it in a thread, which a cancelled start does not cut short. Raises what ``spawn`` does, and OSError."""
+        self._spawning = self._threads.submit(lambda: _spawned(spawn))
+        self._watch(*await asyncio.shield(self._spawning))
 
     async def wait(self) -> Ended:
         """Its end, when all that it printed was heard."""
@@ -120,22 +122,22 @@ class ProcessGroup:
             pipe.close()
 
     async def _settle(self) -> None:
-        """A start that was cancelled half way: wait for what it made."""
+        """A start that was cancelled half way: wait for what it made. Whatever it failed with, its caller was told."""
         if self._spawning is None or self.ended is not None:
             return
         try:
-            self._watch(await asyncio.shield(self._spawning))
-        except ContainerStartingError:
-            pass  # there is nothing to stop
+            spawned = await asyncio.shield(self._spawning)
+        except Exception:
+            return  # there is nothing to stop
+        self._watch(*spawned)
 
-    def _watch(self, process: subprocess.Popen[bytes]) -> None:
+    def _watch(self, process: subprocess.Popen[bytes], pidfd: int | None) -> None:
         if self._process is not None:
             return
         self._process = process
         loop = asyncio.get_running_loop()
         self.ended = loop.create_future()
-        if hasattr(os, "pidfd_open"):
-            pidfd = os.pidfd_open(process.pid)
+        if pidfd is not None:
             loop.add_reader(pidfd, self._on_exit, pidfd)
         else:
             waiting = asyncio.ensure_future(asyncio.to_thread(_wait_unreaped, process.pid))
@@ -170,6 +172,17 @@ class ProcessGroup:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, number)
+
+
+def _spawned(spawn: Callable[[], subprocess.Popen[bytes]]) -> _Spawned:
+    """The process, and what its end is told by where the system has that; a process without it is not left alone."""
+    process = spawn()
+    try:
+        return process, os.pidfd_open(process.pid) if hasattr(os, "pidfd_open") else None
+    except OSError:
+        with process:  # closes the pipes and waits for it
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def inherited() -> dict[str, str]:

@@ -23,7 +23,7 @@ from muster_agents.runtimes.environment import (
 from muster_agents.runtimes.interface import Ears, Exit
 from muster_agents.runtimes.process_group import ProcessGroup, inherited
 from muster_agents.runtimes.rooted import rooted
-from muster_agents.runtimes.spawning import spawn
+from muster_agents.runtimes.spawning import clear, spawn
 from muster_agents.runtimes.taking import take
 from muster_agents.runtimes.threads import Threads
 
@@ -103,7 +103,7 @@ class ProcessRun:
         await self.stop(0.0)
         self._group.close()
         if self._group.was_begun:
-            await self._threads.call(shutil.rmtree, self._folder, ignore_errors=True)
+            await self._threads.call(clear, self._folder)
         self._gone(self)
 
     # ---- in a thread

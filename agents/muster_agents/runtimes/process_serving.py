@@ -24,7 +24,7 @@ from muster_agents.runtimes.interface import Ears, Exit, Launch
 from muster_agents.runtimes.process_group import ProcessGroup, inherited
 from muster_agents.runtimes.process_run import nothing_to_run
 from muster_agents.runtimes.rooted import rooted_container
-from muster_agents.runtimes.spawning import spawn
+from muster_agents.runtimes.spawning import clear, spawn
 from muster_agents.runtimes.taking import take
 from muster_agents.runtimes.threads import Threads
 
@@ -119,7 +119,7 @@ class ProcessServing:
         self._group.close()
         self._close_stdin()
         if self._group.was_begun:
-            await self._threads.call(shutil.rmtree, self._folder, ignore_errors=True)
+            await self._threads.call(clear, self._folder)
         self._gone(self)
 
     def _close_stdin(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import functools
 import os
 import resource
@@ -23,6 +24,8 @@ from typing import Final
 from muster.model.errors import ContainerStartingError
 
 PR_SET_PDEATHSIG: Final = 1
+SHORT: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.ENOSPC, errno.EDQUOT)
+"""What a system says that has too little of something (files, memory, processes, room): no fault of a step's."""
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _prctl = _libc.prctl if _libc is not None else None  # looked up here: after a fork there is no looking up
@@ -39,7 +42,7 @@ def spawn(
     """Start ``command`` as a session of its own. For a thread that outlives the process: the kernel watches that one.
 
     ``memory`` bounds the address space, if it is not 0; ``stdin`` is as ``Popen`` wants it.
-    Raises ContainerStartingError.
+    Raises ContainerStartingError, or OSError where the machine is short of something that it may have again.
     """
     check(command[0], environment.get("PATH", os.defpath), folder)
     setpriv = [] if memory else _setpriv()
@@ -56,6 +59,8 @@ def spawn(
             preexec_fn=None if setpriv else _child(os.getpid(), memory),  # noqa: PLW1509 - see _child
         )
     except (OSError, ValueError, subprocess.SubprocessError) as error:
+        if isinstance(error, OSError) and error.errno in SHORT:
+            raise
         raise _failure(command[0], getattr(error, "strerror", None) or str(error)) from error
 
 
@@ -71,6 +76,19 @@ def kill_strays(folder: Path) -> None:
             found = environment.read_bytes()
             if any(mark in found for mark in marks):
                 os.kill(int(environment.parent.name), signal.SIGKILL)
+
+
+def clear(folder: Path) -> None:
+    """Remove it and what is in it, as far as the step lets that be done.
+
+    Raises OSError where the machine is short of something that it may have again.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        if error.errno in SHORT:
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check(program: str, path: str, folder: Path) -> None:

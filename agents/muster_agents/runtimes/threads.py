@@ -25,15 +25,24 @@ class Threads:
         self._open = 0
 
     def submit(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """Begin ``work``. Cancelling the future does not end it."""
+        """Begin ``work``. Cancelling the future does not end it. Raises RuntimeError where there can be no thread."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._open += 1
         if self._open > self._threads < self._limit:
-            self._threads += 1
-            threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=True).start()
+            self._grow(loop)
         self._queue.put((future, work))
         return future
+
+    def _grow(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            threading.Thread(target=self._serve, args=(loop,), name=self._name, daemon=True).start()
+        except RuntimeError:  # the system has no more of them: what is to be done waits for one that is there
+            if not self._threads:
+                self._open -= 1
+                raise
+        else:
+            self._threads += 1
 
     async def call(self, work: Callable[..., T], *args: Any, **options: Any) -> T:
         """Do ``work`` in a thread."""

@@ -14,11 +14,11 @@ attempt.
     │   DuplicateStepError, ForbiddenFunctionError, StepLimitError, FunctionLimitError, OutputError,
     │   OutOfMemoryError, StepTimeoutError, ExpressionError, WorkflowInvalidError
     └── Muster's own
-        PlacementError, AttemptLostError, NameInvalidError, ExecutionNotFoundError, ExecutionConflictError,
-        ExecutionNotEndedError, ScheduleNotFoundError, ScheduleRunningError, FixtureInvalidError,
-        CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError, LogChangedError,
-        ArchiveUnavailableError, ArchiveDamagedError, ArtifactMissingError, ArtifactDamagedError,
-        ReplacedError, IllegalTransitionError
+        PlacementError, AttemptLostError, AgentFailedError, NameInvalidError, ExecutionNotFoundError,
+        ExecutionConflictError, ExecutionNotEndedError, ScheduleNotFoundError, ScheduleRunningError,
+        FixtureInvalidError, CommandInvalidError, ExecutionTimeoutError, BrokerError, BrokerUnsuitableError,
+        LogChangedError, ArchiveUnavailableError, ArchiveDamagedError, ArtifactMissingError,
+        ArtifactDamagedError, ReplacedError, IllegalTransitionError
 """
 
 from __future__ import annotations
@@ -256,6 +256,16 @@ class AttemptLostError(MusterError):
 
     code = "attempt_lost"
     remedy = "See muster machines; the step is tried again as long as its budget for lost machines lasts."
+
+
+class AgentFailedError(MusterError):
+    """The agent could not go on."""
+
+    code = "agent_failed"
+    remedy = (
+        "Look after the machine: its disk, its memory, how many files may be open. What the agent printed says where "
+        "it failed."
+    )
 
 
 class NameInvalidError(MusterError):

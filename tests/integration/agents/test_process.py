@@ -1,16 +1,21 @@
 """Attempts as real processes: what they see, what they print, how they end, and that none stays behind."""
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from muster.model.definition.workflow import Output
 from muster.model.log.commands import AttemptResources
+from muster_agents import roster
 from muster_agents.runtimes import spawning
 from tests.unit.agents.scene import TIMEOUTS, Scene, order, shell
 
@@ -125,6 +130,63 @@ async def test_exit_codes_are_the_shells(processes: Scene, script: str, code: in
         assert (await processes.until("attempt.failed")).exit_code == code
 
 
+@pytest.mark.parametrize("short", ["files for its pipes", "a file for its end"])
+async def test_a_machine_without_open_files(processes: Scene, monkeypatch: pytest.MonkeyPatch, short: str):
+    """Where a process cannot be begun for want of files the attempt may be tried again, and nothing of it is left."""
+    made: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    def begin(*given: Any, **options: Any) -> subprocess.Popen[bytes]:
+        made.append(popen(*given, **options))
+        return made[-1]
+
+    async with processes.agent():
+        with monkeypatch.context() as shortage:
+            if short == "a file for its end":
+                shortage.setattr(os, "pidfd_open", refuse)
+                shortage.setattr(subprocess, "Popen", begin)
+            else:
+                shortage.setattr(subprocess, "Popen", refuse)
+            await processes.start(shell("sleep 1000", "bad"))
+            failed = await processes.until("attempt.failed")
+        await processes.start(shell("true", "later"))
+        await processes.until("attempt.finished")
+    assert (failed.error.code, failed.phase, failed.retriable) == ("agent_failed", "start", True)
+    assert "Too many open files" in failed.error.message
+    assert [process.returncode for process in made] == (
+        [] if short.startswith("files") else [-signal.SIGKILL]
+    )
+
+
+async def test_what_it_left_goes_when_there_is_a_file_to_open(
+    processes: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """The machine had no file left to look into its folder with: the end is told, and the folder goes later."""
+    monkeypatch.setattr(roster, "REMOVE_AGAIN_S", 0.02)
+    folder, tries = tmp_path / "agents/m1/work/e1.work.1", asyncio.Queue[None]()
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_: object, **options: object) -> None:
+        loop.call_soon_threadsafe(tries.put_nowait, None)
+        if not options:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    async with processes.agent():
+        with monkeypatch.context() as shortage:
+            shortage.setattr(shutil, "rmtree", refuse)
+            await processes.start(shell("true"))
+            await processes.until("attempt.finished")
+            for _ in range(3):
+                await tries.get()
+            assert await asyncio.to_thread(folder.exists)
+        async with asyncio.timeout(20):
+            while await asyncio.to_thread(folder.exists):
+                await asyncio.sleep(0.02)
+
+
 async def test_a_timeout_kills_the_whole_group(processes: Scene):
     """A run that takes too long is ended with its children."""
     timeouts = msgspec.structs.replace(TIMEOUTS, run=3, grace=0.2)
@@ -182,7 +244,8 @@ async def test_processes_die_with_an_agent_that_is_killed(tmp_path: Path, launch
     parent = await asyncio.create_subprocess_exec(sys.executable, program, stdout=asyncio.subprocess.PIPE)
     assert parent.stdout is not None
     child = (await parent.stdout.readline()).decode().strip()
-    while b"setpriv" in Path(f"/proc/{child}/cmdline").read_bytes():
+    # For a moment of its beginning a program has no words yet: those of sleep come when setpriv has done its work.
+    while not Path(f"/proc/{child}/cmdline").read_bytes().startswith(b"sleep\0"):
         await asyncio.sleep(0.001)
     os.kill(parent.pid, signal.SIGKILL)
     await parent.communicate()

@@ -222,7 +222,7 @@ async def test_a_full_disk_is_said(
 async def put(cache: Cache, content: bytes) -> str:
     digest = sha256(content).hexdigest()
     cache.pin(digest)
-    partial = cache.partial()
+    partial = await cache.partial()
     partial.write_bytes(content)
     await cache.keep(partial, digest, len(content))
     return digest

@@ -1,5 +1,6 @@
 """The file under the outbox: what is torn, what is rotated, what is found again."""
 
+import errno
 import os
 
 import pytest
@@ -111,3 +112,35 @@ def test_a_full_disk_is_an_error_and_no_record(tmp_path, monkeypatch):
     first.write(journal.line(b"E", b"kept"))
     first.close()
     assert Journal(tmp_path).load() == [(b"E", b"kept")]
+
+
+def test_what_is_whole_but_for_its_end_does_not_count_either(tmp_path, monkeypatch):
+    """A disk that is full one byte too soon: the number of the record is given to another, so this one must be gone."""
+    first, _ = opened(tmp_path)
+    first.write(journal.line(b"E", b"before"))
+    whole = os.write
+    monkeypatch.setattr(os, "write", lambda file, data: whole(file, data[:-1]))
+    with pytest.raises(OSError, match="bytes were written"):
+        first.write(journal.line(b"E", b"lost"))
+    monkeypatch.undo()
+    first.write(journal.line(b"E", b"other"))
+    first.close()
+    assert Journal(tmp_path).load() == [(b"E", b"before"), (b"E", b"other")]
+
+
+def test_a_segment_for_which_there_is_no_room_takes_none(tmp_path, monkeypatch):
+    """Of a new segment that could not be written whole nothing stays on the full disk; the present one goes on."""
+    first, _ = opened(tmp_path)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        first.prepare([journal.line(b"H", b"snapshot")])
+    monkeypatch.undo()
+    first.abandon()
+    assert not list(tmp_path.glob("*.new"))
+    first.write(journal.line(b"E", b"one"))
+    first.close()
+    assert Journal(tmp_path).load() == [(b"E", b"one")]

@@ -77,7 +77,7 @@ async def test_the_end_cannot_be_watched(scene: Scene, fake: FakeRuntime, monkey
         await scene.until("attempt.started")
         broken.set()
         failed = await scene.until("attempt.failed")
-        assert (failed.error.code, "a defect" in failed.error.message) == ("attempt_lost", True)
+        assert (failed.error.code, "a defect" in failed.error.message) == ("agent_failed", True)
         assert not agent.task.done()
 
 
