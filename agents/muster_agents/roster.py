@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from muster import fault
@@ -28,10 +29,11 @@ from muster_agents.attempt import Attempt, located
 from muster_agents.devices import Devices
 from muster_agents.files import Files
 from muster_agents.functions.instance import Instance
-from muster_agents.functions.pool import REMOVE_AGAIN_S, Pool
+from muster_agents.functions.pool import Pool
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
+from muster_agents.removal import removed
 from muster_agents.room import Room
 from muster_agents.runtimes.interface import Found, Runtime
 from muster_agents.secrecy import Secrets
@@ -172,7 +174,7 @@ class Roster:
         info = located(error, ref, self._options.name, "pull")
         await self._outbox.put(AttemptFailed(error=info, phase="pull"), ref)
         if isinstance(found, Found):
-            await self._discard(found)
+            await self._clear_away(found)
 
     async def _live(self, attempt: Attempt) -> None:
         body, cause = await attempt.live()
@@ -183,7 +185,7 @@ class Roster:
         del self._active[attempt.ref]
         if not self._active:
             self._idle.set()
-        await self._remove(attempt)
+        await removed(attempt.remove, self._drained)
 
     async def _tell(self, attempt: Attempt, body: Body, cause: str | None) -> None:
         """Write its end down. One that cannot be written as it is has failed; the agent ends before it forgets one."""
@@ -191,16 +193,6 @@ class Roster:
             await self._outbox.put(body, attempt.ref, cause=cause)
         except Exception as error:
             await self._outbox.put(attempt.mishap(error), attempt.ref, cause=cause)
-
-    async def _remove(self, attempt: Attempt) -> None:
-        """Again and again while its engine is away, unless the agent ends: the next one finds what is left."""
-        while not await attempt.remove():
-            try:
-                async with asyncio.timeout(REMOVE_AGAIN_S):
-                    await self._drained.wait()
-            except TimeoutError:
-                continue
-            return
 
     def _remember(self, ref: AttemptRef) -> None:
         self._known[ref] = None
@@ -225,7 +217,7 @@ class Roster:
                 containers[ref] = one
             await self._lost(ref, held)
         for orphan in containers.values():
-            self._group.create_task(self._discard(orphan))
+            self._group.create_task(self._clear_away(orphan))
 
     def _call_on(self, instances: Mapping[str, Instance]) -> None:
         """Go on with the calls in these containers, before a word is heard of them."""
@@ -248,15 +240,22 @@ class Roster:
         self._remember(ref)
         await self._outbox.put(AttemptFailed(error=info, phase=phase, reason="lost"), ref)
 
-    async def _discard(self, orphan: Found) -> None:
+    async def _clear_away(self, orphan: Found) -> None:
+        """It has its GPUs until it is gone."""
         log.info(f"removing container {orphan.container}: nobody answers for it")
         gpus = self._devices.hold(orphan.gpus)
         try:
-            await self._runtime.discard(orphan)
-        except Exception as error:  # it stays an orphan for the next start
-            log.error(f"the container {orphan.container} could not be removed: {error}")
+            await removed(partial(self._discard, orphan), self._drained)
         finally:
             self._devices.give(gpus)
+
+    async def _discard(self, orphan: Found) -> bool:
+        try:
+            await self._runtime.discard(orphan)
+        except Exception as error:  # the engine is away
+            log.error(f"the container {orphan.container} could not be removed: {error}")
+            return False
+        return True
 
 
 def _bound(memory: OrderedDict[AttemptRef, Any], limit: int) -> None:

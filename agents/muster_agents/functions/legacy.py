@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Coroutine
+from functools import partial
 from typing import Any
 
 from muster.model.log.catalogue import FunctionUnloaded, LoadedFunction
@@ -11,19 +13,28 @@ from muster_agents.devices import Devices
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.showing import for_one_call, loaded_function
 from muster_agents.outbox import Outbox
+from muster_agents.removal import removed
 from muster_agents.runtimes.interface import FoundServing, ServesFunctions
 
 log = logging.getLogger(__name__)
 
 
 class Legacy:
-    """``kept`` is what to go on with, after ``find``."""
+    """``kept`` is what to go on with, after ``find``. ``over`` is set when the agent ends."""
 
-    def __init__(self, runtime: ServesFunctions, outbox: Outbox, ledger: Ledger, devices: Devices) -> None:
+    def __init__(
+        self,
+        runtime: ServesFunctions,
+        outbox: Outbox,
+        ledger: Ledger,
+        devices: Devices,
+        over: asyncio.Event,
+    ) -> None:
         self._runtime = runtime
         self._outbox = outbox
         self._ledger = ledger
         self._devices = devices
+        self._over = over
         self.kept: list[tuple[Entry, FoundServing]] = []
         self._orphans: list[tuple[Entry | None, FoundServing]] = []
         self._gone: list[Entry] = []
@@ -51,21 +62,26 @@ class Legacy:
 
     def rest(self) -> list[Coroutine[Any, Any, None]]:
         """The work of clearing away what is not kept."""
-        removals = [self._discard(entry, found) for entry, found in self._orphans]
+        removals = [self._clear_away(entry, found) for entry, found in self._orphans]
         return removals + [self._forget(entry) for entry in self._gone]
 
-    async def _discard(self, entry: Entry | None, found: FoundServing) -> None:
+    async def _clear_away(self, entry: Entry | None, found: FoundServing) -> None:
+        """It has its GPUs until it is gone."""
         log.info(f"removing container {found.container}: it serves a function for nobody")
         gpus = [] if entry is None else self._devices.hold(entry.launch.gpus)
         try:
-            await self._runtime.discard_serving(found)
-        except Exception as error:  # it stays an orphan for the next start
-            log.error(f"the container {found.container} could not be removed: {error}")
-        else:
-            if entry is not None:
+            if await removed(partial(self._discard, found), self._over) and entry is not None:
                 await self._forget(entry)
         finally:
             self._devices.give(gpus)
+
+    async def _discard(self, found: FoundServing) -> bool:
+        try:
+            await self._runtime.discard_serving(found)
+        except Exception as error:  # the engine is away
+            log.error(f"the container {found.container} could not be removed: {error}")
+            return False
+        return True
 
     async def _forget(self, entry: Entry) -> None:
         """It is gone. Word of its load may come to the log only now: behind that must stand that it is not any more."""

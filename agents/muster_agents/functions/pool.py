@@ -36,13 +36,12 @@ from muster_agents.functions.memory import available_share
 from muster_agents.functions.showing import for_one_call, status
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Outbox
+from muster_agents.removal import removed
 from muster_agents.room import Room
 from muster_agents.runtimes.interface import Launch, Report, ServesFunctions
 
 TEND_S: Final = 1.0
 """Between two looks at who is idle for too long and how the host's memory is."""
-REMOVE_AGAIN_S: Final = 10.0
-"""Between two tries to remove a container while its engine is away."""
 STATUSES_MAX: Final = 64
 """In one beat: what is used last comes first."""
 
@@ -90,8 +89,8 @@ class Pool:
         self._told: set[str] = set()
         self._leaving: dict[str, tuple[Reason, float]] = {}
         self._going: dict[str, asyncio.Task[None]] = {}
-        self._late: dict[str, asyncio.Task[None]] = {}
-        self._legacy = Legacy(runtime, outbox, ledger, devices)
+        self._drained = asyncio.Event()
+        self._legacy = Legacy(runtime, outbox, ledger, devices, self._drained)
         self._gpus: dict[str, list[str]] = {}
         self._digests = Digests(runtime.digest, options.image_check_s, now)
         self.news = asyncio.Event()
@@ -275,22 +274,18 @@ class Pool:
     async def _end(self, instance: Instance) -> None:
         name = instance.launch.instance
         reason, grace_s = self._leaving.pop(name, ("crashed", 0.0))
-        _, removed = await asyncio.gather(self._tell(instance, reason), instance.close(grace_s))
+        _, gone = await asyncio.gather(self._tell(instance, reason), instance.close(grace_s))
         del self._instances[name]
         self.news.set()
-        if removed:
+        if gone:
             await self._removed(name)
         else:
-            self._late[name] = self._spawn(self._remove_late(instance))
+            self._spawn(self._remove_late(instance))
 
     async def _remove_late(self, instance: Instance) -> None:
-        """Its engine was away: again and again, so that nothing is left when that is back."""
-        removed = False
-        while not removed:
-            await asyncio.sleep(REMOVE_AGAIN_S)
-            removed = await instance.remove()
-        del self._late[instance.launch.instance]
-        await self._removed(instance.launch.instance)
+        """Its engine was away."""
+        if await removed(instance.remove, self._drained, tried=True):
+            await self._removed(instance.launch.instance)
 
     async def _removed(self, name: str) -> None:
         self._devices.give(self._gpus.pop(name, []))
@@ -326,8 +321,7 @@ class Pool:
             self.drop(instance, "stopped", instance.grace_s)
         while self._going:
             await asyncio.wait(set(self._going.values()))
-        for late in self._late.values():
-            late.cancel()  # the next agent of this name finds them
+        self._drained.set()
 
     async def destroy(self) -> None:
         """End all at once, without a word in the log: they are another agent's now."""

@@ -15,7 +15,7 @@ import pytest
 
 from muster.model.definition.workflow import Output
 from muster.model.log.commands import AttemptResources
-from muster_agents import roster
+from muster_agents import removal
 from muster_agents.runtimes import spawning
 from tests.unit.agents.scene import TIMEOUTS, Scene, order, shell
 
@@ -165,7 +165,7 @@ async def test_what_it_left_goes_when_there_is_a_file_to_open(
     processes: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     """The machine had no file left to look into its folder with: the end is told, and the folder goes later."""
-    monkeypatch.setattr(roster, "REMOVE_AGAIN_S", 0.02)
+    monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.02)
     folder, tries = tmp_path / "agents/m1/work/e1.work.1", asyncio.Queue[None]()
     loop = asyncio.get_running_loop()
 

@@ -8,7 +8,7 @@ from muster.broker.memory import MemoryBroker
 from muster.model.errors import ContainerStartingError, InvalidArgumentError, NameInvalidError
 from muster.model.log.catalogue import AttemptStopped
 from muster.model.log.commands import AttemptResources
-from muster_agents import roster
+from muster_agents import removal
 from muster_agents.runtimes.interface import Found
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never, well
 from tests.unit.agents.scene import Agent, Scene, order
@@ -82,6 +82,37 @@ async def test_orphans_are_removed(scene: Scene, fake: FakeRuntime):
         pass
     assert fake.discarded == ["orphan"]
     assert not await scene.kinds()
+
+
+async def test_an_engine_that_is_away_when_an_orphan_is_to_go(
+    scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+):
+    """It is removed when the engine is back, and keeps its GPU until then; the agent's end does not wait for it."""
+    away, tries = asyncio.Event(), asyncio.Queue[str]()
+
+    async def discards(found: Found) -> None:
+        tries.put_nowait(found.container)
+        if away.is_set():
+            raise ContainerStartingError("the engine does not answer")
+        fake.discarded.append(found.container)
+
+    fake.discard = discards  # type: ignore[method-assign]
+    fake.there = [Found(ref=REF, container="orphan", running=True, gpus=["a"])]
+    monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.01)
+    away.set()
+    async with scene.agent(gpus=["a"]):
+        for _ in range(3):
+            assert await tries.get() == "orphan"
+    assert fake.discarded == []
+    async with scene.agent(gpus=["a"]):
+        await scene.start(order("one", resources=AttemptResources(gpus=1)))
+        for _ in range(3):
+            assert await tries.get() == "orphan"
+        assert "attempt.started" not in await scene.kinds()
+        away.clear()
+        await scene.until("attempt.finished")
+    assert fake.discarded == ["orphan"]
+    assert [run.gpus for run in fake.runs.values()] == [["a"]]
 
 
 async def test_a_finished_attempt_whose_end_was_not_sent_is_told(
@@ -173,7 +204,7 @@ async def test_an_engine_that_is_away_when_an_attempt_is_over(
         await remove(run)
 
     monkeypatch.setattr(FakeRun, "remove", removes)
-    monkeypatch.setattr(roster, "REMOVE_AGAIN_S", 0.01)
+    monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.01)
     gpu = AttemptResources(gpus=1)
     async with scene.agent(gpus=["a"]):
         away.set()

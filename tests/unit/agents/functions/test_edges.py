@@ -12,7 +12,7 @@ import pytest
 from muster.model.definition.workflow import Output
 from muster.model.errors import ContainerStartingError
 from muster.model.log.commands import AttemptResources
-from muster_agents.functions import pool
+from muster_agents import removal
 from muster_agents.functions.pool import Pool
 from muster_agents.outbox import Outbox
 from tests.unit.agents.fake import FakeRuntime
@@ -273,7 +273,7 @@ async def test_an_engine_that_is_away_when_a_container_is_to_go(
         await remove(serving)
 
     monkeypatch.setattr(Pretender, "remove", removes)
-    monkeypatch.setattr(pool, "REMOVE_AGAIN_S", 0.01)
+    monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.01)
     async with scene.agent() as agent:
         away.set()
         await called(scene, 1)
