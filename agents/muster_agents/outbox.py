@@ -108,7 +108,7 @@ class Outbox:
         for record in await asyncio.to_thread(self._journal.load):
             self.fresh = False
             self._replay(*record)
-        await self._rotate()
+        await self._anew()
 
     def _replay(self, kind: bytes, payload: bytes) -> None:
         try:

@@ -21,17 +21,14 @@ log = logging.getLogger(__name__)
 @contextlib.asynccontextmanager
 async def seat(folder: Path, wait_s: float) -> AsyncIterator[None]:
     """Hold ``folder``. Waits a little for one that is ending; the kernel frees it when its holder dies."""
-    file = await asyncio.to_thread(_open, folder)
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    # Not in a thread: whoever is cancelled while it waits for one does not get what is opened there.
+    file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         await _lock(file, folder, wait_s)
         yield
     finally:
         os.close(file)
-
-
-def _open(folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    return os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
 
 
 async def _lock(file: int, folder: Path, wait_s: float) -> None:

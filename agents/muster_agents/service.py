@@ -73,8 +73,8 @@ async def serve(
         outbox = Outbox(Journal(folder), chosen, clock.now)
         with opening(folder):
             await stack.enter_async_context(seat(folder, chosen.lock_wait_s))
+            stack.push_async_callback(outbox.close)
             await outbox.open()
-        stack.push_async_callback(outbox.close)
         facts, release = await asyncio.to_thread(lambda: (host_facts(chosen), software()))
         position = await _unless(stop, _position(broker, chosen))
         if position is None:

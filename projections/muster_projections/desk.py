@@ -23,7 +23,8 @@ class Desk:
     async def run(self, call: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
         """Do ``call`` in the thread."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, partial(call, *args, **options))
+        # Shielded: a call that waits for the thread would be cancelled with its caller, and may be one that closes.
+        return await asyncio.shield(loop.run_in_executor(self._thread, partial(call, *args, **options)))
 
     async def enter(self, context: AbstractContextManager[T]) -> T:
         """Enter ``context`` in the thread; it is left when the desk is closed."""
@@ -31,12 +32,12 @@ class Desk:
 
     @asynccontextmanager
     async def holding(self, context: AbstractContextManager[T]) -> AsyncIterator[T]:
-        """``context`` for the length of the block, entered and left in the thread."""
-        entered = await self.run(context.__enter__)
+        """``context`` for the length of the block, entered and left in the thread, even where entering is cancelled."""
+        stack = ExitStack()
         try:
-            yield entered
+            yield await self.run(stack.enter_context, context)
         finally:
-            await self.run(context.__exit__, None, None, None)
+            await self.run(stack.close)
 
     async def __aenter__(self) -> Self:
         return self

@@ -126,7 +126,7 @@ async def _compared(
     desk: Desk, shadow: Shadow, view: Path, projections: Sequence[Projection], watch: Watch
 ) -> Compared:
     try:
-        (await desk.run(read_only, view, projections)).close()
+        await desk.run(lambda: read_only(view, projections).close())
     except ViewError as error:
         return Compared(obstacle=error.message)
     return await shadow.against(view, watch)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -62,8 +62,7 @@ async def serve(
             if await _before(stop, refold(desk, broker, path, projections)) is None:
                 return
         while not stop.is_set():
-            store = await desk.run(_open, path, projections)
-            try:
+            async with desk.holding(_opened(path, projections)) as store:
                 position = await broker.history.position()
                 await agree(broker, store, position)
                 await desk.run(store.adopt, position.created)
@@ -71,8 +70,6 @@ async def serve(
                     f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}"
                 )
                 await _follow(desk, broker, store, stop)
-            finally:
-                await desk.run(_close, store)
 
 
 async def _there(broker: Broker) -> Position:
@@ -111,10 +108,16 @@ async def _follow(desk: Desk, broker: Broker, store: Store, stop: asyncio.Event)
                 return
 
 
-def _open(path: Path, projections: Sequence[Projection]) -> Store:
+@contextmanager
+def _opened(path: Path, projections: Sequence[Projection]) -> Iterator[Store]:
     with writing(path, alone=False):
         mend(path)
-        return Store.open(path, projections)
+        store = Store.open(path, projections)
+    try:
+        yield store
+    finally:
+        with writing(path, alone=False):
+            store.close()
 
 
 def _write(store: Store, batch: Sequence[Recorded]) -> bool:
@@ -124,11 +127,6 @@ def _write(store: Store, batch: Sequence[Recorded]) -> bool:
             return False
         store.write(batch)
         return True
-
-
-def _close(store: Store) -> None:
-    with writing(store.path, alone=False):
-        store.close()
 
 
 async def agree(broker: Broker, store: Store, position: Position) -> None:

@@ -126,13 +126,13 @@ class Shadow:
         Raises ViewError where there is no view to read.
         """
         try:
-            async with self._desk.holding(closing(await self._read(view))) as live:
+            async with self._desk.holding(_reading(view, self._projections)) as live:
                 sequence, created = await self._desk.run(_position, live)
                 if obstacle := await self._other(sequence, created):
                     return Compared(obstacle=obstacle)
             # A read transaction as long as all of this would keep the view's log from being folded in.
             await self.advance(sequence, watch)
-            async with self._desk.holding(closing(await self._read(view))) as live:
+            async with self._desk.holding(_reading(view, self._projections)) as live:
                 # From here on the view stays for us as it is, whatever is written to it.
                 await self._desk.run(live.execute, "BEGIN")
                 sequence, created = await self._desk.run(_position, live)
@@ -152,9 +152,6 @@ class Shadow:
             found.update(piece)
         return Compared(goal, rebuilt=found.hexdigest())
 
-    async def _read(self, view: Path) -> sqlite3.Connection:
-        return await self._desk.run(read_only, view, self._projections)
-
     async def _other(self, sequence: int, created: str | None) -> str | None:
         """Why the live view cannot be at a sequence of this log."""
         if created != moment(self.position.created):
@@ -173,6 +170,12 @@ class Shadow:
             watch(Progress(self.events, sequence, sequence, "compare"))
         live, rebuilt = comparison.digests
         return Compared(sequence, live, rebuilt, comparison.difference)
+
+
+@contextmanager
+def _reading(view: Path, projections: Sequence[Projection]) -> Iterator[sqlite3.Connection]:
+    with closing(read_only(view, projections)) as connection:
+        yield connection
 
 
 def _position(connection: Any) -> tuple[int, str | None]:

@@ -32,10 +32,17 @@ async def choose(options: AgentOptions, folder: Path, created: datetime, slots: 
             raise
         log.warning(f"no container engine: {error.message} Attempts run as plain processes.")
         return await _process(options, folder)
+    except BaseException:
+        await docker.close()
+        raise
     return docker
 
 
 async def _process(options: AgentOptions, folder: Path) -> ProcessRuntime:
     runtime = ProcessRuntime(options, folder / "work")
-    await runtime.open()
+    try:
+        await runtime.open()
+    except BaseException:
+        await runtime.close()
+        raise
     return runtime

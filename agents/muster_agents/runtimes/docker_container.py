@@ -58,6 +58,11 @@ class DockerContainer:
         if self._container:
             await self._calls.call(self._engine.remove, self._container)
 
+    def _close_late(self) -> None:
+        """Of a start that goes on in its thread, let go what it opens."""
+        if self._starting is not None and not self._starting.done():
+            self._starting.add_done_callback(lambda _: self._let_go())
+
     def _let_go(self) -> None:
         """A start that was cancelled leaves an output nobody reads."""
         attached, self._attached = self._attached, None

@@ -9,6 +9,7 @@ import contextlib
 import io
 import math
 import tarfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -58,12 +59,36 @@ class EngineAwayError(Exception):
     """The engine does not answer."""
 
 
+class _Client(docker.APIClient):
+    """Stays closed. The library's would open new connections for a thread that asks later, and nobody closes those."""
+
+    _over = False
+
+    def close(self) -> None:
+        self._over = True
+        super().close()
+
+    def get_adapter(self, url: str) -> Any:
+        if self._over:
+            raise requests.exceptions.ConnectionError("the connection was closed")
+        return super().get_adapter(url)
+
+    def send(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().send(*arguments, **options)
+        finally:
+            if self._over:  # since it was asked: what was opened meanwhile
+                super().close()
+
+
 class Engine:
     """One client, for many threads."""
 
     def __init__(self, connections: int) -> None:
         self._connections = connections
         self._client: docker.APIClient | None = None
+        self._changing = threading.Lock()
+        self._closed = False
         self._readable_logs = True
         self._has_init = False
 
@@ -76,12 +101,16 @@ class Engine:
     def open(self) -> None:
         """Connect. Raises ContainerStartingError with what to do where no engine answers."""
         try:
-            self._client = docker.APIClient(
+            client = _Client(
                 version="auto",
                 timeout=TIMEOUT_S,
                 max_pool_size=self._connections,
                 **docker.utils.kwargs_from_env(),
             )
+            with self._changing:
+                self._client = client
+                if self._closed:  # nobody waits for it any more
+                    client.close()
             info = self.api.info()
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise ContainerStartingError(
@@ -93,9 +122,11 @@ class Engine:
         self._has_init = bool(info.get("InitBinary"))
 
     def close(self) -> None:
-        """Close idle connections."""
-        if self._client is not None:
-            self._client.close()
+        """Close idle connections, those in use after their call. Who asks later is told that no engine answers."""
+        with self._changing:
+            self._closed = True
+            if self._client is not None:
+                self._client.close()
 
     def facts(self) -> dict[str, Any]:
         """For MachineFacts."""

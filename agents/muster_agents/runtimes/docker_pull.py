@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any, Final
@@ -81,12 +82,13 @@ def local(engine: Engine, image: str) -> Image | None:
 def pull(engine: Engine, image: str, progress: Progress) -> Image:
     """Pull the image. Raises ImagePullError, which says whether trying again can help."""
     try:
-        for line in engine.api.pull(image, stream=True, decode=True):
-            if progress.cancelled.is_set():
-                break
-            if "error" in line:
-                raise _failed(image, str(line["error"]))
-            progress.take(line)
+        with contextlib.closing(engine.api.pull(image, stream=True, decode=True)) as report:
+            for line in report:
+                if progress.cancelled.is_set():
+                    break
+                if "error" in line:
+                    raise _failed(image, str(line["error"]))
+                progress.take(line)
     except docker.errors.APIError as error:
         raise _failed(image, str(error.explanation or error), status=error.status_code) from error
     except requests.exceptions.RequestException as error:

@@ -142,6 +142,8 @@ class DockerRun(DockerContainer):
         attached, self._attached = self._attached, None
         if attached is not None:
             self._wake = attached.wake
+            if self._closed.is_set():  # before there was anything to wake
+                attached.wake()
             attached.read(self._hear)
             code = self._code()
         else:
@@ -197,3 +199,4 @@ class DockerRun(DockerContainer):
         self._closed.set()
         self._wake()
         self._let_go()
+        self._close_late()

@@ -191,6 +191,7 @@ class DockerServing(DockerContainer):
         if self._listening is not None:
             self._listening.wake()
         self._let_go()
+        self._close_late()
 
     def _let_go(self) -> None:
         self._close_stdin()

@@ -82,6 +82,7 @@ class Followed:
         self._engine = engine
         self._container = container
         self._socket: Any = None
+        self._woken = False
 
     def read(self, hear: Hear) -> None:
         """Until the container has ended."""
@@ -102,6 +103,8 @@ class Followed:
                     return
                 check(answer)
                 self._socket = getattr(getattr(answer.raw, "connection", None), "sock", None)
+                if self._woken:  # before there was anything to wake
+                    self.wake()
                 for stream, chunk in frames(answer.raw):
                     hear(stream, chunk)
         except docker.errors.NotFound:  # which is one of the next, too
@@ -112,7 +115,8 @@ class Followed:
             self._socket = None
 
     def wake(self) -> None:
-        """End a ``read`` that waits in another thread."""
+        """End a ``read`` that waits in another thread, or is about to."""
+        self._woken = True
         if self._socket is not None:
             _shut(self._socket)
 

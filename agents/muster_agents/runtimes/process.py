@@ -97,13 +97,15 @@ class ProcessRuntime:
 
     async def close(self) -> None:
         """Kill what still runs: nobody would answer for it."""
-        for run in list(self._runs):
-            await run.stop(0.0)
-            try:
-                await run.remove()
-            except OSError as error:
-                log.error(f"what a process left could not be removed, the next agent does: {error}")
-        self._threads.close()
+        try:
+            for run in list(self._runs):
+                await run.stop(0.0)
+                try:
+                    await run.remove()
+                except OSError as error:
+                    log.error(f"what a process left could not be removed, the next agent does: {error}")
+        finally:
+            self._threads.close()
 
     def _gone(self, run: ProcessRun | ProcessServing) -> None:
         self._runs.pop(run, None)

@@ -71,6 +71,7 @@ class EmbeddedBroker:
         self._sync_interval = sync_interval
         self._process: subprocess.Popen[bytes] | None = None
         self._watcher: threading.Thread | None = None
+        self._unwanted = threading.Event()
 
     @property
     def running(self) -> bool:
@@ -84,7 +85,18 @@ class EmbeddedBroker:
 
     async def start(self) -> Self:
         """Start the server and wait until it answers. Raises BrokerError with what to do."""
-        await asyncio.to_thread(self._start)
+        if self.running:
+            return self
+        self._unwanted.clear()
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # The thread cannot be cancelled: what it has started must not go on for nobody.
+            self._unwanted.set()
+            await asyncio.gather(starting, return_exceptions=True)
+            await self.kill()
+            raise
         return self
 
     async def stop(self) -> None:
@@ -108,8 +120,6 @@ class EmbeddedBroker:
     # ---- in threads
 
     def _start(self) -> None:
-        if self.running:
-            return
         server = find_server()
         self.store.mkdir(parents=True, exist_ok=True)
         began = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -189,7 +199,7 @@ class EmbeddedBroker:
         process = self._process
         assert process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
-        while time.monotonic() < deadline and process.returncode is None:
+        while time.monotonic() < deadline and process.returncode is None and not self._unwanted.is_set():
             for path in self.store.glob(f"*_{process.pid}.ports"):
                 with contextlib.suppress(ValueError, KeyError, OSError):
                     url = str(json.loads(path.read_text())["nats"][0])

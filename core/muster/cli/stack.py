@@ -8,8 +8,9 @@ on, and what is decided last is still in the view. A part that fails ends all ot
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -49,7 +50,7 @@ class Part:
 
     async def start(self, group: asyncio.TaskGroup, settings: Settings, options: dict[str, Any]) -> None:
         """Start, and wait until it does its work. A part that fails before ends the group."""
-        work = self._run(self._broker, settings, stop=self.stop, ready=self._heard, **options)
+        work = partial(self._run, self._broker, settings, stop=self.stop, ready=self._heard, **options)
         self.task = group.create_task(_serve(self.name, work, self.stop), name=f"muster-{self.name}")
         try:
             async with asyncio.timeout(READY_LIMIT_S):
@@ -71,8 +72,8 @@ class Part:
         self._say(line)
 
 
-async def _serve(name: str, work: Any, stop: asyncio.Event) -> None:
-    await work
+async def _serve(name: str, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    await work()
     if not stop.is_set():
         raise MusterError(f"The {name} ended by itself.", remedy="MUSTER_DEBUG=1 shows more.")
 

@@ -69,9 +69,13 @@ async def current_view(path: Path, sequence: int) -> View | None:
         view = await asyncio.to_thread(open_view, path)
     except Exception:  # missing, outdated, locked: the log answers instead
         return None
-    for _ in range(int(FRESH_WAIT_S / _LOOK_AGAIN_S)):
-        if await asyncio.to_thread(lambda: view.sequence) >= sequence:
-            return view
-        await asyncio.sleep(_LOOK_AGAIN_S)
+    try:
+        for _ in range(int(FRESH_WAIT_S / _LOOK_AGAIN_S)):
+            if await asyncio.to_thread(lambda: view.sequence) >= sequence:
+                return view
+            await asyncio.sleep(_LOOK_AGAIN_S)
+    except BaseException:
+        view.close()
+        raise
     view.close()
     return None

@@ -47,7 +47,7 @@ class SyncClient:
         try:
             self._call(self._client.connect())
         except BaseException:
-            self._stop()
+            self.close()
             raise
         return self
 
@@ -265,6 +265,7 @@ class SyncClient:
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+        await self._client.close()  # one of them may have connected it meanwhile
 
     def _stop(self) -> None:
         loop, thread = self._loop, self._thread

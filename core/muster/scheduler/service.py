@@ -73,10 +73,13 @@ class Scheduler:
     async def _term(self, stop: asyncio.Event, stopping: asyncio.Task[Any]) -> None:
         """Wait for the lead, then lead."""
         winning = asyncio.create_task(self._election.win())
-        await asyncio.wait({winning, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not winning.done():
+        try:
+            await asyncio.wait({winning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done = winning.done()
+        finally:
             winning.cancel()
             await asyncio.wait({winning})
+        if not done:
             return
         try:
             await self._lead(winning.result(), stop)

@@ -79,11 +79,13 @@ async def muster_agent(
 async def scene(broker: Broker, tmp_path: Path) -> AsyncIterator[Scene]:
     """A prepared broker and a machine's queue."""
     connection = await NatsBroker.connect(Settings(url=broker.url), name="test")
-    await connection.prepare()
-    made = Scene(connection, tmp_path, runtime="process", name=f"test-{uuid7()[-12:]}")
-    await connection.commands.open(made.name)
-    yield made
-    await connection.close()
+    try:
+        await connection.prepare()
+        made = Scene(connection, tmp_path, runtime="process", name=f"test-{uuid7()[-12:]}")
+        await connection.commands.open(made.name)
+        yield made
+    finally:
+        await connection.close()
 
 
 async def test_it_works_and_ends_in_order(scene: Scene, broker: Broker):

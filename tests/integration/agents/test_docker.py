@@ -6,12 +6,15 @@ from pathlib import Path
 import docker
 import msgspec
 import pytest
+import requests.exceptions
 
 from muster.model.definition.workflow import Output
 from muster.model.errors import ContainerStartingError
 from muster.model.log.catalogue import AttemptRef
 from muster.model.log.commands import AttemptResources
+from muster_agents.runtimes.docker_engine import Engine
 from tests.fixtures.engine import BUSYBOX
+from tests.fixtures.sockets import sockets
 from tests.integration.agents.served import soon
 from tests.unit.agents.scene import TIMEOUTS, Scene, order
 
@@ -358,3 +361,17 @@ async def test_references_are_refs():
     assert found is not None
     assert (found.ref, found.running, found.started) == (AttemptRef("e", "each/1/b", 2), False, True)
     assert _found({"Id": "c", "State": "running", "Labels": {"io.muster.step": "x"}}) is None
+
+
+def test_a_client_that_was_closed_opens_nothing_any_more(docker_engine: docker.DockerClient):
+    """A thread that still asks is told that no engine answers, and so is one that would open it only now."""
+    there = sockets()
+    engine, late = Engine(2), Engine(2)
+    engine.open()
+    engine.close()
+    with pytest.raises(requests.exceptions.ConnectionError):
+        engine.facts()
+    late.close()
+    with pytest.raises(ContainerStartingError):
+        late.open()
+    assert sockets() <= there

@@ -130,3 +130,20 @@ def test_it_dies_with_its_parent(tmp_path: Path):
             assert select.select([watch], [], [], 10)[0]
         finally:
             os.close(watch)
+
+
+async def test_a_start_that_is_cancelled_leaves_no_server(tmp_path: Path):
+    """Whoever is cancelled while the server starts has it stopped: it would run on for nobody."""
+    server = EmbeddedBroker(settings(tmp_path))
+    starting = asyncio.create_task(server.start())
+    async with asyncio.timeout(20):
+        while (pid := server.pid) is None:
+            await asyncio.sleep(0.001)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert not server.running
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    async with server:
+        assert server.running

@@ -94,3 +94,23 @@ async def test_a_failure_in_the_block_drains_the_parts(parts: Parts):
         async with stack.running(Settings(), own_broker=False, say=lambda _: None):
             raise ValueError("mine")
     assert parts.told[-2:] == ["scheduler drains", "projections drains"]
+
+
+async def test_a_part_that_is_cancelled_before_it_begins():
+    """Another part fails in the very moment: what was to run is not even made, so nobody has to await it."""
+    made = []
+
+    async def fail() -> None:
+        raise BrokerError("the broker ended")
+
+    def serve(*_: Any, **__: Any) -> Any:
+        made.append("to be awaited")
+        return asyncio.sleep(0)
+
+    begun = stack.Part("agent", serve, MemoryBroker(), lambda _: None)
+    with pytest.raises(ExceptionGroup):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail())
+            await asyncio.sleep(0)
+            await begun.start(group, Settings(), {})
+    assert made == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import concurrent.futures
+import socket
 import threading
 from collections.abc import Iterator
 
@@ -89,4 +91,25 @@ def test_a_connection_that_fails_leaves_no_thread():
     made._client = Client(broker=broker)
     with pytest.raises(BrokerError):
         made.connect()
+    assert threading.active_count() == before
+
+
+def test_ctrl_c_while_it_connects_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch):
+    """The connection that was half made is closed, and the thread is gone, before the interrupt goes on."""
+    before = threading.active_count()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        made = SyncClient(f"nats://127.0.0.1:{silent.getsockname()[1]}")
+        taken: list[socket.socket] = []
+
+        def interrupted(*_: object) -> None:
+            taken.append(silent.accept()[0])
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(concurrent.futures.Future, "result", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            made.connect()
+        with taken[0] as there:
+            there.settimeout(10)
+            assert there.recv(1) == b""
     assert threading.active_count() == before

@@ -133,3 +133,54 @@ async def test_what_the_source_raises_is_raised():
         async for number in ahead(batches()):
             found += [number]
     assert found == [1]
+
+
+async def test_what_is_entered_is_left_though_nobody_waits_for_it_any_more():
+    """A caller that is cancelled while the thread enters a context, or is about to, leaves it all the same."""
+    order = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    @contextlib.contextmanager
+    def context():
+        begun.set()
+        go_on.wait(5)
+        order.append("entered")
+        try:
+            yield
+        finally:
+            order.append("left")
+
+    async def work(desk: Desk) -> None:
+        async with desk.holding(context()):
+            order.append("held")
+
+    async with Desk() as desk:
+        task = asyncio.create_task(work(desk))
+        await asyncio.to_thread(begun.wait, 5)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert order == ["entered", "left"]
+
+
+async def test_a_call_that_waits_for_the_thread_is_done_though_its_caller_is_cancelled():
+    """It may be one that closes something."""
+    order: list[str] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def busy() -> None:
+        begun.set()
+        go_on.wait(5)
+
+    async with Desk() as desk:
+        first = asyncio.create_task(desk.run(busy))
+        await asyncio.to_thread(begun.wait, 5)
+        second = asyncio.create_task(desk.run(order.append, "closed"))
+        await asyncio.sleep(0)
+        second.cancel()
+        await asyncio.wait({second})
+        go_on.set()
+        await first
+    assert order == ["closed"]

@@ -7,8 +7,10 @@ import asyncio
 import msgspec
 import pytest
 
+from muster.broker.memory import MemoryBroker
 from muster.identity import uuid7
 from muster.model.log.commands import Cancel, Clear
+from muster.scheduler.service import serve
 from tests.fixtures.play import diamond, workflow
 from tests.unit.scheduler.site import QUICK, Jumping, Site, once, within
 
@@ -218,3 +220,21 @@ async def test_clear_of_a_live_execution_is_refused(site: Site) -> None:
         await site.client.commands.send("scheduler", "clear", Clear(id=uuid7(), execution=execution))
         refused = await site.until("command.refused", execution)
     assert refused.event.data.error.code == "execution_not_ended"
+
+
+async def test_one_that_is_cancelled_while_it_stands_by_leaves_no_task(site: Site) -> None:
+    """As where another part of the same process failed: nothing of it goes on to ask for votes."""
+    await site.scheduler("a")
+    await site.until("leader.elected")
+    stands_by = asyncio.Event()
+    broker = MemoryBroker(site.store)
+    serving = asyncio.create_task(
+        serve(broker, site.settings, stop=asyncio.Event(), ready=lambda _: stands_by.set(), name="b", **QUICK)
+    )
+    await stands_by.wait()
+    await asyncio.sleep(0)
+    assert [task for task in asyncio.all_tasks() if "Election" in repr(task.get_coro())]
+    serving.cancel()
+    await asyncio.wait({serving})
+    assert not [task for task in asyncio.all_tasks() if "Election" in repr(task.get_coro())]
+    await broker.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from typing import Self
 
@@ -69,12 +68,13 @@ class NatsBroker:
     async def close(self) -> None:
         """Wait for appends under way, then disconnect for good."""
         keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
-        await self.log.drain()
-        await self._connection.close()
+        try:
+            if keeper is not None:
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
+            await self.log.drain()
+        finally:
+            await self._connection.close()
 
     async def _keep_heartbeats(self) -> None:
         """A restart of the broker takes a stream that is kept in memory with it: make it again."""

@@ -7,7 +7,7 @@ nats-py 2.16 does most of it. What is added, and why:
   published while the connection is away, and what was left unsent when it broke is thrown away.
 - Whoever waits is told. ``on_loss`` callbacks run the moment the connection is seen to be lost, ``ready`` waits for
   its return.
-- An error line of the server leads to a reconnect. nats-py closes for good after most of them.
+- An error line of the server leads to a reconnect. nats-py closes for good after most of them (see ``client``).
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import nats.errors
-from nats.aio.client import Client, RawCredentials, Server, Srv
+from nats.aio.client import RawCredentials, Server
 
+from muster.broker.nats.client import NatsClient
 from muster.broker.nats.replies import Answer, Replies
 from muster.model.errors import BrokerError
 from muster.settings import Settings
@@ -35,49 +36,7 @@ PING_INTERVAL_S: Final = 5
 """A connection that is open but dead is noticed after three of these."""
 RECONNECT_WAIT_S: Final = (0.25, 1.0)
 """The wait before another attempt to reconnect, rising from the first to the second."""
-_STORED_BY_MUSTER: Final = b"NATS/1.0\r\nNats-Msg-Id: "
 _log = logging.getLogger(__name__)
-
-
-class _Client(Client):
-    """nats-py's client, which reconnects after an error line instead of closing for good.
-
-    Headers of what Muster itself stored are not parsed: nobody reads them, and they are a third of the cost of
-    reading an event.
-    """
-
-    async def _process_err(self, err_msg: str) -> None:
-        error = nats.errors.Error(f"nats: {err_msg.strip(chr(39))}")
-        if "permissions violation" in err_msg:
-            await self._error_cb(error)
-        else:
-            await self._process_op_err(error)
-
-    def forget_unsent(self) -> None:
-        """Throw away what could not be written, and let go whoever waits for its writing."""
-        self._pending.clear()
-        self._pending_data_size = 0
-        while self._flush_queue is not None and not self._flush_queue.empty():
-            waiting = self._flush_queue.get_nowait()
-            if not waiting.done():
-                waiting.set_result(None)
-
-    async def _connect_to_server(self, s: Srv) -> None:
-        # The transport of an attempt that failed after the connection stood is left open by nats-py.
-        if self._transport:
-            self._transport.close()  # type: ignore[no-untyped-call]
-        await super()._connect_to_server(s)
-
-    async def _process_pong(self) -> None:
-        # The answer to a ping whose sender was cancelled meanwhile would end nats-py's reading, without a word.
-        if self._pongs and self._pongs[0].done():
-            self._pongs[0] = asyncio.get_running_loop().create_future()
-        await super()._process_pong()
-
-    async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        if not headers or headers.startswith(_STORED_BY_MUSTER):
-            return None
-        return await super()._process_headers(headers)
 
 
 class Connection:
@@ -85,7 +44,7 @@ class Connection:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.nc = _Client()
+        self.nc = NatsClient()
         self.replies = Replies()
         self.closed = False
         self.where = re.sub(r"//[^@/,]*@", "//", settings.url)
@@ -149,12 +108,14 @@ class Connection:
         self._back.set()
 
     async def _abandon(self, attempt: asyncio.Future[None]) -> None:
+        self.nc.give_up()
         attempt.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await attempt
-        with contextlib.suppress(Exception):
-            await self.nc.close()
-        self.nc, self.replies = _Client(), Replies()
+        try:
+            await asyncio.gather(attempt, return_exceptions=True)
+        finally:
+            with contextlib.suppress(Exception):
+                await self.nc.close()
+            self.nc, self.replies = NatsClient(), Replies()
 
     def _unreachable(self) -> BrokerError:
         if self._refused.done():
@@ -297,13 +258,17 @@ class Connection:
             await answer
 
     async def close(self) -> None:
-        """Send what is under way, then disconnect for good."""
+        """Send what is under way, then disconnect for good: also where this is cancelled."""
         self.closed = True
-        if self.nc.is_connected:
-            with contextlib.suppress(nats.errors.Error, OSError):
-                await self.nc.flush(timeout=2)
-        await self.nc.close()
-        await self._lost()
+        try:
+            if self.nc.is_connected:
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await self.nc.flush(timeout=2)
+        finally:
+            try:
+                await self.nc.close()
+            finally:
+                await self._lost()
 
 
 async def _credentials(settings: Settings) -> dict[str, Any]:
