@@ -236,6 +236,19 @@ async def test_a_program_that_speaks_the_protocol_itself(processes: Scene, app: 
         assert (await processes.until("attempt.started", execution="e1")).warm
 
 
+async def test_one_that_closes_its_stdin_and_goes_on(processes: Scene):
+    """Nobody waits for its answer as long as a call may take: it is said that it does not read, and it is removed."""
+    script = SHELL.replace("load\"'*) ", "load\"'*) exec 0<&-; ").replace("\ndone\n", "\ndone\nsleep 600\n")
+    timeouts = msgspec.structs.replace(TIMEOUTS, run=600, grace=0.2)
+    async with processes.agent():
+        ended = await failed(
+            processes, order(function="x", command=["/bin/sh", "-c", script], timeouts=timeouts)
+        )
+        assert (ended.phase, ended.error.code) == ("run", "attempt_lost")
+        assert "closed its stdin" in ended.error.message
+        await gone((await processes.until("attempt.started")).container)
+
+
 async def test_what_speaks_no_protocol(processes: Scene, app: Path):
     """A program that ends, and one that prints and never answers, fail in the load phase with what they printed."""
     async with processes.agent():
