@@ -56,6 +56,7 @@ def _marker(
         events=(before.events or 0) + fresh,
         sequences=joined([*before.sequences, *((each, each) for each in places)]),
         archived=before.archived if archived is None else sha256(archived).hexdigest(),
+        held=before.held,
     )
 
 

@@ -12,7 +12,7 @@ from muster import fault
 from muster.identity import uuid7
 from muster.model.log import catalogue as c
 from muster.model.log.catalogue import AttemptRef
-from muster.model.log.commands import Clear, Heartbeat, LogLine, Stop
+from muster.model.log.commands import Cancel, Clear, Heartbeat, LogLine, Stop
 from muster.model.log.envelope import Recorded
 from muster.model.log.names import SCHEDULER
 from tests.fixtures.moving import put
@@ -70,6 +70,30 @@ async def test_the_marker_says_what_is_gone(site: Site) -> None:
     assert covered(marker) == {each.sequence for each in before}
     assert marker.event.data.archived == ""
     assert len(await site.history(other.execution)) == len(before)
+
+
+async def test_the_marker_names_the_machines_that_had_not_answered(site: Site) -> None:
+    """They connected anew, and never said what became of an attempt: its room is given back by the marker, and a step
+    that waited for it goes there.
+    """
+    await site.scheduler("a", takeover_after_s=5.0)
+    machine = site.puppet(slots=1, interval_s=0.05)
+    async with within(10):
+        execution = await site.submit(workflow({"id": "a", "machine": "m1"}))
+        await site.until("step.scheduled", execution)
+        await site.until("machine.offline")
+        await site.send("cancel", Cancel(id=uuid7(), execution=execution))
+        await site.until("execution.cancelled", execution)
+        machine.connect(slots=1)
+        waits = await site.submit(workflow({"id": "a"}))
+        await site.until("execution.started", waits)
+        await site.many_ticks()
+        assert "step.scheduled" not in [each.event.kind for each in await site.history(waits)]
+        await clear(site, execution)
+        marker = await only_marker(site, execution)
+        scheduled = await site.until("step.scheduled", waits)
+    assert marker.event.data.held == ["m1"]
+    assert scheduled.sequence > marker.sequence
 
 
 async def test_a_fact_that_comes_late_is_erased(site: Site) -> None:

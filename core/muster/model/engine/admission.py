@@ -203,7 +203,7 @@ def _clear(round_: Round, command: Clear, known: str | None, erased: c.Execution
     if known is None:
         raise ExecutionNotFoundError(execution=execution)
     if known != CLEARED:
-        body = erased or c.ExecutionCleared()
+        body = msgspec.structs.replace(erased or c.ExecutionCleared(), held=round_.state.holding(execution))
         round_.write(body, command.id, execution=execution, event_id=f"{execution}:cleared")
 
 

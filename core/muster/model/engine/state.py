@@ -133,6 +133,11 @@ class State:
         known = self.machines.get(machine)
         return known.held.get(ref) if known else None
 
+    def holding(self, execution: str) -> list[str]:
+        """The machines that hold room for attempts of this execution, by name."""
+        machines = self.machines.values()
+        return sorted(m.name for m in machines if any(ref.execution == execution for ref in m.held))
+
     def end(self, execution: ExecutionState) -> None:
         """Let an ended execution go, but for its id."""
         del self.executions[execution.id]

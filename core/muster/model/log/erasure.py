@@ -13,11 +13,16 @@ from muster.model.log.retention import Range, joined
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Where an execution stood that is gone from the log: from its first event to its last."""
+    """Where an execution stood that is gone from the log: from its first event to its last.
+
+    On the machines that it ``held`` it took room up to ``until``, where its marker stands.
+    """
 
     first: int
     last: int
     execution: str = ""
+    held: tuple[str, ...] = ()
+    until: int = 0
 
 
 def spans(recorded: Recorded) -> list[Span]:
@@ -28,7 +33,9 @@ def spans(recorded: Recorded) -> list[Span]:
     if isinstance(data, c.ExecutionCleared):
         if not data.sequences:
             return [Span(1, recorded.sequence, event.execution)]
-        return [Span(data.sequences[0][0], data.sequences[-1][1], event.execution)]
+        until = recorded.sequence if data.held else 0
+        held = tuple(data.held)
+        return [Span(data.sequences[0][0], data.sequences[-1][1], event.execution, held, until)]
     return []
 
 
@@ -51,6 +58,10 @@ class Erased:
     def holds(self, execution: str) -> bool:
         """Whether it is known that this execution is gone."""
         return any(span.execution == execution for span in self._spans)
+
+    def held(self, machine: str, sequence: int) -> bool:
+        """Whether any of them is known to have held room there, for one who has read to ``sequence``."""
+        return any(span.first <= sequence < span.until and machine in span.held for span in self._spans)
 
     def between(self, first: int, last: int) -> bool:
         """Whether any of them has a place in common with ``first`` to ``last``."""

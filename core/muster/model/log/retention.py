@@ -26,13 +26,15 @@ class ExecutionCleared(Body, frozen=True):
 
     ``sequences`` are the places in the log that are empty since, as pairs of first and last; where they were many the
     nearest pairs are joined. ``events`` is how many events stood there, null where an older release did not count.
-    ``archived`` is the sha256 of the object that was deleted, if the execution had been archived.
+    ``archived`` is the sha256 of the object that was deleted, if the execution had been archived. ``held`` are the
+    machines that had not answered for all of its attempts: the room of those is given back by this marker.
     """
 
     version: ClassVar[int] = 2
     events: int | None = None
     sequences: list[Range] = []
     archived: str = ""
+    held: list[str] = []
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):

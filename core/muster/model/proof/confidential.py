@@ -43,7 +43,7 @@ STRUCTURE: Final[dict[str, frozenset[str]]] = {
         "execution.succeeded": "transition",
         "execution.failed": "transition",
         "execution.cancelled": "transition",
-        "execution.cleared": "events sequences archived",
+        "execution.cleared": "events sequences archived held",
         "log.archived": "objects previous first left",
         "schedule.set": "name next_at",
         "schedule.paused": "name",

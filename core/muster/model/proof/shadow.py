@@ -186,7 +186,7 @@ class Comparison:
             return [], None
         basis = Basis(self.sequence, as_of, self.record.state.round + 1)
         try:
-            events, state = self._unseen.due(lambda: self._ahead(upto).state, as_of)
+            events, state = self._unseen.due(lambda: self._ahead(upto).state, upto, as_of)
         except Exception as raised:  # as in take
             return [self._failed(basis, f"{type(raised).__name__}: {raised}")], None
         if not events:

@@ -7,9 +7,10 @@ machine explains it, the leader is taken to have known of that. There are three 
    the image from now on.
 2. *Functions* that it loaded. As images; but what is loaded may be unloaded again, and nobody could say of what is not
    known here that it was: that is forgotten again.
-3. *Room* that its attempts still hold. An attempt on a machine that is offline is given up, its execution may end, and
-   the room is free only when the machine has answered for it, by a connection or in the execution's own events. So on
-   a machine that fell silent while an erased execution lived, and has not connected since, or that listed attempts of
+3. *Room* that its attempts still hold. An attempt on a machine that is offline, or that does not stop it, is given up,
+   its execution may end, and the room is free only when the machine has answered for it, by a connection or in the
+   execution's own events, or when the execution is cleared. So on a machine that the marker of the clear names (up to
+   there), that fell silent while an erased execution lived, and has not connected since, or that listed attempts of
    which nothing is known, there may be less room than there seems to be; how much is not known, and forgotten again.
 """
 
@@ -54,10 +55,10 @@ class Unseen:
         self._record.fold_facts(found.basis.sequence)
         return self._by_room(found) or self._by_use(found)
 
-    def due(self, ahead: Callable[[], State], as_of: datetime) -> tuple[list[Event], State]:
+    def due(self, ahead: Callable[[], State], upto: int, as_of: datetime) -> tuple[list[Event], State]:
         """What is to be decided ``as_of`` then even if there is less room than seems; and the state after it.
 
-        ``ahead`` makes the state that it is decided from.
+        ``ahead`` makes the state that it is decided from, by one who has read ``upto`` there.
         """
         tight: dict[str, int] = {}
         while True:
@@ -66,7 +67,7 @@ class Unseen:
                 state.machines[name].slots_used += slots
             events = decide(state, as_of, Round(state, as_of)).events
             placed = (each.data.machine for each in events if isinstance(each.data, c.StepScheduled))
-            name = next((each for each in placed if self._may_be_held(state.machines[each])), "")
+            name = next((each for each in placed if self._may_be_held(state.machines[each], upto)), "")
             if not name or tight.get(name, 0) >= state.machines[name].facts.slots:
                 return events, state
             tight[name] = tight.get(name, 0) + 1
@@ -92,13 +93,13 @@ class Unseen:
             return None
         machine = self._record.state.machines[now.data.machine]
         free = machine.slots_used < machine.facts.slots
-        return machine if free and self._may_be_held(machine) else None
+        return machine if free and self._may_be_held(machine, found.basis.sequence) else None
 
-    def _may_be_held(self, machine: Machine) -> bool:
+    def _may_be_held(self, machine: Machine, sequence: int) -> bool:
+        if machine.strays or self._erased.held(machine.name, sequence):
+            return True
         fell = self._fell.get(machine.name, ())
-        return bool(machine.strays) or any(
-            at > machine.session and self._erased.between(at, at) for at in fell
-        )
+        return any(at > machine.session and self._erased.between(at, at) for at in fell)
 
     # ---- images and functions
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muster.model.engine.admission import admit
+from muster.model.engine.decide import decide
 from muster.model.engine.implied import implied
+from muster.model.engine.round import Round
 from muster.model.log import catalogue as c
+from muster.model.log.commands import Clear
 from muster.model.log.envelope import Recorded
+from muster.model.log.erasure import spans
+from muster.model.log.retention import joined
 from muster.model.policy import Policy
 from muster.model.proof.shadow import Comparison
 from tests.fixtures.drawn import workflows
@@ -20,6 +28,7 @@ from tests.fixtures.play import Play, workflow
 from tests.fixtures.tampered import changed
 from tests.unit.model.proof.test_shadow import compare, gone, span_of
 
+REF = c.AttemptRef("x1", "a", 1)
 ENDS = ("execution.succeeded", "execution.failed", "execution.cancelled")
 
 
@@ -85,6 +94,80 @@ def test_a_machine_that_has_answered_holds_no_room_for_what_is_erased() -> None:
         log[at:] = [*changed(log[at : at + 1], "step.scheduled", machine=machine), *log[at + 1 :]]
         comparison, _ = beside(play, "x1")
         assert compare(gone(log, "x1"), comparison) != []
+
+
+def clear(play: Play, execution: str) -> list[Recorded]:
+    """It is cleared: what is left of the log."""
+    places = [recorded.sequence for recorded in play.log if recorded.event.execution == execution]
+    erased = c.ExecutionCleared(events=len(places), sequences=joined((each, each) for each in places))
+    round_ = Round(play.state, play.now)
+    admit(round_, "clear", Clear(id="command-clear", execution=execution), None, erased)
+    play.settle(decide(play.state, play.now, round_))
+    return [recorded for recorded in play.log if recorded.sequence not in places]
+
+
+def never_taken_up(play: Play) -> None:
+    """m1 was silent when x1 ended; it connected anew, and its start, which it never took up, may still come."""
+    play.verdict("m1")
+    play.cancel()
+    play.connect("m1", slots=2)
+
+
+def not_stopped_in_time(play: Play) -> None:
+    """m1 was never silent, and its container did not end in time."""
+    play.fact("m1", c.AttemptAccepted(), REF)
+    play.fact("m1", c.AttemptStarted(), REF)
+    play.cancel()
+    play.later(3600)
+
+
+@pytest.mark.parametrize("ends", [never_taken_up, not_stopped_in_time])
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_mark_of_a_clear_names_the_machines_that_had_not_answered(
+    ends: Callable[[Play], None], others: int
+) -> None:
+    """Between the end of x1 and its clear the leader knew its room taken; behind the clear it is free for everybody."""
+    play = Play()
+    elect(play, "s1")
+    for number in range(others + 1):
+        play.connect(f"m{number + 1}", slots=2)
+    play.submit(workflow({"id": "a", "machine": "m1", "resources": {"slots": 2}}))
+    ends(play)
+    assert play.kinds()[-1] == "execution.cancelled"
+    play.submit(workflow({"id": "a"}), "x2")
+    assert len(play.events("step.scheduled")) == 1 + others
+    play.later(5)
+    rest = clear(play, "x1")
+    marker = next(each for each in rest if each.event.kind == "execution.cleared")
+    assert marker.event.data.held == ["m1"]
+    comparison = Comparison()
+    comparison.erased.add(spans(marker))
+    for recorded in rest[: rest.index(marker)]:
+        assert comparison.take(recorded) is None
+    assert comparison.owed(comparison.sequence, play.now)[0] == []
+    assert compare(rest[rest.index(marker) :], comparison) == []
+    play.submit(workflow({"id": "b", "machine": "m1", "resources": {"slots": 1}}), "x3")
+    assert play.events("step.scheduled")[-1].machine == "m1"
+    assert compare([each for each in play.log if each.sequence > rest[-1].sequence], comparison) == []
+
+
+def test_behind_the_mark_of_a_clear_all_room_is_known() -> None:
+    """A step that went elsewhere though the machine had its room back with the mark went there wrongly."""
+    play = Play()
+    elect(play, "s1")
+    for number in range(2):
+        play.connect(f"m{number + 1}", slots=2)
+    play.submit(workflow({"id": "a", "machine": "m1", "resources": {"slots": 2}}))
+    never_taken_up(play)
+    rest = clear(play, "x1")
+    marker = next(each for each in rest if each.event.kind == "execution.cleared")
+    play.submit(workflow({"id": "a"}), "x2")
+    assert play.events("step.scheduled")[-1].machine == "m1"
+    fresh = [each for each in play.log if each.sequence > marker.sequence]
+    for log, count in ((rest + fresh, 0), (rest + changed(fresh, "step.scheduled", machine="m2"), 1)):
+        comparison = Comparison()
+        comparison.erased.add(spans(marker))
+        assert len(compare(log, comparison)) == count
 
 
 def answer(play: Play, chance: random.Random, answered: dict[str, int]) -> None:
