@@ -151,7 +151,7 @@ async def test_a_half_written_round_is_finished(site: Site, stored: int, count: 
 @pytest.mark.parametrize("count", [1, 4, 100])
 async def test_a_lost_answer_is_unknown_and_the_log_tells(site: Site, count: int):
     """Stored, but the answer is lost: the outcome is Unknown, and reading shows the events."""
-    broker, network = await site.weak(append_deadline_s=0.5)
+    broker, network = await site.weak()
     fence = await lead(broker)
     await network.lose_answers()
     outcomes = await broker.log.append(decisions("a", count), fence)
@@ -165,7 +165,7 @@ async def test_a_lost_answer_is_unknown_and_the_log_tells(site: Site, count: int
 
 async def test_an_unknown_election_is_settled_by_reading(site: Site):
     """A candidate that lost the answer to its claim reads the last claim: it is its own, so it leads."""
-    broker, network = await site.weak(append_deadline_s=0.5)
+    broker, network = await site.weak()
     await network.lose_answers()
     [outcome] = await broker.log.append([elected("me")], Fence(subjects.LEADER, 0))
     assert isinstance(outcome, Unknown)

@@ -19,7 +19,8 @@ from muster.settings import Settings
 from tests.fixtures.broker import Broker as Server
 from tests.fixtures.process import free_port
 from tests.fixtures.proxy import Proxy
-from tests.fixtures.site import NOW, decision, decisions, ids, lead, sequences, take
+from tests.fixtures.site import NOW, decision, decisions, hasty, ids, lead, sequences, take
+from tests.fixtures.stalls import Stalls
 
 
 @contextlib.asynccontextmanager
@@ -140,18 +141,20 @@ async def test_a_reader_from_beyond_the_end_is_told(broker: Server):
             await anext(reader.log.follow(9))
 
 
-async def test_a_silent_broker_is_unknown_at_the_deadline(broker: Server):
+async def test_a_silent_broker_is_unknown_at_the_deadline(broker: Server, tmp_path: Path):
     """A broker that is frozen answers nothing and breaks nothing: every write ends Unknown at its deadline."""
-    async with connected(broker.url, append_deadline_s=0.6) as writer:
+    async with connected(broker.url) as writer:
         fence = await lead(writer)
         broker.pause()
         try:
             began = time.monotonic()
-            calls = await asyncio.gather(
-                *(writer.log.append([decision(f"d{number}")], fence) for number in range(100)),
-                writer.log.append(decisions("batch", 100), fence),
-            )
-            assert 0.5 < time.monotonic() - began < Settings().append_deadline_s
+            with hasty(writer, 0.6), Stalls(tmp_path) as lost:
+                calls = await asyncio.gather(
+                    *(writer.log.append([decision(f"d{number}")], fence) for number in range(100)),
+                    writer.log.append(decisions("batch", 100), fence),
+                )
+                took_s = time.monotonic() - began
+            assert 0.5 < took_s < Settings().append_deadline_s + lost.seconds
             assert all(isinstance(outcome, Unknown) for call in calls for outcome in call)
         finally:
             broker.unpause()
