@@ -25,8 +25,8 @@ def bind(takes, inputs, offered, checked=True):
 
     An input whose name is a number is an argument by position. ``checked``: whether type hints hold.
     """
-    named = {name: value for name, value in inputs.items() if not name.isdigit()}
-    placed = [inputs[name] for name in sorted((name for name in inputs if name.isdigit()), key=int)]
+    named = {name: value for name, value in inputs.items() if not name.isdecimal()}
+    placed = [inputs[name] for name in sorted((name for name in inputs if name.isdecimal()), key=int)]
     parameters, hints = takes.parameters, takes.hints if checked else {}
     if parameters is None:
         return placed, named

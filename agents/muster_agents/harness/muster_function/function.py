@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import traceback
 
 from . import hymir, ports
 from .answers import UNSET, Answer, Progress
 from .arguments import Takes, bind, meant, settings
 from .loops import Loop
-from .raising import Stopped, Wrong, raised
+from .raising import Stopped, Wrong, complain, raised
 
 
 CONCURRENCY_MAX = 1024  # each call waits in a thread
@@ -155,8 +154,8 @@ class Function:
         if callable(getattr(self._made, "shutdown", None)):
             try:
                 self.settled(self._made.shutdown())
-            except Exception:
-                traceback.print_exc()
+            except BaseException:
+                complain()
 
     def settled(self, found, call=None):
         """The value behind a coroutine or a generator."""

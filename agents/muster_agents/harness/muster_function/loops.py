@@ -20,7 +20,7 @@ class Loop:
     def run(self, awaitable, call=None):
         import asyncio
 
-        if self._loop is None:
+        if self._loop is None or self._loop.is_closed():  # the function may have closed it
             self._loop = asyncio.new_event_loop()
             asyncio.set_event_loop(self._loop)
         self._task = self._loop.create_task(_awaited(awaitable))
@@ -33,7 +33,9 @@ class Loop:
                 raise Stopped from None
             raise
         finally:
-            self._task = None
+            task, self._task = self._task, None
+            if not task.done():  # what ended the loop did not end the task, which is not for the next call
+                task.cancel()
 
     def cancel(self):
         """Whether there is a coroutine, which is cancelled then."""
@@ -45,9 +47,13 @@ class Loop:
 
 
 class SideLoop:
-    """In a thread of its own, for many at once: each call waits in its own thread for its coroutine."""
+    """In a thread of its own, for many at once: each call waits in its own thread for its coroutine.
 
-    def __init__(self):
+    ``part(error)`` ends a child that the function forked in a coroutine: nobody waits for that one there.
+    """
+
+    def __init__(self, part):
+        self._part = part
         self._loop = None
         self._lock = threading.Lock()
 
@@ -56,7 +62,7 @@ class SideLoop:
         import concurrent.futures
 
         with self._lock:
-            if self._loop is None:
+            if self._loop is None or self._loop.is_closed():
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._forever, name="muster-loop", daemon=True).start()
         done = asyncio.run_coroutine_threadsafe(self._registered(awaitable, call), self._loop)
@@ -78,8 +84,13 @@ class SideLoop:
     def _forever(self):
         import asyncio
 
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
+        loop = self._loop
+        asyncio.set_event_loop(loop)
+        while not loop.is_closed():
+            try:
+                loop.run_forever()  # a function may stop it, and what exits is raised here, too: others go on
+            except BaseException:
+                continue
 
     async def _registered(self, awaitable, call):
         import asyncio
@@ -90,9 +101,14 @@ class SideLoop:
         if call.cancelled:
             call.task.cancel()
         try:
-            return await awaitable
+            found = await awaitable
+        except BaseException as error:
+            self._part(error)
+            raise
         finally:
             call.task = None
+        self._part(None)
+        return found
 
 
 async def _awaited(found):

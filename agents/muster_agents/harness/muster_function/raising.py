@@ -28,12 +28,26 @@ class Stopped(BaseException):
 
 
 def raised(where, error):
-    try:
-        text = str(error)
-    except Exception:
-        text = "its message cannot be shown"
-    name = type(error).__name__
+    text, name = words(error), type(error).__name__
     return Wrong(where, "%s: %s" % (name, text) if text else name, error)
+
+
+def words(error):
+    """What it says of itself."""
+    try:
+        return str(error)
+    except Stopped:
+        raise
+    except BaseException:  # it runs the function's own code
+        return "its message cannot be shown"
+
+
+def complain():
+    """On stderr, of the exception at hand, which is nobody's answer; the function may have closed or replaced it."""
+    try:
+        traceback.print_exc()
+    except Exception:
+        pass
 
 
 def _qualified(kind):
@@ -53,7 +67,19 @@ def shortened(text, most):
 
 
 def _traced(error):
-    """The traceback without the frames of this file and of the import machinery."""
+    """Its traceback; an exception may be made so that there is none to show."""
+    for show in (_cleaned, lambda error: "".join(traceback.format_tb(error.__traceback__))):
+        try:
+            return cut(show(error))
+        except Stopped:
+            raise
+        except BaseException:
+            continue
+    return "its traceback cannot be shown"
+
+
+def _cleaned(error):
+    """Without the frames of this file and of the import machinery."""
     whole = traceback.TracebackException.from_exception(error)
     seen, waiting = set(), [whole]
     while waiting:
@@ -64,7 +90,7 @@ def _traced(error):
         kept = [frame for frame in part.stack if not _internal(frame.filename)]
         part.stack = traceback.StackSummary.from_list(kept)
         waiting += [part.__cause__, part.__context__]
-    return cut("".join(whole.format()))
+    return "".join(whole.format())
 
 
 def _internal(filename):

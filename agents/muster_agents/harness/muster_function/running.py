@@ -47,16 +47,16 @@ class Alone:
 
 
 class Many:
-    """In threads. ``work`` is the queue of the main thread."""
+    """In threads. ``work`` is the queue of the main thread; ``part`` see ``SideLoop``."""
 
     current = None
 
-    def __init__(self, concurrency, done, work):
+    def __init__(self, concurrency, done, work, part):
         self._free = concurrency
         self._work = work
         self._done = done
         self._waiting = deque()
-        self._loop = SideLoop()
+        self._loop = SideLoop(part)
         self.settle = self._loop.run
 
     def start(self, call, outcome):

@@ -13,12 +13,10 @@ down.
 from __future__ import annotations
 
 import atexit
-import json
 import os
-import queue
 import sys
 import threading
-import traceback
+from json import loads  # functions put others in its place
 
 from . import records, wire
 from .brake import Brake
@@ -26,7 +24,8 @@ from .call import Call
 from .folders import Folders
 from .function import Function
 from .loops import Loop
-from .raising import Stopped, Wrong
+from .queueing import Work
+from .raising import Stopped, Wrong, complain, raised
 from .running import Alone, Many
 from .streams import Streams
 
@@ -51,7 +50,7 @@ class Server:
         self._streams = Streams()
         self._brake = Brake(loop)
         self._wire = wire.Wire(self._streams.told, self._brake)
-        self._queue = queue.SimpleQueue()
+        self._queue = Work()
         self._calls = {}
         self._answering = threading.Lock()  # whoever sees a call go has its answer already
         self._loading = Loading()
@@ -112,7 +111,7 @@ class Server:
 
     def _hear(self, line):
         try:
-            message = json.loads(line)
+            message = loads(line)
         except (ValueError, RecursionError):
             return self._refuse(None, wire.PARSE, "a line is no JSON.")
         if (
@@ -134,7 +133,7 @@ class Server:
             if id is not None or method in ("cancel", "release"):
                 hear(id, params)
         except Exception:  # whatever it was, the next line is heard
-            traceback.print_exc()
+            complain()
 
     def _refuse(self, id, code, message, wanted=True):
         if wanted:
@@ -195,7 +194,8 @@ class Server:
                 self._brake.end()
         except Stopped:
             line = self._wire.error(wire.CANCELLED, "stopped while it was loaded.")
-        except Wrong as wrong:
+        except BaseException as error:
+            wrong = error if isinstance(error, Wrong) else raised("load", error)
             self._show(wrong)
             line = self._wire.wrong(wrong)
         self._part(None)
@@ -216,7 +216,9 @@ class Server:
         function.find()
         concurrency = function.concurrency
         runner = (
-            Alone(self._brake, self._done) if concurrency == 1 else Many(concurrency, self._done, self._queue)
+            Alone(self._brake, self._done)
+            if concurrency == 1
+            else Many(concurrency, self._done, self._queue, self._part)
         )
         function.settles = self._loop.run if concurrency == 1 else runner.settle
         function.load(given)
@@ -242,10 +244,13 @@ class Server:
             found = self._function.answer(call)
             self._part(None)
             return self._wire.result(found)
-        except Wrong as wrong:
-            self._part(wrong)
+        except Stopped:
+            raise
+        except BaseException as error:  # what is given, and its type hints, may have code of their own
+            self._part(error)
             if call.cancelled:
                 raise Stopped from None
+            wrong = error if isinstance(error, Wrong) else raised("call", error)
             self._show(wrong)
             return self._wire.wrong(wrong)
 
@@ -276,13 +281,13 @@ class Server:
         self._wire.close()
         self._brake.forget()
 
-    def _part(self, wrong):
+    def _part(self, error):
         """A forked child that comes back from the function ends here: its parent answers."""
         if os.getpid() != self._pid:
-            error = wrong and wrong.__cause__
-            code = getattr(error, "code", 1) if wrong else 0
-            if wrong and not isinstance(error, SystemExit):
-                _show(wrong)
+            cause = error.__cause__ if isinstance(error, Wrong) and error.__cause__ is not None else error
+            code = 0 if error is None else getattr(cause, "code", 1)
+            if error is not None and not isinstance(cause, SystemExit):
+                _show(error if isinstance(error, Wrong) else raised("call", error))
             self._streams.flush()
             os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
@@ -292,7 +297,10 @@ def _show(wrong):
     try:
         print(text, file=sys.stderr)
     except Exception:  # the function may have closed or replaced it
-        os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+        try:
+            os.write(2, text.encode("utf-8", "backslashreplace") + b"\n")
+        except OSError:  # or that descriptor: the traceback is in the answer, too
+            pass
 
 
 def main():
@@ -305,7 +313,7 @@ def main():
         code = Server().run()
         atexit._run_exitfuncs()
     except BaseException:
-        traceback.print_exc()
+        complain()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

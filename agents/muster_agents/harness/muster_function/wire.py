@@ -7,7 +7,7 @@ import json
 import os
 import threading
 
-from .raising import TEXT_MAX, Wrong, shortened
+from .raising import TEXT_MAX, Stopped, Wrong, raised, shortened, words
 
 PROTOCOL = 1
 BYTES_MAX = 1 << 20  # until ``load`` says how large a line may be
@@ -24,6 +24,9 @@ RAISED, UNFIT, TOO_LARGE, FIND, LOAD, VERSION, CANCELLED = (
     -32012,
     -32800,
 )
+# Made here: functions put others in the place of json.dumps.
+_strict = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+_loose = json.JSONEncoder(default=str, skipkeys=True).encode
 _CODES = {"find": FIND, "load": LOAD, "bind": PARAMS, "call": RAISED, "result": UNFIT}
 
 
@@ -50,8 +53,12 @@ class Wire:
         """The rest of an answer. Raises Wrong where the value cannot travel."""
         try:
             line = b'"result":%s}\n' % _bytes(value)
-        except (TypeError, ValueError, RecursionError) as error:
-            raise Wrong("result", "what it gave cannot be written as JSON: %s." % error) from error
+        except Stopped:
+            raise
+        except BaseException as error:  # the value may have code of its own, or change meanwhile
+            text = words(error) if isinstance(error, (TypeError, ValueError, RecursionError)) else ""
+            text = (text or raised("result", error).report["message"]).rstrip(".")
+            raise Wrong("result", "what it gave cannot be written as JSON: %s." % text) from error
         if len(line) > self.bytes_max:
             text = "what it gave is larger than %d bytes: give a file." % self.bytes_max
             raise Wrong("result", text, code=TOO_LARGE)
@@ -103,16 +110,14 @@ def _unheard():
 
 
 def _bytes(value):
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8")
+    return _strict(value).encode("utf-8")
 
 
 def _line(content):
     try:
         return _bytes(dict({"jsonrpc": "2.0"}, **content)) + b"\n"
     except (TypeError, ValueError, RecursionError):  # half a surrogate, or a number that is none
-        text = json.dumps(dict({"jsonrpc": "2.0"}, **content), default=str, skipkeys=True)
-        return text.encode("utf-8") + b"\n"
+        return _loose(dict({"jsonrpc": "2.0"}, **content)).encode("utf-8") + b"\n"
 
 
 def _short(data, most):
