@@ -108,6 +108,7 @@ class Connection:
         self._back.set()
 
     async def _abandon(self, attempt: asyncio.Future[None]) -> None:
+        self._established = False  # it ends because nobody wants it, which is nothing to tell
         self.nc.give_up()
         attempt.cancel()
         try:
