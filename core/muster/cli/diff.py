@@ -12,6 +12,7 @@ import msgspec
 from muster.broker.interface import Broker
 from muster.cli.errors import error_lines
 from muster.cli.moment import At, Point, at_option, locate, present
+from muster.cli.origin import origin
 from muster.cli.show import moment_lines
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.words import clock, value
@@ -40,19 +41,20 @@ def diff(terminal: Terminal, execution: str, at: tuple[At, ...]) -> None:
     if len(at) > 2:
         raise click.UsageError(f"--at was given {len(at)} times: once or twice, from where and to where.")
 
-    async def compare() -> tuple[list[Point], ExecutionView, Difference]:
+    async def compare() -> tuple[list[Point], ExecutionView, Difference, str]:
         async with Client(settings=terminal.settings) as client:
             points = await _points(client.broker, at)
             after = await folded(client.broker, execution, points[1].sequence)
             before = await so_far(client.broker, execution, points[0].sequence)
-            return points, after, difference(before, after)
+            place = await origin(client.broker, after, points[1].sequence)
+            return points, after, difference(before, after), place
 
-    points, after, found = execute(compare())
+    points, after, found, place = execute(compare())
     if terminal.json:
         between = dict(zip(("from", "to"), points, strict=True))
         terminal.emit({"execution": execution} | between | msgspec.structs.asdict(found))
         return
-    _print(terminal, points, after, found)
+    _print(terminal, points, after, found, place)
 
 
 async def _points(broker: Broker, at: tuple[At, ...]) -> list[Point]:
@@ -62,7 +64,9 @@ async def _points(broker: Broker, at: tuple[At, ...]) -> list[Point]:
     return sorted(points, key=lambda point: point.sequence)
 
 
-def _print(terminal: Terminal, points: list[Point], after: ExecutionView, found: Difference) -> None:
+def _print(
+    terminal: Terminal, points: list[Point], after: ExecutionView, found: Difference, place: str
+) -> None:
     from rich.text import Text
 
     name = after.workflow.name if after.workflow else ""
@@ -71,20 +75,20 @@ def _print(terminal: Terminal, points: list[Point], after: ExecutionView, found:
         terminal.say("Nothing changed.")
     for line in _lines(found.changes):
         terminal.say(terminal.safe(line))
-    for title, lines in _sections(found, after):
+    for title, lines in _sections(found, after, place):
         if lines:
             terminal.console().print(Text(f"\n{title}", style="bold"))
         for line in lines:
             terminal.say(terminal.safe(line))
 
 
-def _sections(found: Difference, after: ExecutionView) -> Iterator[tuple[str, list[str]]]:
+def _sections(found: Difference, after: ExecutionView, place: str) -> Iterator[tuple[str, list[str]]]:
     steps = ([path, *(f"  {line}" for line in _lines(changes))] for path, changes in found.steps.items())
     yield "Steps", list(chain.from_iterable(steps))
     yield "Transitions that came", [_transition(row) for row in found.transitions]
     yield "What happened between", moment_lines(found.timeline, after.queued_at)
     if "error" in found.changes and after.error is not None:
-        yield "Error", error_lines(after.error, after.id)
+        yield "Error", error_lines(after.error, after.id, place)
 
 
 def _transition(row: TransitionView) -> str:

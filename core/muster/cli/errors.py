@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from muster.cli.overview import ordered
@@ -31,13 +32,16 @@ def further(view: ExecutionView) -> list[StepView]:
     return [step for step in own if step is not first]
 
 
-def further_lines(view: ExecutionView) -> list[str]:
-    """Their errors, of the first few of them, without what stands in their logs."""
+def further_lines(view: ExecutionView, places: Mapping[str, str] | None = None) -> list[str]:
+    """Their errors, of the first few of them, without what stands in their logs.
+
+    ``places`` are the executions where they happened, by the steps, where these are others.
+    """
     steps, found = further(view), list[str]()
     for step in steps[:FURTHER_MAX]:
         if step.error is None:
             continue
-        first, *rest = error_lines(step.error, view.id, brief=True)
+        first, *rest = error_lines(step.error, view.id, (places or {}).get(step.path), brief=True)
         found += [first if step.error.step == step.path else f"{step.path}: {first}"]
         found += [f"  {line}" for line in rest]
     if (more := len(steps) - FURTHER_MAX) > 0:
@@ -45,14 +49,19 @@ def further_lines(view: ExecutionView) -> list[str]:
     return found
 
 
-def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False, brief: bool = False) -> list[str]:
+def error_lines(
+    error: ErrorInfo, execution: str, place: str | None = None, *, tail: bool = False, brief: bool = False
+) -> list[str]:
     """The error by its name: what, where, what to do, and what caused it.
 
+    ``execution`` is the one that is looked at, ``place`` that where it happened, if it is another.
     ``tail``: also what was printed last; ``brief``: without the traceback.
     """
+    place = place or execution
+    step = error.step if error.step is None or place == execution else f"{error.step} of {place}"
     places = (
         ("phase", error.phase),
-        ("step", error.step),
+        ("step", step),
         ("attempt", error.attempt),
         ("machine", error.machine),
     )
@@ -65,7 +74,7 @@ def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False, brief: 
         text = value(given)
         found.append(f"It gave {text if len(text) <= VALUE_MAX else text[:VALUE_MAX] + '…'}")
     if error.remedy:
-        remedy = error.remedy.replace("EXECUTION", execution).replace("STEP", error.step or "STEP")
+        remedy = error.remedy.replace("EXECUTION", place).replace("STEP", error.step or "STEP")
         found.append(f"What to do: {remedy}")
     traceback = error.details.get("traceback")
     if isinstance(traceback, str) and not brief:
@@ -74,7 +83,7 @@ def error_lines(error: ErrorInfo, execution: str, *, tail: bool = False, brief: 
     if tail and isinstance(last, list) and last:
         found += ["The last lines it printed:", *(f"  {line}" for line in last)]
     if error.cause is not None:
-        first, *rest = error_lines(error.cause, execution, tail=tail, brief=brief)
+        first, *rest = error_lines(error.cause, execution, place, tail=tail, brief=brief)
         found += [f"Caused by {first}", *(f"  {line}" for line in rest)]
     return found
 

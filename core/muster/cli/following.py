@@ -10,6 +10,7 @@ from typing import Final, Literal, Protocol, Self
 from muster.cli import failures
 from muster.cli.dialogue import Dialogue
 from muster.cli.errors import error_lines, further
+from muster.cli.origin import origin
 from muster.cli.overview import ITEMS_MAX, crowded
 from muster.cli.prompting import Prompting
 from muster.cli.terminal import Terminal
@@ -233,20 +234,23 @@ async def _explain(terminal: Terminal, client: Client, view: ExecutionView, resu
         terminal.say(f"{result.status}  {view.id}{'  ' + result.reason if result.reason else ''}")
         return
     terminal.say(f"failed  {view.id}")
-    said = error_lines(error, view.id)
+    place = await origin(client.broker, view)
+    said = error_lines(error, view.id, place)
     for line in said:
         terminal.say(f"  {terminal.safe(line)}")
-    await _last_lines(terminal, client, view, error, said)
+    await _last_lines(terminal, client, place, error, said)
     if count := len(further(view)):
         terminal.say(f"  {count} more {'step' if count == 1 else 'steps'} failed, too: muster show {view.id}")
 
 
 async def _last_lines(
-    terminal: Terminal, client: Client, view: ExecutionView, error: ErrorInfo, said: list[str]
+    terminal: Terminal, client: Client, execution: str, error: ErrorInfo, said: list[str]
 ) -> None:
     if error.step is None:
         return
-    lines = [printed.text async for _, _, printed in client.logs(view.id, error.step, attempt=error.attempt)]
+    lines = [
+        printed.text async for _, _, printed in client.logs(execution, error.step, attempt=error.attempt)
+    ]
     news = [text for text in lines[-LAST_LINES - len(said) :] if not _is_said(text, said)][-LAST_LINES:]
     if any(news):
         terminal.say(f"  The last lines of {error.step}:")

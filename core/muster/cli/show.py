@@ -12,6 +12,7 @@ from muster.broker.interface import Broker
 from muster.cli.asking import questions
 from muster.cli.errors import error_lines, further_lines
 from muster.cli.moment import At, Point, as_shown, at_option, locate
+from muster.cli.origin import origin, origins
 from muster.cli.overview import crowded, overview
 from muster.cli.terminal import Terminal, command, execute
 from muster.cli.view import current_view
@@ -24,6 +25,8 @@ from muster.client.timeline import Moment
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+Errors = dict[str, list[str]]
 
 
 @command("show", short_help="Show everything about one execution.")
@@ -42,25 +45,27 @@ def show(terminal: Terminal, execution: str, at: At | None) -> None:
       muster show 0198f2c4-… --json | jq .steps
     """
 
-    async def fold() -> tuple[ExecutionView, dict[str, str], Point | None, list[str]]:
+    async def fold() -> tuple[ExecutionView, dict[str, str], Point | None, list[str], Errors]:
         async with Client(settings=terminal.settings) as client:
             broker = client.broker
             point = None if at is None else await locate(broker, at)
-            view = await folded(broker, execution, point.sequence if point else None)
+            stop = point.sequence if point else None
+            view = await folded(broker, execution, stop)
             reruns = await _reruns(terminal, broker, view) if point is None else []
+            errors = await _errors(broker, view, stop)
             if view.finished:
-                return view, {}, point, reruns
+                return view, {}, point, reruns, errors
             why = questions(view, advise=point is None) | await waiting(broker, execution, point)
-            return view, why, point, reruns
+            return view, why, point, reruns, errors
 
-    view, why, point, reruns = execute(fold())
+    view, why, point, reruns, errors = execute(fold())
     if terminal.json:
         told = {"waiting": why, "reruns": reruns}
         terminal.emit(as_object(view) | told | ({} if point is None else {"at": point}))
         return
     if point is not None:
         terminal.say(as_shown(point))
-    _print(terminal, view, why, reruns)
+    _print(terminal, view, why, reruns, errors)
 
 
 def as_object(view: ExecutionView) -> dict[str, Any]:
@@ -115,7 +120,9 @@ async def _reruns(terminal: Terminal, broker: Broker, view: ExecutionView) -> li
         found.close()
 
 
-def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns: list[str]) -> None:
+def _print(
+    terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns: list[str], errors: Errors
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -162,17 +169,22 @@ def _print(terminal: Terminal, view: ExecutionView, why: dict[str, str], reruns:
     for text in moment_lines(moments, view.queued_at):
         console.print(Text(terminal.safe(text)))
     _more(console, len(view.timeline) - len(moments), "things")
-    _print_errors(terminal, console, view)
+    _print_errors(terminal, console, errors)
 
 
-def _print_errors(terminal: Terminal, console: Console, view: ExecutionView) -> None:
+async def _errors(broker: Broker, view: ExecutionView, stop: int | None) -> Errors:
+    """What is said of the errors, by its title."""
+    own = list[str]()
+    if view.error is not None:
+        own = error_lines(view.error, view.id, await origin(broker, view, stop), tail=True)
+    others = further_lines(view, await origins(broker, view, stop))
+    return {"Error": own, "Errors of other steps" if own else "Errors of steps": others}
+
+
+def _print_errors(terminal: Terminal, console: Console, errors: Errors) -> None:
     from rich.text import Text
 
-    own = [] if view.error is None else error_lines(view.error, view.id, tail=True)
-    for title, lines in (
-        ("Error", own),
-        ("Errors of other steps" if own else "Errors of steps", further_lines(view)),
-    ):
+    for title, lines in errors.items():
         if lines:
             console.print(Text(f"\n{title}", style="bold red"))
         for text in lines:

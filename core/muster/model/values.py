@@ -56,7 +56,7 @@ def defect(value: Any) -> str:
         if depth > VALUE_DEPTH_MAX and isinstance(item, dict | list | tuple):
             return f"it is nested more than {VALUE_DEPTH_MAX} deep"
         if isinstance(item, dict):
-            if wrong := next((key for key in item if not isinstance(key, str)), None):
+            for wrong in (key for key in item if not isinstance(key, str)):
                 return f"the key {wrong!r} of an object is not a string"
             waiting.extend((part, depth + 1) for part in item.values() if not _is_plain(part))
             waiting.extend((key, depth + 1) for key in item if not key.isascii())

@@ -94,8 +94,8 @@ class Report:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many problems as anybody wants to read."""
-        return sum(map(len, self._found.values())) >= PROBLEMS_MAX
+        """Whether there are more problems than anybody wants to read."""
+        return sum(map(len, self._found.values())) > PROBLEMS_MAX
 
     def known(self, path: Path) -> bool:
         """Whether a problem of this place, or of what contains it, is known."""
@@ -112,9 +112,14 @@ class Report:
 
     @property
     def problems(self) -> list[Problem]:
-        """All problems in the order of the file."""
-        found = chain.from_iterable(self._found.values())
-        return sorted(found, key=lambda problem: (problem.line or 0, problem.column or 0))
+        """All problems in the order of the file; of more than anybody wants to read, that there are more."""
+        all_ = chain.from_iterable(self._found.values())
+        found = sorted(all_, key=lambda problem: (problem.line or 0, problem.column or 0))
+        return [*found[:PROBLEMS_MAX], self._more()] if self.full else found
+
+    def _more(self) -> Problem:
+        message = f"these are {PROBLEMS_MAX} problems of more, and no others are shown."
+        return Problem(path="", message=message, remedy="Mend them and check again.", file=self.file)
 
     def stop(self) -> None:
         """Raise WorkflowInvalidError if anything is wrong."""

@@ -62,22 +62,23 @@ def _no_zone(name: str) -> str:
     return f"there is no time zone {name[:100]!r}" + (f"; did you mean {close[0]}?" if close else "")
 
 
-def defect(schedule: Schedule) -> tuple[str, str] | None:
-    """The field that is wrong and what is wrong with it, or None."""
+def defects(schedule: Schedule) -> list[tuple[str, str]]:
+    """The fields that are wrong, each with what is wrong with it."""
     if (schedule.cron is None) == (schedule.every is None):
         both = schedule.cron is not None
-        return (
+        return [
             ("every", "it cannot have both cron and every")
             if both
             else ("cron", "it says not when it is due")
-        )
+        ]
+    found = []
     try:
         zone(schedule.timezone)
     except ValueError as error:
-        return "timezone", str(error)
-    if schedule.every is not None:
-        return _every_defect(schedule)
-    return _cron_defect(schedule)
+        found.append(("timezone", str(error)))
+        schedule = msgspec.structs.replace(schedule, timezone="UTC")
+    wrong = _cron_defect(schedule) if schedule.every is None else _every_defect(schedule)
+    return found if wrong is None else [wrong, *found]
 
 
 def _every_defect(schedule: Schedule) -> tuple[str, str] | None:

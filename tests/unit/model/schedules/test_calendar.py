@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muster.model.definition.schedule import Schedule
 from muster.model.schedules import calendar
-from muster.model.schedules.calendar import COUNTED_MAX, after, coming, defect, elapsed
+from muster.model.schedules.calendar import COUNTED_MAX, after, coming, defects, elapsed
 
 SET = datetime(2026, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
@@ -157,10 +157,15 @@ def test_a_year_of_missed_times_is_looked_at_quickly(schedule: Schedule) -> None
 )
 def test_what_cannot_be_is_named(given_: dict[str, Any], field: str, says: str) -> None:
     """A schedule that says nothing, two things or nonsense is refused with the field and the reason."""
-    found = defect(Schedule(**given_))
-    assert found is not None
-    assert found[0] == field
-    assert says in found[1]
+    [(where, what)] = defects(Schedule(**given_))
+    assert where == field
+    assert says in what
+
+
+def test_what_is_wrong_with_the_times_and_with_their_zone_is_named_together() -> None:
+    """Nobody has to mend the one to hear of the other."""
+    found = defects(Schedule(cron="61 * * * *", timezone="Mars/Olympus"))
+    assert [field for field, _ in found] == ["cron", "timezone"]
 
 
 def test_the_end_of_the_calendar() -> None:

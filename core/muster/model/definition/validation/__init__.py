@@ -14,7 +14,7 @@ from muster.model import values
 from muster.model.definition.document import parse
 from muster.model.definition.problems import Path, Position, Problem, Report
 from muster.model.definition.terms import encoded
-from muster.model.definition.validation import excess, formulas, links, ranges, shape, timing, uses
+from muster.model.definition.validation import excess, formulas, links, literals, ranges, shape, timing, uses
 from muster.model.definition.workflow import Workflow
 from muster.model.limits import DEFINITION_BYTES_MAX, FILE_NODES_MAX
 
@@ -62,6 +62,7 @@ def _examined(
 
 def _examine(workflow: Workflow, report: Report) -> None:
     ranges.check(workflow, report)
+    literals.check(workflow, report)
     formulas.check(workflow, report)
     links.check(workflow, report)
     uses.check(workflow, report)

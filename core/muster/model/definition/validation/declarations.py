@@ -73,7 +73,9 @@ def _default(what: str, declared: Port, path: Path, report: Report) -> None:
 
 def _file(name: str, output: Output, place: str, path: Path, report: Report) -> None:
     """An output that is a file."""
-    if wrong := path_defect(place):
+    if any(templates(place)):
+        report.add((*path, "path"), f"the path of the output {name} cannot be an expression.", PLAIN)
+    elif wrong := path_defect(place):
         message = f"the path of the output {name} is {shown(place)}: {wrong}."
         report.add((*path, "path"), message, "Write where the step puts the file, below /muster/out.")
     if output.type != "any" and output.type not in FILE_TYPES:

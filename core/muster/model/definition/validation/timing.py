@@ -26,8 +26,7 @@ def check(workflow: Workflow, report: Report) -> None:
     schedule = workflow.schedule
     if schedule is None:
         return
-    if (found := calendar.defect(schedule)) is not None:
-        field, wrong = found
+    for field, wrong in calendar.defects(schedule):
         path = ("schedule",) if getattr(schedule, field) is None else ("schedule", field)
         report.add(path, f"the schedule's {field}: {wrong}.".replace("?.", "?"), _REMEDIES[field])
     if workflow.concurrency is not None and schedule.overlap != "skip":
