@@ -21,6 +21,7 @@ from muster.model.engine import children, loops
 from muster.model.engine.admission import child_queued
 from muster.model.engine.execution import ExecutionState, Members, StepState
 from muster.model.engine.round import Round
+from muster.model.engine.state import CLEARED
 from muster.model.engine.writing import changed, timer, write
 from muster.model.errors import (
     ErrorInfo,
@@ -273,9 +274,12 @@ def _called(round_: Round, execution: ExecutionState, step: StepState) -> None:
 
 
 def _call_again(round_: Round, execution: ExecutionState, step: StepState) -> None:
-    """The leader that began it did not come to accept the child."""
+    """The leader that began it did not come to accept the child. One that was cleared has been: its id stays taken."""
     if execution.stopping and execution.leaving(step):
         _left(round_, execution, step)
+    elif round_.state.ended.get(step.child) == CLEARED:
+        error = RaisedError(f"the execution {step.child} was cleared before it was known here how it ended")
+        write(round_, execution, step, c.StepFailed(error=_info(error, step)), _cause(step))
     else:
         queued = child_queued(execution, step, step.child, _given(execution, step), round_)
         round_.write(queued, children.begun(execution, step), execution=step.child)

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from muster.model.engine.decide import decide
+from muster.model.engine.evolve import evolve
+from muster.model.engine.round import Round
+from muster.model.engine.state import State
+from muster.model.log import catalogue as c
 from tests.fixtures.controlled import CHILD, ends, go, outcome, outputs, played, step
 
 pytestmark = pytest.mark.usefixtures("sound")
@@ -108,3 +113,20 @@ def test_cancelling_travels_to_the_child():
     play.stopped(ref)
     play.round()
     assert [outcome(play, x) for x in ("x1", ref.execution)] == ["cancelled", "cancelled"]
+
+
+def test_a_child_whose_end_nobody_can_tell_is_not_begun_again():
+    """It was cleared, and the log does not hold what its step made of its end: the step fails, and says why."""
+    play = go(played({"id": "call", "workflow": "inner", "inputs": {"x": 7}}, workflows={"inner": CHILD}))
+    begun = next(recorded for recorded in play.log if recorded.event.kind == "step.started")
+    child, state = begun.event.data.child, State(play.policy)
+    for recorded in play.log[: begun.sequence]:
+        evolve(state, recorded.event, recorded.sequence)
+    round_ = Round(state, play.now)
+    round_.write(c.ExecutionCleared(events=9), "command-9", execution=child, event_id=f"{child}:cleared")
+    state.revisit()
+    decide(state, play.now, round_)
+    assert [event for event in round_.events[1:] if event.execution == child] == []
+    failed = next(event for event in round_.events if event.kind == "step.failed")
+    assert f"{child} was cleared" in failed.data.error.message
+    assert state.executions == {}
