@@ -102,6 +102,7 @@ class Wire:
         self._name = name
         self._lines = Lines(message_bytes + ENVELOPE_BYTES)
         self._asked: dict[str, asyncio.Future[bytes]] = {}
+        self._given_up: set[str] = set()
         self._lost: BaseException | None = None
         self.strange = 0
         """Answers to nothing: to no question, or to one that had its answer."""
@@ -115,14 +116,17 @@ class Wire:
         """
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
+        self._given_up.discard(id_)
         self._asked[id_] = future
         if self._lost is not None:
             future.set_exception(self._lost)
         return future
 
     def forget(self, id_: str) -> None:
-        """Nobody waits for this answer any more."""
-        self._asked.pop(id_, None)
+        """Nobody waits for this answer any more. One that comes yet was asked for, once: it is not strange."""
+        future = self._asked.pop(id_, None)
+        if future is not None and (future.cancelled() or not future.done()):
+            self._given_up.add(id_)
 
     async def ask(self, id_: str, method: str, params: Any = None) -> bytes:
         """Ask, and wait for the answer. Raises as ``expect`` says, and what sending raises."""
@@ -184,7 +188,9 @@ class Wire:
         self, id_: str | int | None, *, document: bytes = b"", error: Exception | None = None
     ) -> None:
         future = self._asked.get(id_) if isinstance(id_, str) else None
-        if future is None or future.done():
+        if future is None and id_ in self._given_up:
+            self._given_up.remove(str(id_))
+        elif future is None or future.done():
             self._answers_nothing(id_)
         elif error is not None:
             future.set_exception(error)

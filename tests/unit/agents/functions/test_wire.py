@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -77,6 +78,22 @@ async def test_answers_to_nothing_are_counted_and_warned_of_once(caplog: pytest.
     assert json.loads(await answer) == "a"
     assert ear.wire.strange == 4
     assert len(caplog.records) == 1
+
+
+async def test_a_late_answer_was_asked_for(caplog: pytest.LogCaptureFixture):
+    """The first answer to what nobody waits for any more blames no function; a second one is strange as ever."""
+    ear = Ear()
+    asking = asyncio.ensure_future(ear.wire.ask("load", "load"))
+    ear.wire.expect("e/s/1")
+    await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    ear.wire.forget("e/s/1")
+    for id_ in ("load", "e/s/1"):
+        ear.wire.hear(line(id=id_, error={"code": -32800, "message": "stopped while it was loaded."}))
+    assert (ear.wire.strange, caplog.records) == (0, [])
+    ear.wire.hear(line(id="load", result=None))
+    assert ear.wire.strange == 1
 
 
 @pytest.mark.parametrize(
