@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -49,4 +50,19 @@ def serialize(workflow: Workflow | Mapping[str, Any]) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """``value`` as JSON gives it back, terms as their text. Raises TypeError where it is no JSON value."""
-    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=encoded))
+    text = msgspec.json.encode(value, enc_hook=encoded)
+    if b"null" in text:  # msgspec writes that for NaN and the infinities, too
+        _refuse_infinite(msgspec.to_builtins(value, enc_hook=encoded))
+    return msgspec.json.decode(text)
+
+
+def _refuse_infinite(value: Any) -> None:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, float) and not math.isfinite(item):
+            raise TypeError(f"{item} is not a number in JSON")
+        if isinstance(item, Mapping):
+            waiting.extend(item.values())
+        elif isinstance(item, list | tuple | set | frozenset):
+            waiting.extend(item)
