@@ -21,6 +21,7 @@ from muster_agents.functions.wire import (
     ENVELOPE_BYTES,
     RefusedError,
     TooLargeError,
+    UnreadableError,
     Wire,
     notification,
     request,
@@ -155,6 +156,8 @@ class Subject:
         try:
             async with asyncio.timeout(limit_s):
                 return Answer(document=await asyncio.shield(answer))
+        except UnreadableError as error:
+            raise BrokenError(error.message) from None
         except RefusedError as error:
             if not isinstance(error.code, int) or not isinstance(error.message, str):
                 raise BrokenError(f"its error has no code and message: {error}") from None

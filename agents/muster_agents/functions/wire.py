@@ -43,6 +43,13 @@ class RefusedError(Exception):
         self.code, self.message, self.data = code, message, data
 
 
+class UnreadableError(RefusedError):
+    """The function answered with what is no message: nobody said this error, it is told so of what cannot travel."""
+
+    def __init__(self) -> None:
+        super().__init__(CANNOT_TRAVEL, UNREADABLE, None)
+
+
 class TooLargeError(Exception):
     """The function answered with a line of ``size`` bytes, which is more than it may."""
 
@@ -215,7 +222,7 @@ class Wire:
         """Fail the question that this answers badly; whether there is one."""
         id_ = self._meant(line[:ENDS_BYTES], line[-ENDS_BYTES:])
         if id_ is not None:
-            self._asked[id_].set_exception(RefusedError(CANNOT_TRAVEL, UNREADABLE, None))
+            self._asked[id_].set_exception(UnreadableError())
         return id_ is not None
 
     def _meant(self, head: bytes, tail: bytes) -> str | None:

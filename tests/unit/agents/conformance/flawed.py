@@ -65,6 +65,9 @@ def execute(id_, params):
     result = {"value": 5} if FLAW == "says something else" else {"$returned": value}
     if FLAW == "asks for tea":
         result = {"$result": "tea"}
+    if FLAW == "gives no number":
+        os.write(1, b'{"jsonrpc":"2.0","id":"%b","result":{"$returned":NaN}}\n' % id_.encode())
+        return
     if FLAW == "speaks Latin-1":
         os.write(1, b'{"jsonrpc":"2.0","id":"%b","result":{"$returned":"\xe9"}}\n' % id_.encode())
         return

@@ -33,6 +33,7 @@ FLAWS: list[tuple[str, set[int], str]] = [
     ("answers nothing", {7}, "did not answer check/call/1"),
     ("answers another", {7, 16}, "did not answer"),
     ("speaks Latin-1", {7}, "its answer is no JSON in UTF-8"),
+    ("gives no number", {7}, "its answer is no message that can be read"),
     ("says something else", {7}, "neither $returned nor $result"),
     ("asks for tea", {7}, "$result is 'tea'"),
     ("ends at the second call", {8}, "ended with exit code 1"),
