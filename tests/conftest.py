@@ -4,6 +4,8 @@ A test asks for a service by asking for its fixture, and the mark follows from t
 `-m "not docker"` never lies.
 """
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -55,6 +57,12 @@ PROPERTY_S = 600
 """A property test computes for seconds, each of its examples for little; beside others on a busy machine it takes ten
 times as long, and one that hangs is still found.
 """
+
+
+def pytest_configure() -> None:
+    """A shell makes what it starts in the background deaf to Ctrl-C, and so would be all that the tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_property(item: pytest.Item) -> bool:
