@@ -305,6 +305,7 @@ class Call:
             self._making = False
             await self._pool.abandon(instance, grace_s)
         elif self._asked and not await self._gave_up(instance, grace_s):
+            instance.killed = not instance.gone
             await self._pool.abandon(instance, 0.0)
         await self._over()
 

@@ -10,11 +10,14 @@ from muster_agents.runtimes.interface import Exit
 
 
 class EndedError(Exception):
-    """The container ended. ``exit`` is how; ``cause`` what is known where nobody can say how."""
+    """The container ended. ``exit`` is how; ``cause`` what is known where nobody can say how.
 
-    def __init__(self, exit_: Exit | None, cause: MusterError | None = None) -> None:
+    ``killed``: by its agent, as a call in it did not end when it was stopped.
+    """
+
+    def __init__(self, exit_: Exit | None, cause: MusterError | None = None, *, killed: bool = False) -> None:
         super().__init__("the container of the function ended")
-        self.exit, self.cause = exit_, cause
+        self.exit, self.cause, self.killed = exit_, cause, killed
 
 
 class Caller(Protocol):

@@ -6,6 +6,7 @@ from typing import Final
 
 from muster.model.errors import (
     AttemptLostError,
+    FunctionCrashedError,
     FunctionLoadError,
     MusterError,
     OutOfMemoryError,
@@ -36,6 +37,14 @@ def crashed(error: EndedError, function: str, tail: list[str], *, loaded: bool, 
         return error.cause or AttemptLostError("The container of the function is gone.")
     if exited.oom_killed:
         return OutOfMemoryError(exit_code=exited.exit_code, memory=memory)
+    if loaded and error.killed:
+        return FunctionCrashedError(
+            f"{function}: its container was killed, as another call in it did not end when it was stopped.",
+            remedy="Let the function heed a cancel, or let it take one call at a time (concurrency).",
+            function=function,
+            exit_code=exited.exit_code,
+            tail=tail,
+        )
     failed = calls.unanswered(function, exited.exit_code, tail, loaded=loaded)
     if not loaded and exited.exit_code in NOTHING_TO_RUN:
         failed.data["retriable"] = False

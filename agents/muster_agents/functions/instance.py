@@ -78,6 +78,7 @@ class Instance:
         self.key = key
         self.loaded: Loaded | None = None
         self.gone = False
+        self.killed = False
         self.exit: Exit | None = None
         self.cause: MusterError | None = None
         self.since: datetime | None = None
@@ -235,7 +236,7 @@ class Instance:
         except Exception as error:  # a defect: the calls must hear of it, and the agent has others
             self.cause = mishaps.failed(error, f"watching the container of {self.function}")
         self.over.set()
-        self._wire.lose(EndedError(self.exit, self.cause))
+        self._wire.lose(EndedError(self.exit, self.cause, killed=self.killed))
         self.go()
 
     def go(self) -> None:

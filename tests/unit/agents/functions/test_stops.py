@@ -91,6 +91,22 @@ async def test_what_does_not_stop_is_killed(scene: Scene, fake: FakeRuntime):
         assert (await scene.until("function.unloaded")).reason == "stopped"
 
 
+async def test_others_are_told_whose_fault_it_was(scene: Scene, fake: FakeRuntime):
+    """A call whose container is killed for another one that does not stop fails with just that."""
+    fake.calling, fake.obeys, fake.concurrency = keeps, False, 2
+    short = msgspec.structs.replace(TIMEOUTS, grace=0.05)
+    async with scene.agent():
+        await scene.start(call(1, timeouts=short))
+        await scene.until("attempt.started")
+        await scene.start(call(2))
+        await scene.until("attempt.started", execution="e2")
+        await scene.stop(call(1).ref)
+        failed = await scene.until("attempt.failed")
+        assert failed.error.code == "function_crashed"
+        assert "as another call in it did not end when it was stopped" in failed.error.message
+    assert len(fake.made) == 1
+
+
 async def test_a_stop_while_it_loads_removes_the_container(scene: Scene, fake: FakeRuntime):
     """Nobody else waits for it."""
     fake.loading = keeps
