@@ -239,16 +239,17 @@ class Client(Scheduling, Downloads):
     # ---- ending
 
     async def cancel(self, execution: str, reason: str = "") -> str:
-        """Cancel, and return once the log shows that the execution is ending or has ended; again changes nothing.
+        """Cancel, and return once the log shows that the execution is being cancelled or has ended.
 
-        Returns the outcome: cancelled, or how the execution ended (or is ending) where that was decided before.
+        One that has failed, and lets end what runs, is cancelled, too; again changes nothing. Returns the outcome:
+        cancelled, or how the execution ended (or is ending well) where that was decided before.
         """
         view = await self.state(execution)
-        if not (view.finished or view.ending):
+        if not (view.finished or view.ending in {"cancelled", "succeeded"}):
             command = Cancel(id=uuid7(), execution=execution, reason=reason)
             async with Watch(self.broker.history, execution, view.sequence + 1, view=view) as watch:
                 await self.broker.commands.send(SCHEDULER, "cancel", command)
-                await within(ACCEPT_LIMIT_S, watch.until_ending(command.id), execution, NO_SCHEDULER)
+                await within(ACCEPT_LIMIT_S, watch.until_cancelled(command.id), execution, NO_SCHEDULER)
         return view.status if view.finished else view.ending
 
     async def resume(

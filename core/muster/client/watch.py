@@ -70,11 +70,11 @@ class Watch:
             raise from_info(self._refused[command])
         self.already = self.view.accepted_by != command
 
-    async def until_ending(self, command: str) -> None:
-        """Read on until the end is decided; raises the error if the command with this id was refused."""
+    async def until_cancelled(self, command: str) -> None:
+        """Read on until it is being cancelled or has ended; raises the error if the command was refused."""
         view = self.view
-        await self.until(lambda: bool(view.ending) or view.finished or command in self._refused)
-        if command in self._refused and not (view.ending or view.finished):
+        await self.until(lambda: view.ending == "cancelled" or view.finished or command in self._refused)
+        if command in self._refused and not (view.ending == "cancelled" or view.finished):
             raise from_info(self._refused[command])
 
     async def until_resumed(self, command: str, step: str) -> None:

@@ -305,6 +305,20 @@ async def test_cancel_waits_for_the_log_and_is_idempotent(broker: MemoryBroker, 
     assert (result.status, result.reason) == ("cancelled", "enough")
 
 
+async def test_one_that_has_failed_and_lets_end_what_runs_can_be_cancelled(
+    broker: MemoryBroker, connected: Client
+):
+    """What runs is stopped then: without that only its own end would end it."""
+    story = Story()
+    await append(broker, story.queued(), story.started(), *story.begins("greet"))
+    await append(
+        broker, story.decides(catalogue.ExecutionEnding(outcome="failed", error=story.error("count")))
+    )
+    async with FakeScheduler(broker, lambda command: story.cancelled("enough")) as scheduler:
+        assert await connected.cancel("e1", "enough") == "cancelled"
+        assert [type(command) for command in scheduler.received] == [commands.Cancel]
+
+
 async def test_cancel_of_a_finished_execution_changes_nothing(broker: MemoryBroker, connected: Client):
     """Cancelling what has ended returns how it ended."""
     await append(broker, *Story().whole())
