@@ -63,7 +63,7 @@ async def test_a_function_that_hangs_is_given_up(kind: str, caplog: pytest.LogCa
         async with Callbacks(limit_s=0.05) as callbacks:
             callbacks.call(waits if kind == "async" else blocks, None)
     release.set()
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 30
     assert "given up" in caplog.text
 
 

@@ -94,7 +94,7 @@ def test_run_skips_what_is_only_waiting(engine: Engine, tmp_path: Path):
     run = engine.run(flaky(tmp_path / "flag", "48h")).result()
     assert run.status == "succeeded"
     assert took(run) > timedelta(hours=48)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_the_clock_can_be_put_forward(engine: Engine, tmp_path: Path):
@@ -150,7 +150,7 @@ def test_a_machine_that_never_comes_is_waited_for_without_waiting(noop: Engine):
     began = time.monotonic()
     run = noop.run(step(machine="m9")).result()
     assert run.steps["a"].error.code == "not_connected"
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
 
 
 def test_a_stopped_machine_says_goodbye(noop: Engine):

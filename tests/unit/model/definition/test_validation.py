@@ -289,8 +289,9 @@ def test_problems_are_bounded():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_ten_thousand_steps_are_checked_in_seconds():
-    """The check is linear in the size of the workflow."""
+    """The check is linear in the size of the workflow: one that is not takes many minutes."""
     steps: list[dict[str, Any]] = [{"id": "s0", "image": "b", "outputs": {"n": {"type": "integer"}}}]
     for at in range(1, 10_000):
         command = f"${{{{ steps.s{at - 1}.outputs.n + {at} }}}}"
@@ -302,7 +303,7 @@ def test_ten_thousand_steps_are_checked_in_seconds():
     steps[0]["needs"] = ["s9999"]
     (problem,) = validate({"name": "w", "steps": steps})
     assert "(9992 more) -> s0 need each other in a circle" in problem.message
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 100
 
 
 FIELDS = sorted(Workflow.__struct_encode_fields__)

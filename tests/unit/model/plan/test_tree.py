@@ -311,7 +311,7 @@ def test_every_step_comes_after_what_it_needs(data: st.DataObject):
 
 @pytest.mark.slow
 def test_ten_thousand_steps_are_planned_in_no_time():
-    """Planning is linear: a chain and a fan-in of 10,000 steps take a fraction of a second."""
+    """Planning a chain and a fan-in of 10,000 steps is linear: else it takes minutes."""
     ids = [f"s{at}" for at in range(10_000)]
     chain: list[dict[str, Any]] = [{"id": ids[0], "outputs": {"x": {}}}]
     for before, step in pairwise(ids):
@@ -322,7 +322,7 @@ def test_ten_thousand_steps_are_planned_in_no_time():
     workflow = msgspec.convert({"name": "w", "steps": [{"image": "b"} | step for step in chain]}, Workflow)
     start = time.process_time()
     found = plan(workflow)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 20
     assert len(found.steps["all"].needs) == 10_000
 
 
