@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 REMOVE_AGAIN_S: Final = 10.0
 """Between two tries to remove a container while its engine is away."""
+
+log = logging.getLogger(__name__)
 
 
 async def removed(remove: Callable[[], Awaitable[bool]], over: asyncio.Event, *, tried: bool = False) -> bool:
@@ -22,5 +25,15 @@ async def removed(remove: Callable[[], Awaitable[bool]], over: asyncio.Event, *,
                 await over.wait()
         except TimeoutError:
             continue
+        return False
+    return True
+
+
+async def discarded(discard: Awaitable[None], container: str) -> bool:
+    """Whether what an earlier agent left could be removed."""
+    try:
+        await discard
+    except Exception as error:  # the engine is away
+        log.error(f"the container {container} could not be removed: {error}")
         return False
     return True

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from muster import fault
@@ -33,7 +32,7 @@ from muster_agents.functions.pool import Pool
 from muster_agents.logs import LogShipper
 from muster_agents.options import AgentOptions
 from muster_agents.outbox import Held, Outbox
-from muster_agents.removal import removed
+from muster_agents.removal import discarded, removed
 from muster_agents.room import Room
 from muster_agents.runtimes.interface import Found, Runtime
 from muster_agents.secrecy import Secrets
@@ -245,17 +244,9 @@ class Roster:
         log.info(f"removing container {orphan.container}: nobody answers for it")
         gpus = self._devices.hold(orphan.gpus)
         try:
-            await removed(partial(self._discard, orphan), self._drained)
+            await removed(lambda: discarded(self._runtime.discard(orphan), orphan.container), self._drained)
         finally:
             self._devices.give(gpus)
-
-    async def _discard(self, orphan: Found) -> bool:
-        try:
-            await self._runtime.discard(orphan)
-        except Exception as error:  # the engine is away
-            log.error(f"the container {orphan.container} could not be removed: {error}")
-            return False
-        return True
 
 
 def _bound(memory: OrderedDict[AttemptRef, Any], limit: int) -> None:

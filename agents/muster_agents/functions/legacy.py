@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Collection, Coroutine
-from functools import partial
 from typing import Any
 
 from muster.model.log.catalogue import FunctionUnloaded, LoadedFunction
@@ -13,7 +12,7 @@ from muster_agents.devices import Devices
 from muster_agents.functions.ledger import Entry, Ledger
 from muster_agents.functions.showing import for_one_call, loaded_function
 from muster_agents.outbox import Outbox
-from muster_agents.removal import removed
+from muster_agents.removal import discarded, removed
 from muster_agents.runtimes.interface import FoundServing, ServesFunctions
 
 log = logging.getLogger(__name__)
@@ -70,18 +69,13 @@ class Legacy:
         log.info(f"removing container {found.container}: it serves a function for nobody")
         gpus = [] if entry is None else self._devices.hold(entry.launch.gpus)
         try:
-            if await removed(partial(self._discard, found), self._over) and entry is not None:
+            gone = await removed(
+                lambda: discarded(self._runtime.discard_serving(found), found.container), self._over
+            )
+            if gone and entry is not None:
                 await self._forget(entry)
         finally:
             self._devices.give(gpus)
-
-    async def _discard(self, found: FoundServing) -> bool:
-        try:
-            await self._runtime.discard_serving(found)
-        except Exception as error:  # the engine is away
-            log.error(f"the container {found.container} could not be removed: {error}")
-            return False
-        return True
 
     async def _forget(self, entry: Entry) -> None:
         """It is gone. Word of its load may come to the log only now: behind that must stand that it is not any more."""

@@ -10,6 +10,7 @@ import pytest
 from muster.client.recording import record
 from muster.identity import uuid7
 from muster.model.log.commands import Archive, Cancel, Clear, Rerun, Resume
+from muster.model.log.envelope import Recorded
 from muster.model.proof.redaction import redact
 from muster.model.proof.replay import replay
 from tests.fixtures.moving import everything
@@ -59,87 +60,84 @@ async def clear(site: Site, child: str) -> None:
 REMOVALS = pytest.mark.parametrize("remove", [archive, clear])
 
 
-async def led_by_another(site: Site) -> None:
-    """Another scheduler folds the log anew and leads; the agent is another, too."""
+@pytest.fixture
+async def led(site: Site) -> Site:
+    """A scheduler, which archives when it is asked, and an agent."""
+    await site.scheduler("a", **ASKED)
+    await site.agent()
+    return site
+
+
+async def without(site: Site, remove: Any, child: str) -> list[Recorded]:
+    """Remove the child; then another scheduler folds the log anew and leads. What is left of the child."""
+    await remove(site, child)
+    left = await site.history(child)
     await site.started.aclose()
     site._services.clear()
     await site.scheduler("b", **ASKED)
     await site.agent()
+    return left
 
 
 @REMOVALS
-async def test_a_child_that_is_gone_is_not_begun_again(site: Site, remove: Any) -> None:
+async def test_a_child_that_is_gone_is_not_begun_again(led: Site, remove: Any) -> None:
     """Another leader answers the parent's wait from the parent's own events; nothing of the child comes back."""
-    await site.scheduler("a", **ASKED)
-    await site.agent()
     async with within(20):
-        parent, child = await waits(site)
-        await remove(site, child)
-        left = await site.history(child)
-        await led_by_another(site)
-        await site.send("resume", Resume(id=uuid7(), execution=parent, input=True))
-        ended = await site.until("execution.succeeded", parent)
+        parent, child = await waits(led)
+        left = await without(led, remove, child)
+        await led.send("resume", Resume(id=uuid7(), execution=parent, input=True))
+        ended = await led.until("execution.succeeded", parent)
     assert ended.event.data.outputs == {"seen": "succeeded"}
-    assert await site.history(child) == left
+    assert await led.history(child) == left
 
 
 @REMOVALS
-async def test_a_parent_is_cancelled_whose_child_is_gone(site: Site, remove: Any) -> None:
+async def test_a_parent_is_cancelled_whose_child_is_gone(led: Site, remove: Any) -> None:
     """It ends as cancelled, and nothing is asked of the child."""
-    await site.scheduler("a", **ASKED)
-    await site.agent()
     async with within(20):
-        parent, child = await waits(site)
-        await remove(site, child)
-        left = await site.history(child)
-        await led_by_another(site)
-        await site.send("cancel", Cancel(id=uuid7(), execution=parent))
-        await site.until("execution.cancelled", parent)
-    assert await site.history(child) == left
+        parent, child = await waits(led)
+        left = await without(led, remove, child)
+        await led.send("cancel", Cancel(id=uuid7(), execution=parent))
+        await led.until("execution.cancelled", parent)
+    assert await led.history(child) == left
 
 
 @REMOVALS
-async def test_a_parent_is_run_again_whose_child_is_gone(site: Site, remove: Any) -> None:
+async def test_a_parent_is_run_again_whose_child_is_gone(led: Site, remove: Any) -> None:
     """What the child gave is taken over from the parent's own events; as a whole, a child of its own is run."""
-    await site.scheduler("a", **ASKED)
-    await site.agent()
     async with within(20):
-        parent, child = await waits(site)
-        await site.send("cancel", Cancel(id=uuid7(), execution=parent))
-        await site.until("execution.cancelled", parent)
-        await remove(site, child)
-        left = await site.history(child)
-        await led_by_another(site)
+        parent, child = await waits(led)
+        await led.send("cancel", Cancel(id=uuid7(), execution=parent))
+        await led.until("execution.cancelled", parent)
+        left = await without(led, remove, child)
         again = uuid7()
-        await site.send("rerun", Rerun(id=uuid7(), execution=again, of=parent, from_step="ask"))
-        await site.until("step.waiting", again)
-        await site.send("resume", Resume(id=uuid7(), execution=again, input=True))
-        ended = await site.until("execution.succeeded", again)
+        await led.send("rerun", Rerun(id=uuid7(), execution=again, of=parent, from_step="ask"))
+        await led.until("step.waiting", again)
+        await led.send("resume", Resume(id=uuid7(), execution=again, input=True))
+        ended = await led.until("execution.succeeded", again)
         whole = uuid7()
-        await site.send("rerun", Rerun(id=uuid7(), execution=whole, of=parent))
-        begun = await site.until("step.started", whole)
-        await site.until("execution.succeeded", begun.event.data.child)
+        await led.send("rerun", Rerun(id=uuid7(), execution=whole, of=parent))
+        begun = await led.until("step.started", whole)
+        await led.until("execution.succeeded", begun.event.data.child)
     assert ended.event.data.outputs == {"seen": "succeeded"}
     assert begun.event.data.child.startswith(whole)
-    assert await site.history(child) == left
+    assert await led.history(child) == left
 
 
 @REMOVALS
-async def test_a_parent_whose_child_is_gone_is_decided_again(site: Site, remove: Any) -> None:
+async def test_a_parent_whose_child_is_gone_is_decided_again(led: Site, remove: Any) -> None:
     """Its recording replays, redacted too; a shadow that begins afterwards has nothing to say."""
-    await site.scheduler("a", **ASKED)
-    await site.agent()
     async with within(20):
-        parent, child = await waits(site)
-        await remove(site, child)
-        async with beside(site) as shadow:
-            await site.send("resume", Resume(id=uuid7(), execution=parent, input=True))
-            await site.until("execution.succeeded", parent)
-            await shadow.reads(site)
+        parent, child = await waits(led)
+        await remove(led, child)
+        async with beside(led) as shadow:
+            await led.send("resume", Resume(id=uuid7(), execution=parent, input=True))
+            await led.until("execution.succeeded", parent)
+            await shadow.reads(led)
             standing = await shadow.end()
         assert standing.disagreements == 0, shadow.said
-        recording = await record(site.client.history, parent)
-        whole = await everything(site.client.history)
+        recording = await record(led.client.history, parent)
+        whole = await everything(led.client.history)
     redacted = redact(recording, b"a key of the test")
     assert replay(recording).differences == []
     assert replay(whole).differences == []
@@ -147,15 +145,13 @@ async def test_a_parent_whose_child_is_gone_is_decided_again(site: Site, remove:
     assert replay(redacted.records).differences == []
 
 
-async def test_a_child_that_is_cleared_after_its_parent_ended(site: Site) -> None:
+async def test_a_child_that_is_cleared_after_its_parent_ended(led: Site) -> None:
     """The recording of the parent ends with the mark of the child, and replays."""
-    await site.scheduler("a", **ASKED)
-    await site.agent()
     async with within(20):
-        parent, child = await waits(site)
-        await site.send("resume", Resume(id=uuid7(), execution=parent, input=True))
-        await site.until("execution.succeeded", parent)
-        await clear(site, child)
-        recording = await record(site.client.history, parent)
+        parent, child = await waits(led)
+        await led.send("resume", Resume(id=uuid7(), execution=parent, input=True))
+        await led.until("execution.succeeded", parent)
+        await clear(led, child)
+        recording = await record(led.client.history, parent)
     assert recording[-1].event.kind == "execution.cleared"
     assert replay(recording).differences == []
