@@ -158,6 +158,13 @@ async def follow_to_end(
                     elif not await _carry_on(terminal, client, watch.view, dialogue, may_cancel=may_cancel):
                         return None
                     shown.resume()
+        except asyncio.CancelledError:
+            # Ctrl-C just before it was an answer: of somebody who saw the first lines, which came with the launch.
+            following = asyncio.current_task()
+            if following is None or following.uncancel():
+                raise
+            _goes_on(watch.view)
+            return None
         finally:
             for task in (end, *telling):
                 task.cancel()
@@ -202,13 +209,17 @@ async def _carry_on(
             if answer.strip().lower() in {"y", "yes"}:
                 await client.cancel(view.id, "cancelled at the terminal")
             return True
+    _goes_on(view)
+    return False
+
+
+def _goes_on(view: ExecutionView) -> None:
     print(
         f"\nThe execution {view.id} goes on.\n"
         f"  Watch it:   muster watch {view.id}\n"
         f"  Cancel it:  muster cancel {view.id}",
         file=sys.stderr,
     )
-    return False
 
 
 async def conclude(terminal: Terminal, client: Client, view: ExecutionView, result: Result | None) -> int:
