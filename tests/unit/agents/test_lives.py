@@ -10,6 +10,7 @@ from muster.model.log.catalogue import AttemptStopped
 from muster.model.log.commands import AttemptResources
 from muster_agents import removal
 from muster_agents.runtimes.interface import Found
+from tests.unit.agents.absence import Absence
 from tests.unit.agents.fake import FakeRun, FakeRuntime, never, well
 from tests.unit.agents.scene import Agent, Scene, order
 
@@ -88,28 +89,19 @@ async def test_an_engine_that_is_away_when_an_orphan_is_to_go(
     scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ):
     """It is removed when the engine is back, and keeps its GPU until then; the agent's end does not wait for it."""
-    away, tries = asyncio.Event(), asyncio.Queue[str]()
-
-    async def discards(found: Found) -> None:
-        tries.put_nowait(found.container)
-        if away.is_set():
-            raise ContainerStartingError("the engine does not answer")
-        fake.discarded.append(found.container)
-
-    fake.discard = discards  # type: ignore[method-assign]
+    absence = Absence(fake.discarded)
+    fake.discard = absence.discard  # type: ignore[method-assign]
     fake.there = [Found(ref=REF, container="orphan", running=True, gpus=["a"])]
     monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.01)
-    away.set()
+    absence.away.set()
     async with scene.agent(gpus=["a"]):
-        for _ in range(3):
-            assert await tries.get() == "orphan"
+        await absence.tried("orphan")
     assert fake.discarded == []
     async with scene.agent(gpus=["a"]):
         await scene.start(order("one", resources=AttemptResources(gpus=1)))
-        for _ in range(3):
-            assert await tries.get() == "orphan"
+        await absence.tried("orphan")
         assert "attempt.started" not in await scene.kinds()
-        away.clear()
+        absence.away.clear()
         await scene.until("attempt.finished")
     assert fake.discarded == ["orphan"]
     assert [run.gpus for run in fake.runs.values()] == [["a"]]

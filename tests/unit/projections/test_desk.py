@@ -48,13 +48,18 @@ async def test_a_call_that_was_begun_is_finished_before_the_desk_is_closed():
             await desk.run(call)
 
     task = asyncio.create_task(work())
+    await cancelled(task, begun, go_on)
+    assert order == ["done", "left"]
+
+
+async def cancelled(task: asyncio.Task[None], begun: threading.Event, go_on: threading.Event) -> None:
+    """Cancel it once its call in the thread has begun, and only then let that go on."""
     await asyncio.to_thread(begun.wait, 5)
     task.cancel()
     await asyncio.sleep(0)
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert order == ["done", "left"]
 
 
 async def _numbers(log: list[str], last: int = 3):
@@ -156,12 +161,7 @@ async def test_what_is_entered_is_left_though_nobody_waits_for_it_any_more():
 
     async with Desk() as desk:
         task = asyncio.create_task(work(desk))
-        await asyncio.to_thread(begun.wait, 5)
-        task.cancel()
-        await asyncio.sleep(0)
-        go_on.set()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+        await cancelled(task, begun, go_on)
         assert order == ["entered", "left"]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from muster.model.errors import ContainerStartingError
 from muster.model.log.commands import AttemptResources
 from muster_agents import removal
 from muster_agents.runtimes.interface import FoundServing
+from tests.unit.agents.absence import Absence
 from tests.unit.agents.fake import FakeRuntime
 from tests.unit.agents.functions.pretending import LOADED, Pretender, keeps
 from tests.unit.agents.functions.test_calls import call, called
@@ -190,16 +190,8 @@ async def test_what_is_nobodys_is_removed_when_the_engine_is_back(
     scene: Scene, fake: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ):
     """It keeps its GPU until then, and its file; an agent that ends before leaves both to the next."""
-    away, tries = asyncio.Event(), asyncio.Queue[str]()
-    gpu = AttemptResources(gpus=1)
-
-    async def discards(found: FoundServing) -> None:
-        tries.put_nowait(found.container)
-        if away.is_set():
-            raise ContainerStartingError("the engine does not answer")
-        fake.gone.append(found.container)
-
-    fake.discard_serving = discards  # type: ignore[method-assign]
+    absence, gpu = Absence(fake.gone), AttemptResources(gpus=1)
+    fake.discard_serving = absence.discard  # type: ignore[method-assign]
     monkeypatch.setattr(removal, "REMOVE_AGAIN_S", 0.01)
     folder = scene.settings.data_dir / "agents" / scene.name / "functions"
     fake.loading = keeps
@@ -208,17 +200,15 @@ async def test_what_is_nobodys_is_removed_when_the_engine_is_back(
         await scene.until("function.loading")
         await first.die()
         leave(fake)
-        away.set()
+        absence.away.set()
         async with scene.agent(gpus=["a"]):
-            for _ in range(3):
-                assert await tries.get() == "c1"
+            await absence.tried("c1")
         assert len(list(folder.iterdir())) == 1
         fake.loading = FakeRuntime().loading
         async with scene.agent(gpus=["a"]):
             await scene.start(call(2, resources=gpu))
-            for _ in range(3):
-                assert await tries.get() == "c1"
+            await absence.tried("c1")
             assert "attempt.started" not in await scene.kinds("e2")
-            away.clear()
+            absence.away.clear()
             await scene.until("attempt.finished", execution="e2")
     assert fake.gone == ["c1"]
