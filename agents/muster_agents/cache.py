@@ -91,9 +91,8 @@ class Cache:
 
     async def partial(self) -> Path:
         """A place for a content that is not whole yet. Whoever asks for it keeps or removes it. Raises OSError."""
-        await asyncio.to_thread(
-            self._folder.mkdir, parents=True, exist_ok=True
-        )  # somebody may have removed it
+        # Somebody may have removed the folder.
+        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
         return self._folder / f"{secrets.token_hex(8)}{PARTIAL}"
 
     async def keep(self, partial: Path, digest: str, size: int) -> Path:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from muster import fault
 from muster.broker import whereabouts
 from muster.broker.codec import decode_command
-from muster.broker.interface import Broker, Delivery, Position
+from muster.broker.interface import Broker, Delivery
 from muster.clock import Clock
 from muster.identity import uuid7
-from muster.model.errors import BrokerError, CommandInvalidError, ReplacedError
+from muster.model.errors import CommandInvalidError, ReplacedError
 from muster.model.log.catalogue import AttemptRef, LoadedFunction, MachineDisconnected, MachineFacts
 from muster.model.log.commands import Start, Stop
 from muster.model.log.facts import AGENT_ENDS
+from muster.services import unless
 from muster.settings import Settings
 from muster_agents.cache import Cache
 from muster_agents.devices import Devices
@@ -43,7 +44,6 @@ from muster_agents.runtimes.interface import Found, Runtime
 from muster_agents.seat import seat
 from muster_agents.session import Session
 
-T = TypeVar("T")
 CUT_OFF = "cut off"
 ACKS_S: Final = 0.02
 """So long the broker is not told that a start was obeyed: then it is told of several in one message of the connection,
@@ -76,7 +76,7 @@ async def serve(
             stack.push_async_callback(outbox.close)
             await outbox.open()
         facts, release = await asyncio.to_thread(lambda: (host_facts(chosen), software()))
-        position = await _unless(stop, _position(broker, chosen))
+        position = await unless(stop, whereabouts.awaited(broker.log, chosen.append_retry_s, log.warning))
         if position is None:
             return
         runtime = await choose(chosen, folder, position.created, facts.slots)
@@ -94,30 +94,6 @@ async def serve(
 def _wins(known: Any, options: AgentOptions) -> dict[str, Any]:
     """What the runtime knows better than the host (its engine may be elsewhere), but for what a flag says."""
     return {key: value for key, value in known.items() if value and not getattr(options, key, None)}
-
-
-async def _position(broker: Broker, options: AgentOptions) -> Position:
-    said = False
-    while True:
-        try:
-            return await whereabouts.position(broker.log)
-        except BrokerError as error:
-            if not said:
-                log.warning(f"waiting for the event log: {error}")
-                said = True
-            await asyncio.sleep(options.append_retry_s)
-
-
-async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What ``work`` gives, or None where ``stop`` was set first."""
-    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else None
-    finally:
-        for one in (task, stopping):
-            one.cancel()
-        await asyncio.gather(task, stopping, return_exceptions=True)
 
 
 class _Agent:
@@ -165,7 +141,7 @@ class _Agent:
         found = await self._runtime.find()
         began = {held.container for held in self._outbox.held.values() if held.container}
         self._loaded = await self._pool.find(began)
-        connected = await _unless(stop, self._connect())
+        connected = await unless(stop, self._connect())
         if connected is None:
             return
         try:

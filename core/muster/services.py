@@ -1,14 +1,16 @@
-"""How core finds the services that stand above it, without importing them: entry points of the wheel."""
+"""How core finds the services that stand above it, without importing them (by entry points), and how they stop."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from importlib.metadata import entry_points
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from muster.broker.interface import Broker
 from muster.settings import Settings
+
+T = TypeVar("T")
 
 
 class Service(Protocol):
@@ -36,3 +38,15 @@ def service(name: str) -> Service:
     for point in entry_points(group="muster.services", name=name):
         return cast("Service", point.load())
     raise LookupError(f"the service {name!r} is not installed; reinstall muster-engine")
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """What ``work`` gives, or None where ``stop`` was set before it was done."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else None
+    finally:
+        for one in (task, stopping):
+            one.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from muster.broker import whereabouts
 from muster.broker.interface import Broker, Position
-from muster.model.errors import BrokerError, LogChangedError
+from muster.model.errors import LogChangedError
 from muster.model.log.envelope import Recorded
+from muster.services import unless
 from muster.settings import Settings
 from muster_projections.claim import claimed, writing
 from muster_projections.desk import Desk, ahead
@@ -26,7 +27,6 @@ from muster_projections.rebuild import refold
 from muster_projections.registry import chosen
 from muster_projections.store import Store
 
-T = TypeVar("T")
 RETRY_S: Final = 0.5
 """Between two looks at a broker that has no log yet, or does not answer: quick enough to be unseen."""
 
@@ -52,14 +52,14 @@ async def serve(
     path = view or settings.view_path
     async with Desk() as desk:
         await desk.enter(claimed(path))
-        if await _before(stop, _there(broker)) is None:
+        if await unless(stop, whereabouts.awaited(broker.history, RETRY_S, log.warning)) is None:
             return
         projections = await desk.run(chosen)
         if await desk.run(outdated, path, projections):
             ready(
                 f"the projections rebuild {path}, which others had folded; the log is read from its beginning"
             )
-            if await _before(stop, refold(desk, broker, path, projections)) is None:
+            if await unless(stop, refold(desk, broker, path, projections)) is None:
                 return
         while not stop.is_set():
             async with desk.holding(_opened(path, projections)) as store:
@@ -70,33 +70,6 @@ async def serve(
                     f"the projections keep {path}, which is at sequence {store.sequence} of {position.last}"
                 )
                 await _follow(desk, broker, store, stop)
-
-
-async def _there(broker: Broker) -> Position:
-    """Where the log ends, as soon as there is one and the broker says so."""
-    said = False
-    while True:
-        try:
-            return await whereabouts.position(broker.history)
-        except BrokerError as error:
-            if type(error) is not BrokerError:  # waiting does not help
-                raise
-            if not said:
-                log.warning(f"waiting for the event log: {error}")
-                said = True
-        await asyncio.sleep(RETRY_S)
-
-
-async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """What the work gives, or None where ``stop`` was set before it was done."""
-    doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        return await doing if doing.done() else None
-    finally:
-        doing.cancel()
-        stopped.cancel()
-        await asyncio.gather(doing, stopped, return_exceptions=True)
 
 
 async def _follow(desk: Desk, broker: Broker, store: Store, stop: asyncio.Event) -> None:

@@ -58,8 +58,9 @@ class DockerContainer:
         if self._container:
             await self._calls.call(self._engine.remove, self._container)
 
-    def _close_late(self) -> None:
-        """Of a start that goes on in its thread, let go what it opens."""
+    def _let_go_for_good(self) -> None:
+        """Also what a start that goes on in its thread opens."""
+        self._let_go()
         if self._starting is not None and not self._starting.done():
             self._starting.add_done_callback(lambda _: self._let_go())
 

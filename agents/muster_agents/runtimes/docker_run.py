@@ -198,5 +198,4 @@ class DockerRun(DockerContainer):
         """Watch no longer; the container goes on."""
         self._closed.set()
         self._wake()
-        self._let_go()
-        self._close_late()
+        self._let_go_for_good()

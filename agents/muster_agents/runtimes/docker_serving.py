@@ -190,8 +190,7 @@ class DockerServing(DockerContainer):
         self._closed.set()
         if self._listening is not None:
             self._listening.wake()
-        self._let_go()
-        self._close_late()
+        self._let_go_for_good()
 
     def _let_go(self) -> None:
         self._close_stdin()

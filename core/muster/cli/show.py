@@ -52,7 +52,7 @@ def show(terminal: Terminal, execution: str, at: At | None) -> None:
             stop = point.sequence if point else None
             view = await folded(broker, execution, stop)
             reruns = await _reruns(terminal, broker, view) if point is None else []
-            errors = await _errors(broker, view, stop)
+            errors = {} if terminal.json else await _errors(broker, view, stop)
             if view.finished:
                 return view, {}, point, reruns, errors
             why = questions(view, advise=point is None) | await waiting(broker, execution, point)

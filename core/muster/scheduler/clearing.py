@@ -146,9 +146,8 @@ class Clearing:
                 break
             await self._mark(execution, marker, whole, standing)
         await fault.point("scheduler.clear.erase")
-        await self._broker.artifacts.erase(
-            execution
-        )  # while its events stand, who comes after looks here again
+        # While its events stand, who comes after looks here again.
+        await self._broker.artifacts.erase(execution)
         if marker.event.data.sequences:
             await self._broker.log.erase(execution, marker.event.data.sequences[-1][1] + 1)
         await fault.point("scheduler.clear.log")

@@ -32,6 +32,11 @@ def raised(where, error):
     return Wrong(where, "%s: %s" % (name, text) if text else name, error)
 
 
+def wrong(where, error):
+    """It as it is, if it is a Wrong, else as one."""
+    return error if isinstance(error, Wrong) else raised(where, error)
+
+
 def words(error):
     """What it says of itself."""
     try:

@@ -25,7 +25,7 @@ from .folders import Folders
 from .function import Function
 from .loops import Loop
 from .queueing import Work
-from .raising import Stopped, Wrong, complain, raised
+from .raising import Stopped, Wrong, complain, wrong
 from .running import Alone, Many
 from .streams import Streams
 
@@ -195,9 +195,9 @@ class Server:
         except Stopped:
             line = self._wire.error(wire.CANCELLED, "stopped while it was loaded.")
         except BaseException as error:
-            wrong = error if isinstance(error, Wrong) else raised("load", error)
-            self._show(wrong)
-            line = self._wire.wrong(wrong)
+            found = wrong("load", error)
+            self._show(found)
+            line = self._wire.wrong(found)
         self._part(None)
         self._streams.flush()
         self._wire.answer(id, line)
@@ -250,9 +250,9 @@ class Server:
             self._part(error)
             if call.cancelled:
                 raise Stopped from None
-            wrong = error if isinstance(error, Wrong) else raised("call", error)
-            self._show(wrong)
-            return self._wire.wrong(wrong)
+            found = wrong("call", error)
+            self._show(found)
+            return self._wire.wrong(found)
 
     def _done(self, call, line):
         """Once, whoever says it how often."""
@@ -287,7 +287,7 @@ class Server:
             cause = error.__cause__ if isinstance(error, Wrong) and error.__cause__ is not None else error
             code = 0 if error is None else getattr(cause, "code", 1)
             if error is not None and not isinstance(cause, SystemExit):
-                _show(error if isinstance(error, Wrong) else raised("call", error))
+                _show(wrong("call", error))
             self._streams.flush()
             os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 

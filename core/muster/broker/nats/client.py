@@ -36,9 +36,8 @@ class NatsClient(Client):
         """Disconnect for good. Cancelled, it does not send what is under way, but closes all the same."""
         self.give_up()
         try:
-            with contextlib.suppress(
-                OSError
-            ):  # what is under way cannot be sent: the connection has just broken
+            # What is under way cannot be sent where the connection has just broken.
+            with contextlib.suppress(OSError):
                 await super().close()
         finally:
             self._release()

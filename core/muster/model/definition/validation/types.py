@@ -26,9 +26,8 @@ from muster.model.plan.artifacts import ALGORITHM, FILE_TYPES, Artifact
 
 _VARIANTS: Final = (0, 1)
 _NULLS: Final = 2  # what may be null is
-SAMPLE_PARTS_MAX: Final = (
-    500  # of what is made up for one expression: thousands of steps may speak of one large input
-)
+SAMPLE_PARTS_MAX: Final = 500
+"""Of what is made up for one expression: thousands of steps may speak of one large input."""
 _PLAIN: Final[Mapping[str, tuple[Any, ...]]] = {
     "string": ("a", "a"),
     "boolean": (True, False),
